@@ -36,7 +36,8 @@
 //!    and listing, reads the disk, plans (`SyncPlan`), proves, imports, fetches, publishes.
 //! 5. The `SyncResult` moves out of the syncer. `ActiveRun::close` records session, model,
 //!    events and proofs in one transaction; the active slots serve the slot.
-//! 6. `ops::finish` records the news, writes `status.json`, releases the lock, and lets the
+//! 6. With all slots served, [`ops::scrub`] reads a part of the published files again.
+//! 7. `ops::finish` records the news, writes `status.json`, releases the lock, and lets the
 //!    terminal, hooks, metrics file and ping report the run.
 //!
 //! # One byte of a large file

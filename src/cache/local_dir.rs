@@ -150,6 +150,11 @@ impl LocalDir {
         self.private_file(content, "")
     }
 
+    /// Returns the permissions of new files in the directory.
+    pub fn permissions(&self) -> fs::Permissions {
+        self.permissions.clone()
+    }
+
     pub fn private(&self) -> PathBuf {
         self.root.join(PRIVATE)
     }

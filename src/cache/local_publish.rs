@@ -235,9 +235,10 @@ impl LocalDir {
     }
 
     /// Writes the official note unless a good one is there; the folder of the
-    /// file's lock is its folder.
+    /// file's lock is its folder. The note of a file that was replaced within a second
+    /// is not good: the new file would count as edited by a person.
     fn note_down(&self, commit: &CommitSha, file: &RemoteFile) -> Result<()> {
-        if self.is_noted(file)? {
+        if self.is_noted(file)? && !self.was_edited(&file.path) {
             return Ok(());
         }
         let Some(found) = self.look_at(&file.path)? else {

@@ -32,6 +32,7 @@ pub mod scan;
 pub mod sweep;
 mod sweep_dir;
 pub mod sweep_plan;
+pub mod unpublished;
 mod wire;
 
 pub use abilities::LinkChoice;
@@ -55,3 +56,4 @@ pub use scan::{
 pub use sweep::{borrowed_contents, contents_used_elsewhere, execute_sweep};
 pub use sweep_dir::{DirLeftover, LeftoverKind};
 pub use sweep_plan::{Evidence, SweepPlan, SweepRules, SweepTarget, plan_sweep};
+pub use unpublished::{SnapshotChanges, UnpublishedFile, UnpublishedSnapshot};

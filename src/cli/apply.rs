@@ -10,26 +10,32 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::explain::Complaint;
+use super::lock_file::{LOCK_FILE, read_lock_file};
 use super::views::update_views;
+use crate::domain::lock_file::LockFile;
 use crate::domain::model::ModelId;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::{SettingKey, Settings};
 use crate::domain::units::Seconds;
 use crate::json::document;
 use crate::ops;
-use crate::ops::apply::{ApplyAction, ApplyPlan, Change, Current, Kind, Rules, plan_apply};
+use crate::ops::apply::{ApplyAction, ApplyPlan, Change, Current, Kind, PINNED, Rules, plan_apply};
 use crate::ops::directories::Reserved;
 use crate::ops::document::{Document, FileFault, MAX_BYTES, Node, to_json};
 use crate::ops::entries::{Objection, Surroundings, Wanted};
+use crate::ops::lock_file;
+use crate::ops::login::Renewal;
 use crate::store::{ModelFilter, Store};
 use crate::sys::paths;
+use crate::sys::stop::StopFlag;
 use crate::ui::text;
 
 /// Apply a file of models, schedules, tags and settings
 ///
 /// Prints the differences. Either the whole file is applied or nothing. Entries are paired by
 /// name; entries that are not in the file stay, unless --prune is given. A section that the file
-/// does not have is never touched.
+/// does not have is never touched. With --locked the models stay at the commits of a lock file, which
+/// `hfdl lock` has written; without it they follow their revisions again.
 #[derive(Debug, Args)]
 #[command(after_long_help = "The file is YAML or JSON:
   version: 1
@@ -48,6 +54,7 @@ use crate::ui::text;
 Examples:
   hfdl apply -f hfdl.yaml --dry-run
   hfdl apply -f hfdl.yaml --prune
+  hfdl apply -f hfdl.yaml --locked && hfdl download --all
   ssh old hfdl export | hfdl apply -f -")]
 pub struct Apply {
     /// The file, or - for stdin
@@ -61,6 +68,11 @@ pub struct Apply {
     /// Remove models, schedules, tags and settings that are not in the file; asks
     #[arg(long)]
     prune: bool,
+
+    /// Pin the models to the commits of a lock file, or fail with all differences (default: hfdl.lock
+    /// beside the file)
+    #[arg(long, value_name = "LOCKFILE", num_args = 0..=1, require_equals = true)]
+    locked: Option<Option<PathBuf>>,
 }
 
 impl Apply {
@@ -79,14 +91,22 @@ impl Apply {
         let cache_dir = wanted
             .setting(SettingKey::CacheDir)
             .unwrap_or(settings.cache_dir());
+        let lock = self
+            .lock_path()
+            .map(|path| read_lock_file(&path))
+            .transpose()?;
         let reserved = Reserved::find(&context.host, Path::new(cache_dir))?;
         let rules = Rules {
             prune: self.prune,
             now: context.now(),
             tick: tick(&wanted, &settings),
             reserved: &reserved,
+            lock: lock.as_ref(),
         };
         let plan = plan_apply(&Current::read(&looked)?, &wanted, &rules).map_err(object)?;
+        if let Some(lock) = &lock {
+            compare(context, &looked, &wanted, &plan, lock)?;
+        }
         drop(looked);
         for warning in &plan.warnings {
             context.out.warn(warning);
@@ -95,24 +115,17 @@ impl Apply {
             if let Some(question) = question(&plan) {
                 context.confirm(&question)?;
             }
-            let store = context.store()?;
-            plan.carry_out(&store, &wanted, &rules)?;
-            let models = store.models(&ModelFilter::default())?;
-            let repos = models.iter().map(|model| &model.spec.repo);
-            let identity = ops::ownership::identity(&context.host, &context.home, &store)?;
-            let settings = context.settings(Some(&store))?;
-            let cache = ops::ownership::cache_of(&settings, &identity);
-            ops::ownership::note_claims(&store, &cache, repos);
-            // A crash before this line only makes the next check too early.
-            ops::schedules::save_next_looks(&store, &context.host, rules.tick)?;
-            let ids: Vec<ModelId> = models.iter().map(|model| model.id).collect();
-            let has_views = models.iter().any(|model| !model.spec.views.is_empty());
-            if has_views || store.has_views()? {
-                update_views(context, &store, &settings, &ids)?;
-            }
+            carry_out(context, &plan, &wanted, &rules)?;
         }
         self.report(context, &plan)?;
         Ok(ExitStatus::Ok)
+    }
+
+    /// Returns the path of the lock file; without a name it is beside the file.
+    fn lock_path(&self) -> Option<PathBuf> {
+        let beside = || self.file.with_file_name(LOCK_FILE);
+        let path = self.locked.as_ref()?;
+        Some(path.clone().unwrap_or_else(beside))
     }
 
     fn read(&self) -> Result<Vec<u8>> {
@@ -160,7 +173,8 @@ impl Apply {
         let out = &context.out;
         let document = || {
             let changes: Vec<Value> = plan.changes.iter().map(change_document).collect();
-            let body = json!({ "dry_run": self.dry_run, "changes": changes });
+            let locked = self.lock_path().map(|path| path.display().to_string());
+            let body = json!({ "dry_run": self.dry_run, "locked": locked, "changes": changes });
             document("hfdl.apply/1", body)
         };
         let sentences = || {
@@ -172,6 +186,9 @@ impl Apply {
                 .iter()
                 .map(|change| line(change, out.colour))
                 .collect();
+            if self.locked.is_none() && plan.changes.iter().any(removes_pin) {
+                lines.push("models without their pin follow their revisions again".to_owned());
+            }
             if self.dry_run {
                 lines.push("dry run: nothing was changed".to_owned());
             }
@@ -183,6 +200,55 @@ impl Apply {
         }
         out.done(sentences, document)
     }
+}
+
+/// Fails with all differences between the lock file and the models as they will be.
+fn compare(
+    context: &Context,
+    looked: &Store,
+    wanted: &Wanted,
+    plan: &ApplyPlan,
+    lock: &LockFile,
+) -> Result<()> {
+    let flags = context.flags.clone();
+    let settings = ops::settings::resolve_with(&context.host, looked, wanted, flags)?;
+    let stop = StopFlag::new();
+    let clients = ops::hub::connect(&context.host, &settings, &stop, Renewal::Never)?;
+    let differences = lock_file::differences(&clients, &settings, &plan.resulting, lock)?;
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let headline = "the models differ from the lock file; nothing was changed";
+    Err(Complaint::new(ExitStatus::Failed, headline)
+        .cause(differences.join("\n"))
+        .next("`hfdl lock` writes a new lock file where the wanted commits are published")
+        .into())
+}
+
+fn carry_out(
+    context: &Context,
+    plan: &ApplyPlan,
+    wanted: &Wanted,
+    rules: &Rules<'_>,
+) -> Result<()> {
+    let store = context.store()?;
+    plan.carry_out(&store, wanted, rules)?;
+    let models = store.models(&ModelFilter::default())?;
+    let repos = models.iter().map(|model| &model.spec.repo);
+    let identity = ops::ownership::identity(&context.host, &context.home, &store)?;
+    let settings = context.settings(Some(&store))?;
+    let cache = ops::ownership::cache_of(&settings, &identity);
+    ops::ownership::note_claims(&store, &cache, repos);
+    // A crash before this line only makes the next check too early.
+    ops::schedules::save_next_looks(&store, &context.host, rules.tick)?;
+    let ids: Vec<ModelId> = models.iter().map(|model| model.id).collect();
+    let has_views = models
+        .iter()
+        .any(|model| !model.spec.all_views().is_empty());
+    if has_views || store.has_views()? {
+        update_views(context, &store, &settings, &ids)?;
+    }
+    Ok(())
 }
 
 /// Takes the timer's period from the file when the file sets it.
@@ -208,6 +274,12 @@ fn question(plan: &ApplyPlan) -> Option<String> {
         more => format!(" and {more} more"),
     };
     (!removed.is_empty()).then(|| format!("remove {named}{rest}? Downloaded files stay."))
+}
+
+/// Tells whether a change removes the pin of a lock file.
+fn removes_pin(change: &Change) -> bool {
+    let mut fields = change.fields.iter();
+    fields.any(|field| field.field == PINNED && field.new == Node::Null)
 }
 
 fn line(change: &Change, colour: bool) -> String {

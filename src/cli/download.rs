@@ -27,7 +27,7 @@ use crate::ops::download::download;
 use crate::ops::finish::{EndedRuns, Finish};
 use crate::ops::hub::is_offline;
 use crate::ops::services::Services;
-use crate::ops::sync::{Target, Vanished};
+use crate::ops::sync::{PolicyInput, Target, Vanished};
 use crate::store::{ModelFilter, Store};
 use crate::ui::text;
 
@@ -89,7 +89,7 @@ pub struct Download {
     #[arg(long)]
     force: bool,
 
-    /// Publish this commit although it looks like a loss: files are gone upstream
+    /// Publish this held commit whatever was found about it, as `hfdl updates approve` does
     #[arg(long, value_name = "COMMIT", value_parser = beginning_of_commit,
         conflicts_with_all = ["all", "tag"])]
     accept: Option<String>,
@@ -192,7 +192,7 @@ impl Download {
             return Ok(());
         };
         for (id, _) in targets.iter().filter_map(|target| target.model.as_ref()) {
-            ops::hold::accept(store, *id, beginning, context.now())?;
+            ops::updates::accept(store, *id, beginning, context.now())?;
         }
         Ok(())
     }
@@ -323,7 +323,8 @@ impl Download {
             filter == spec.filter && revision == spec.revision && place == spec.destination;
         let vanished = self.vanished(store, &spec.repo)?;
         if let (true, Some(store)) = (is_the_model, store) {
-            let target = Target::with_siblings(store, model)?;
+            let input = PolicyInput::load(store, context.now())?;
+            let target = Target::with_siblings(store, model, &input)?;
             return Ok(Target {
                 token_name: self.token_name.clone().or(target.token_name),
                 accepted: self.accept.clone().or(target.accepted),
@@ -441,8 +442,8 @@ impl Download {
     }
 }
 
-/// Checks that `--accept` names a commit or enough of its digits.
-fn beginning_of_commit(text: &str) -> Result<String, String> {
+/// Checks that a flag names a commit or enough of its digits.
+pub fn beginning_of_commit(text: &str) -> Result<String, String> {
     let is_hex = text.bytes().all(|c| c.is_ascii_hexdigit());
     if is_hex && (7..=40).contains(&text.len()) {
         Ok(text.to_ascii_lowercase())

@@ -8,17 +8,20 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::explain::{self, Explanation};
+use super::policy_text::waits;
 use crate::domain::alert::RunFacts;
 use crate::domain::outcome::{ExitStatus, Outcome};
 use crate::domain::repo::{RepoPath, Revision};
 use crate::domain::schedule::Unusable;
 use crate::domain::session::{ByteCounts, Session};
+use crate::domain::time::render_utc;
 use crate::domain::units::ByteSize;
 use crate::json::{RunResult, RunView, TotalsView, document};
 use crate::ops;
 use crate::ops::download::{DryRun, dry_run, lacking_room_of};
 use crate::ops::published::{NotPublished, published};
 use crate::ops::retention::LackingRoom;
+use crate::ops::scrub::ScrubReport;
 use crate::ops::services::Services;
 use crate::ops::sync::{SyncEvent, Target};
 use crate::sys::pause::Stopwatch;
@@ -118,6 +121,8 @@ pub struct DueReport<'a> {
     pub left_out: &'a [(String, String)],
     /// Schedules that could not be followed.
     pub unusable: &'a [Unusable],
+    /// The files that were read again, if any were.
+    pub scrub: Option<ScrubReport>,
 }
 
 /// Renders the document of a run that has just ended.
@@ -297,10 +302,13 @@ pub fn show_published(
     };
     let document = || {
         let models = found.iter().map(|(target, commit, path)| {
+            let followed = target.policy.followed.as_ref();
+            let followed = followed.filter(|it| it.commit == *commit);
             json!({
                 "model": target.label(),
                 "repo": target.repo.to_string(),
                 "revision": target.revision.as_str(),
+                "tag": followed.map(|it| it.tag.as_str()),
                 "commit": commit.as_str(),
                 "path": path.display().to_string(),
             })
@@ -325,7 +333,7 @@ pub fn show_dry_run(
     for result in dry_run(services, targets)? {
         match result {
             Ok(plan) => {
-                if let Some(explanation) = explain_held(&plan) {
+                if let Some(explanation) = explain_held(context, &plan) {
                     context.show_note(&explanation);
                 }
                 found.push(plan);
@@ -380,8 +388,17 @@ pub fn room_document(room: &LackingRoom) -> Value {
     })
 }
 
-/// Says that a plan fetches nothing because a newer commit is held.
-pub fn explain_held(plan: &DryRun) -> Option<Explanation> {
+/// Says that a newer commit is held, or waits for the end of a delay.
+pub fn explain_held(context: &Context, plan: &DryRun) -> Option<Explanation> {
+    if let Some((wait, delay)) = &plan.wait {
+        let waits = waits(wait, *delay, &context.host.time_zone());
+        return Some(Explanation {
+            headline: format!("`{}` {waits}", plan.label),
+            cause: Some(format!("upstream is at {}", wait.commit)),
+            next: None,
+            status: ExitStatus::Ok,
+        });
+    }
     let hold = plan.held.as_ref()?;
     Some(Explanation {
         headline: format!("`{}` is held at an older revision", plan.label),
@@ -423,6 +440,7 @@ fn dry_run_document(found: &[DryRun], room: Option<&LackingRoom>) -> Value {
                 "model": plan.label,
                 "commit": plan.commit,
                 "held_update": plan.held.as_ref().map(|hold| hold.commit.as_str()),
+                "waits_until": plan.wait.as_ref().map(|(wait, _)| render_utc(wait.until)),
                 "files": TotalsView::files(&plan.totals),
                 "bytes": TotalsView::bytes(&plan.totals),
                 "fetch": files,

@@ -31,7 +31,7 @@ impl Export {
         }
         let text = match context.out.format {
             Format::Json => json::render(&to_json(&root)),
-            Format::Table | Format::Yaml => format!(
+            Format::Table | Format::Yaml | Format::Markdown | Format::Html => format!(
                 "# Models, schedules and settings of hfdl.\n\
                  # To apply: hfdl apply -f FILE (first with --dry-run to see the differences)\n{}",
                 to_yaml(&root)?

@@ -155,7 +155,7 @@ fn render(line: &str, least: LogLevel, format: Format) -> Option<String> {
         // Half a line, left by a killed run, is shown as it is.
         return Some(match format {
             Format::Yaml => yaml_item(Value::from(line)).unwrap_or_default(),
-            Format::Table | Format::Json => line.to_owned(),
+            _ => line.to_owned(),
         });
     };
     let word = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -166,10 +166,10 @@ fn render(line: &str, least: LogLevel, format: Format) -> Option<String> {
         _ => least >= LogLevel::Debug,
     };
     shown.then(|| match format {
-        Format::Table => format!("{} {:5} {}", word("at"), word("level"), word("message")),
         Format::Json => line.to_owned(),
         // An item of a list, so that all lines together are one document.
         Format::Yaml => yaml_item(entry.clone()).unwrap_or_else(|_| line.to_owned()),
+        _ => format!("{} {:5} {}", word("at"), word("level"), word("message")),
     })
 }
 

@@ -3,6 +3,7 @@
 mod adopt;
 mod adopt_report;
 mod apply;
+mod change_note;
 mod completions;
 mod config;
 mod context;
@@ -15,16 +16,20 @@ mod fields;
 mod limits;
 mod list_options;
 mod lock;
+mod lock_file;
 mod logs;
 mod man;
 mod models;
 mod names;
 mod pause;
+mod policy_text;
 mod prune;
+mod report;
 mod run_due;
 mod run_due_report;
 mod run_id;
 mod runs;
+mod sbom;
 mod schedules;
 mod sessions;
 mod sessions_show;
@@ -34,6 +39,7 @@ mod status;
 mod status_text;
 mod stop;
 mod tags;
+mod updates;
 mod verify;
 mod views;
 
@@ -48,7 +54,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::context::Context;
 use self::explain::{Complaint, Quiet, explain};
-use crate::domain::outcome::ExitStatus;
+use crate::domain::outcome::{ExitStatus, UnknownWord};
 use crate::domain::settings::SettingKey;
 use crate::ops::login::known_tokens;
 use crate::sys::child;
@@ -111,7 +117,8 @@ struct Global {
         value_name = "FORMAT",
         env = "HFDL_FORMAT",
         hide_env_values = true,
-        default_value = "table"
+        default_value = "table",
+        value_parser = parse_format
     )]
     format: Format,
 
@@ -164,7 +171,10 @@ enum Command {
     Adopt(adopt::AdoptCommand),
     Verify(verify::VerifyCommand),
     Prune(prune::PruneCommand),
+    Report(report::ReportCommand),
     Status(status::StatusCommand),
+    #[command(alias = "update")]
+    Updates(updates::Updates),
     #[command(alias = "view")]
     Views(views::Views),
     #[command(alias = "session")]
@@ -180,6 +190,8 @@ enum Command {
     Config(config::Config),
     Apply(apply::Apply),
     Export(export::Export),
+    Lock(lock_file::Lock),
+    Sbom(sbom::Sbom),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -223,7 +235,8 @@ fn run_with(host: &Host) -> ExitStatus {
     });
     child::register_secrets(known_tokens(host));
     file_limit::raise();
-    let prepared = prepare(host, &global, out.clone())
+    let prepared = check_format(format, &cli.command)
+        .and_then(|()| prepare(host, &global, out.clone()))
         .inspect_err(|err| tell_unreadable_tick(host, &explain(err).headline));
     let result = prepared.and_then(|context| dispatch(cli.command, &context));
     match result {
@@ -287,6 +300,24 @@ fn verbosity(host: &Host, global: &Global) -> i8 {
     }
 }
 
+/// Parses a format; `text` is another word for the table.
+fn parse_format(text: &str) -> Result<Format, UnknownWord> {
+    if text == "text" {
+        return Ok(Format::Table);
+    }
+    text.parse()
+}
+
+/// Refuses a format that only a report has.
+fn check_format(format: Format, command: &Command) -> Result<()> {
+    let is_page = matches!(format, Format::Markdown | Format::Html);
+    if !is_page || matches!(command, Command::Report(_)) {
+        return Ok(());
+    }
+    let complaint = Complaint::usage(format!("`--format {format}` is for `hfdl report` only"));
+    Err(complaint.next("write table, json or yaml").into())
+}
+
 /// Returns the description of all commands, for parsing, completions and manual pages.
 fn command() -> clap::Command {
     Cli::command()
@@ -326,6 +357,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Adopt(command) => command.run(context),
         Command::Verify(command) => command.run(context),
         Command::Prune(command) => command.run(context),
+        Command::Report(command) => command.run(context),
         Command::Status(command) => command.run(context),
         Command::Views(command) => command.run(context),
         Command::Sessions(command) => command.run(context),
@@ -338,7 +370,10 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Config(command) => command.run(context),
         Command::Apply(command) => command.run(context),
         Command::Export(command) => command.run(context),
+        Command::Lock(command) => command.run(context),
+        Command::Sbom(command) => command.run(context),
         Command::Logs(command) => command.run(context),
+        Command::Updates(command) => command.run(context),
         Command::Completions(command) => command.run(context),
         Command::Man(command) => command.run(context),
     }

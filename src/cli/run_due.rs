@@ -38,8 +38,8 @@ use crate::ui::Format;
 /// Run the schedules that are due; for the timer of the operating system
 ///
 /// Finds the due schedules, asks the Hub about their models, fetches changed files, verifies every
-/// byte, publishes each model in one step, records the run, and exits. With nothing due it sends no
-/// request and prints nothing.
+/// byte, publishes each model in one step, records the run, and exits. A part of the published files
+/// is read again each night (`verify.every`). With nothing due it sends no request and prints nothing.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "Without a terminal it is silent when all is well, so that cron mails trouble only. \
@@ -322,11 +322,13 @@ impl RunDue {
                 run,
                 n_due,
                 left_out,
+                scrub,
             } => {
                 let due = DueReport {
                     n_models: *n_due,
                     left_out,
                     unusable: idle.unusable,
+                    scrub: *scrub,
                 };
                 report_run(context, run, &due, &to_report, news.filter(|_| is_timer))
             }

@@ -10,11 +10,11 @@ use super::download_report::{
 };
 use super::explain::{self, Explanation};
 use crate::domain::alert::{HookEvent, Notice, RunFacts};
-use crate::domain::outcome::{Effect, ExitStatus, RunOutcome, Trigger};
+use crate::domain::outcome::{Effect, ExitStatus, Outcome, RunOutcome, Trigger};
 use crate::domain::pause::Pause;
 use crate::domain::run::Run;
 use crate::domain::schedule::{DueState, Unusable};
-use crate::domain::session::Session;
+use crate::domain::session::{Session, SessionEnd};
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::ByteSize;
 use crate::json::{DueScheduleView, TotalsView, document, skipped_run, skipped_schedules};
@@ -143,6 +143,7 @@ pub fn report_run(
     for (session, explanation) in &troubles {
         show_session(context, session, explanation);
     }
+    say_what_is_repaired(context, run);
     if let Some(news) = news {
         say_what_lasts(context, news);
     }
@@ -155,7 +156,14 @@ pub fn report_run(
     if context.out.format != Format::Table {
         context.out.document(|| run_document(run, due))?;
     } else if is_watched(context) {
-        context.out.print(&run_text(&context.out, run))?;
+        if !run.sessions.is_empty() {
+            context.out.print(&run_text(&context.out, run))?;
+        }
+        if let Some(scrub) = due.scrub {
+            let size = ByteSize(scrub.bytes_read).render_short();
+            let count = text::count(scrub.n_damaged, "damaged model", "damaged models");
+            context.out.say(&format!("{size} read again, {count}"));
+        }
     }
     Ok(run.status)
 }
@@ -190,6 +198,24 @@ fn summary(
     let cause = explanation.cause.as_deref();
     let cause = cause.unwrap_or(&explanation.headline);
     Some(format!("hfdl: {count}: {}: {cause}", label(session)))
+}
+
+/// Tells once of damage that was found on disk and repaired: a disk that begins to fail
+/// is worth a mail.
+fn say_what_is_repaired(context: &Context, run: &RunFacts) {
+    for session in &run.sessions {
+        let end = session.end.as_ref();
+        let is_repair =
+            |end: &SessionEnd| end.verify_outcome.is_some() && end.outcome == Outcome::Repaired;
+        if end.is_some_and(is_repair) {
+            let n_files = session.progress.files.fetched;
+            let files = text::count(n_files, "file", "files");
+            context.out.say(&ascii(&format!(
+                "hfdl: `{}`: {files} damaged on disk and fetched again; the disk may be failing",
+                label(session)
+            )));
+        }
+    }
 }
 
 /// Shows the duration of failures, and those that have ended.
@@ -284,7 +310,7 @@ pub fn report_plan(context: &Context, plan: &DuePlan) -> Result<ExitStatus> {
     for model in &plan.models {
         match &model.fetch {
             Ok(found) => {
-                if let Some(explanation) = explain_held(found) {
+                if let Some(explanation) = explain_held(context, found) {
                     context.show_note(&explanation);
                 }
             }
@@ -401,6 +427,7 @@ fn plan_document(plan: &DuePlan) -> Value {
             "commit": found.map(|found| found.commit.as_str()),
             "files": totals.map(TotalsView::files),
             "bytes": totals.map(TotalsView::bytes),
+            "waits_until": found.and_then(|found| found.wait.as_ref()).map(|(wait, _)| render_utc(wait.until)),
             "error": model.fetch.as_ref().err().map(|err| format!("{err:#}")),
         })
     });

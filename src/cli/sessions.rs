@@ -118,6 +118,7 @@ impl SessionsList {
                 outcome: self.outcome.and_then(EndWord::of_session),
                 verify_outcome: self.outcome.and_then(EndWord::of_verification),
                 since,
+                until: None,
                 limit: Some(self.options.query_limit()),
             })?;
             crashed = unfinished(&store, &context.home)?.1;

@@ -5,6 +5,7 @@ use clap::Args;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::change_note;
 use super::context::Context;
 use super::explain::Complaint;
 use super::sessions::outcome;
@@ -12,7 +13,7 @@ use crate::domain::changes::FileChange;
 use crate::domain::origin::{OriginKind, Reused};
 use crate::domain::session::{FileResult, Session, SessionFile, SessionId};
 use crate::domain::units::ByteSize;
-use crate::json::{SessionFileView, SessionView, document};
+use crate::json::{ChangeNoteView, SessionFileView, SessionView, document};
 use crate::ops;
 use crate::ops::sessions::SessionDetails;
 use crate::store::{Store, StoreError};
@@ -54,6 +55,9 @@ fn show_text(context: &Context, out: &Output, details: &SessionDetails, outcome:
     let mut facts = start_facts(session, &context.host.time_zone());
     facts.push(("outcome", outcome.to_owned()));
     facts.extend(result_facts(session));
+    if let Some(note) = &details.note {
+        facts.extend(change_note::facts(note, &context.host.time_zone()));
+    }
     let files = files_text(out, details);
     if files.is_empty() {
         return table::facts(&facts);
@@ -204,5 +208,7 @@ fn show_document(details: &SessionDetails) -> Value {
         "removed": paths(FileChange::Removed),
     });
     value["file_list"] = json!(views);
+    let note = details.note.as_ref();
+    value["change_note"] = json!(note.map(|note| ChangeNoteView::new(note, usize::MAX)));
     value
 }

@@ -264,7 +264,7 @@ impl<'a> Screen<'a> {
                 out.document(|| report.document())?;
                 return out.print_line("---");
             }
-            Format::Table => {}
+            Format::Table | Format::Markdown | Format::Html => {}
         }
         let text = report.text(self.context);
         if self.is_terminal {
@@ -349,6 +349,7 @@ mod tests {
             only_copies: Vec::new(),
             cache_use: None,
             leftover_bytes: 0,
+            scrub: crate::domain::scrub::ScrubState::default(),
             adopted: Amount::default(),
             check_max_age: Seconds(0),
             logins: Vec::new(),

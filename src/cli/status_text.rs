@@ -110,6 +110,9 @@ fn facts(
     if let Some(cache) = &status.cache_use {
         facts.push(("cache", cache_use(cache, zone)));
     }
+    if let Some(scrub) = status.scrub.describe(status.now) {
+        facts.push(("read again", scrub));
+    }
     let disks: Vec<String> = status.disks.iter().map(disk).collect();
     facts.push(("disk", lines(&disks)));
     table::facts(&facts)

@@ -91,6 +91,7 @@ impl VerifyCommand {
             repair: self.repair,
             sample: self.sample,
             offline: self.offline,
+            is_scrub: false,
         };
         let mut bars: Option<Bars> = None;
         let mut show = |event: &SyncEvent| {

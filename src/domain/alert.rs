@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::changes::ChangeNote;
+use super::hold::Hold;
 use super::model::ModelId;
 use super::moved_ref::MovedRef;
 use super::outcome::{ExitStatus, RunOutcome, Trigger, words};
@@ -35,6 +37,8 @@ pub struct RunFacts {
     pub moved_refs: BTreeMap<SessionId, MovedRef>,
     /// Revisions and leftovers that were removed to make room.
     pub removed: Vec<Removal>,
+    /// The updates that are held, each with its findings.
+    pub holds: BTreeMap<SessionId, Hold>,
 }
 
 impl RunFacts {
@@ -52,6 +56,7 @@ impl RunFacts {
             offline: BTreeSet::new(),
             moved_refs: BTreeMap::new(),
             removed: Vec::new(),
+            holds: BTreeMap::new(),
         }
     }
 }
@@ -65,6 +70,8 @@ pub struct HookCall<'a> {
     /// `None` for an event of the whole run.
     pub session: Option<&'a Session>,
     pub failing: Option<Failing>,
+    /// The changes of the update that is published or held.
+    pub note: Option<&'a ChangeNote>,
 }
 
 words! {
@@ -122,7 +129,13 @@ pub fn decide(run: &RunFacts, known: &BTreeMap<ModelId, Standing>, now: Timestam
         // A long run may check a model twice.
         let before = alerts.standings.get(&id).or(known.get(&id));
         let before = before.cloned().unwrap_or_default();
-        let commit = session.progress.new_commit.as_ref();
+        // Nobody is told of a hold that ends by itself; an older report stays.
+        let is_silent = run.holds.get(&session.id).is_some_and(Hold::is_silent);
+        let commit = if is_silent {
+            before.held.as_ref()
+        } else {
+            session.progress.new_commit.as_ref()
+        };
         let (after, reports) = before.after(end, commit, now);
         alerts.notices.extend(reports.into_iter().map(notice));
         if after != before {

@@ -1,10 +1,20 @@
-//! The file changes of a session: two commits compared.
+//! The changes between two commits: their files compared, and the change note of an
+//! update.
 
+use super::content::ContentId;
 use super::filter::Filter;
+use super::guard::{Terms, code_kind};
 use super::outcome::words;
-use super::repo::RepoPath;
-use super::session::{FileResult, Session, SessionFile};
-use super::snapshot::RemoteSnapshot;
+use super::repo::{CommitSha, RepoPath, RepoType};
+use super::session::{ByteCounts, FileResult, Session, SessionFile};
+use super::snapshot::{RemoteFile, RemoteSnapshot};
+use super::time::Timestamp;
+use super::units::ByteSize;
+
+/// A note keeps so many commits and names so many files at most; the counts include
+/// the others.
+pub const MOST_COMMITS: usize = 100;
+pub const MOST_FILES: usize = 200;
 
 words! {
     /// How a file differs between two commits.
@@ -33,11 +43,7 @@ pub fn file_changes(
     let changes = files.iter().map(|file| match (file.result, old) {
         (FileResult::Deleted, _) => Some(FileChange::Removed),
         (_, _) if is_first => Some(FileChange::Added),
-        (_, Some(old)) => Some(match old.find(&file.path) {
-            Some(before) if before.content == file.content => FileChange::Same,
-            Some(_) => FileChange::Changed,
-            None => FileChange::Added,
-        }),
+        (_, Some(old)) => Some(change_since(old.find(&file.path), &file.content)),
         (_, None) => None,
     });
     let changes = changes.collect();
@@ -50,17 +56,242 @@ pub fn file_changes(
     (changes, paths.filter(is_gone).cloned().collect())
 }
 
+/// Compares a content with the file at its path in the commit before.
+fn change_since(before: Option<&RemoteFile>, content: &ContentId) -> FileChange {
+    match before {
+        Some(before) if before.content == *content => FileChange::Same,
+        Some(_) => FileChange::Changed,
+        None => FileChange::Added,
+    }
+}
+
+/// A file that two commits do not share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedFile {
+    pub path: RepoPath,
+    pub change: FileChange,
+    /// The size in the newer commit, or in the older one for a removed file.
+    pub size_bytes: u64,
+    /// The newer commit has the file, and a program that loads it may run code of it.
+    pub has_code: bool,
+}
+
+/// The selected files that differ between two commits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChangedFiles {
+    /// The first files by path.
+    pub files: Vec<ChangedFile>,
+    /// The number of changed files that `files` does not name.
+    pub n_more: u64,
+    pub added: ChangedAmount,
+    pub changed: ChangedAmount,
+    pub removed: ChangedAmount,
+    /// Changed or added files that run code, `n_more` included.
+    pub n_with_code: u64,
+}
+
+/// A number of changed files and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChangedAmount {
+    pub files: u64,
+    pub bytes: u64,
+}
+
+/// Returns the selected files that differ between two listings.
+pub fn compare(
+    repo: RepoType,
+    old: &RemoteSnapshot,
+    new: &RemoteSnapshot,
+    filter: &Filter,
+) -> ChangedFiles {
+    let entry = |file: &RemoteFile, change| ChangedFile {
+        path: file.path.clone(),
+        change,
+        size_bytes: file.size_bytes,
+        has_code: change != FileChange::Removed && code_kind(repo, file.path.as_str()).is_some(),
+    };
+    let selected = new.selected(filter).into_iter();
+    let mut files: Vec<ChangedFile> = selected
+        .map(|file| entry(file, change_since(old.find(&file.path), &file.content)))
+        .filter(|file| file.change != FileChange::Same)
+        .collect();
+    let before = old.selected(filter).into_iter();
+    let removed = before.filter(|file| new.find(&file.path).is_none());
+    files.extend(removed.map(|file| entry(file, FileChange::Removed)));
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    let amount = |change| {
+        let of_kind = files.iter().filter(|file| file.change == change);
+        of_kind.fold(ChangedAmount::default(), |sum, file| ChangedAmount {
+            files: sum.files + 1,
+            bytes: sum.bytes.saturating_add(file.size_bytes),
+        })
+    };
+    let (added, changed) = (amount(FileChange::Added), amount(FileChange::Changed));
+    let removed = amount(FileChange::Removed);
+    let n_with_code = files.iter().filter(|file| file.has_code).count() as u64;
+    let n_more = files.len().saturating_sub(MOST_FILES) as u64;
+    files.truncate(MOST_FILES);
+    ChangedFiles {
+        files,
+        n_more,
+        added,
+        changed,
+        removed,
+        n_with_code,
+    }
+}
+
+/// A commit of a repository's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TitledCommit {
+    pub commit: CommitSha,
+    /// One line by anybody who may write to the repository.
+    pub title: String,
+    pub at: Option<Timestamp>,
+}
+
+/// The commits after the published one, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewCommits {
+    pub commits: Vec<TitledCommit>,
+    /// The history goes on behind the last of them before it reaches the published one.
+    pub has_more: bool,
+    /// The published commit is no ancestor any more; `commits` are those of the whole history.
+    pub is_rewritten: bool,
+}
+
+/// The changes of an update, as far as they are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes {
+    pub old_commit: CommitSha,
+    pub commit: CommitSha,
+    /// `None`: the Hub did not tell them.
+    pub commits: Option<NewCommits>,
+    /// `None`: the listing of the older commit is not kept.
+    pub files: Option<ChangedFiles>,
+    /// Licence and gating when the older commit was published.
+    pub old_terms: Terms,
+    pub terms: Terms,
+}
+
+/// A change note: the changes of an update of a model, published or held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeNote {
+    pub changes: Changes,
+    /// The bytes of all sessions that worked on the update.
+    pub bytes_fetched: u64,
+    pub bytes_reused: u64,
+    pub noted_at: Timestamp,
+}
+
+impl ChangeNote {
+    /// Returns the note after a session that worked on the update.
+    #[must_use]
+    pub fn after_session(
+        changes: Changes,
+        earlier: Option<&Self>,
+        bytes: ByteCounts,
+        now: Timestamp,
+    ) -> Self {
+        let before = earlier.filter(|note| note.changes.old_commit == changes.old_commit);
+        let bytes_fetched = before.map_or(0, |note| note.bytes_fetched) + bytes.fetched;
+        let whole = bytes.fetched.saturating_add(bytes.reused);
+        let reused = match before {
+            Some(note) if whole == 0 => note.bytes_reused,
+            // A resumed session counts the bytes of the earlier ones as reused.
+            _ => whole.saturating_sub(bytes_fetched),
+        };
+        let commits = changes.commits.clone();
+        let known = before.and_then(|note| note.changes.commits.clone());
+        Self {
+            changes: Changes {
+                commits: commits.or(known),
+                ..changes
+            },
+            bytes_fetched,
+            bytes_reused: reused,
+            noted_at: now,
+        }
+    }
+
+    /// Describes the changes in one line.
+    pub fn summary(&self) -> String {
+        let changes = &self.changes;
+        let mut parts = vec![changes.commits_text()];
+        parts.push(match &changes.files {
+            Some(files) => files.summary(),
+            None => "files unknown".to_owned(),
+        });
+        parts.extend(changes.terms_text());
+        let size = |bytes| ByteSize(bytes).render_short();
+        let (fetched, reused) = (size(self.bytes_fetched), size(self.bytes_reused));
+        parts.push(format!("{fetched} fetched, {reused} reused"));
+        parts.join("; ")
+    }
+}
+
+impl Changes {
+    /// Describes the number of commits.
+    pub fn commits_text(&self) -> String {
+        match &self.commits {
+            None => "commits unknown".to_owned(),
+            Some(log) if log.is_rewritten => "history rewritten".to_owned(),
+            Some(log) if log.has_more => format!("more than {} commits", log.commits.len()),
+            Some(log) if log.commits.len() == 1 => "1 commit".to_owned(),
+            Some(log) => format!("{} commits", log.commits.len()),
+        }
+    }
+}
+
+impl Changes {
+    /// Describes licence and gating if they have changed.
+    fn terms_text(&self) -> Vec<String> {
+        let (before, now) = (&self.old_terms, &self.terms);
+        let licence = ("licence", &before.licence, &now.licence);
+        let gating = ("gating", &before.gating, &now.gating);
+        let changed = [licence, gating]
+            .into_iter()
+            .filter_map(|(noun, before, now)| {
+                let (before, now) = before.as_ref().zip(now.as_ref())?;
+                (before != now).then(|| format!("{noun} `{before}` to `{now}`"))
+            });
+        changed.collect()
+    }
+}
+
+impl ChangedFiles {
+    /// Describes the numbers of files and their sizes.
+    pub fn summary(&self) -> String {
+        let part = |amount: ChangedAmount, change: FileChange| {
+            let size = ByteSize(amount.bytes).render_short();
+            let files = if amount.files == 1 { "file" } else { "files" };
+            (amount.files > 0).then(|| format!("{} {files} {change} ({size})", amount.files))
+        };
+        let parts = [
+            part(self.added, FileChange::Added),
+            part(self.changed, FileChange::Changed),
+            part(self.removed, FileChange::Removed),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        if parts.is_empty() {
+            return "no selected file changed".to_owned();
+        }
+        let mut text = parts.join(", ");
+        if self.n_with_code > 0 {
+            text.push_str(&format!(", {} with code", self.n_with_code));
+        }
+        text
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::content::ContentId;
     use crate::domain::model::Destination;
     use crate::domain::outcome::Trigger;
-    use crate::domain::repo::{Repo, RepoType, Revision};
+    use crate::domain::repo::{Repo, Revision};
     use crate::domain::run::RunId;
     use crate::domain::session::{FileSource, SessionId, SessionProgress, SessionStart};
-    use crate::domain::snapshot::RemoteFile;
-    use crate::domain::time::Timestamp;
 
     fn content(digit: &str) -> ContentId {
         format!("sha256:{}", digit.repeat(64)).parse().unwrap()
@@ -152,5 +383,70 @@ mod tests {
         let removed = Some(FileChange::Removed);
         assert_eq!(tell(Some("a")), [None, removed]);
         assert_eq!(tell(None), [Some(FileChange::Added), removed]);
+    }
+
+    fn note(fetched: u64, reused: u64, earlier: Option<&ChangeNote>) -> ChangeNote {
+        let changes = Changes {
+            old_commit: "a".repeat(40).parse().unwrap(),
+            commit: "b".repeat(40).parse().unwrap(),
+            commits: None,
+            files: None,
+            old_terms: Terms::default(),
+            terms: Terms::default(),
+        };
+        let bytes = ByteCounts {
+            fetched,
+            reused,
+            ..ByteCounts::default()
+        };
+        ChangeNote::after_session(changes, earlier, bytes, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn the_bytes_of_an_update_are_those_of_all_its_sessions() {
+        let first = note(30, 10, None);
+        assert_eq!((first.bytes_fetched, first.bytes_reused), (30, 10));
+        // The second session finds the 30 bytes on disk.
+        let second = note(60, 40, Some(&first));
+        assert_eq!((second.bytes_fetched, second.bytes_reused), (90, 10));
+        let held = note(0, 0, Some(&second));
+        assert_eq!((held.bytes_fetched, held.bytes_reused), (90, 10));
+    }
+
+    #[test]
+    fn compared_listings_count_files_and_name_those_that_run_code() {
+        let old = listing(
+            "a",
+            &[("a", "1"), ("b.py", "1"), ("gone.pt", "1"), ("same", "1")],
+        );
+        let new = listing(
+            "b",
+            &[("a", "2"), ("b.py", "2"), ("new.PT", "3"), ("same", "1")],
+        );
+        let found = compare(RepoType::Model, &old, &new, &Filter::default());
+        let paths: Vec<&str> = found.files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(paths, ["a", "b.py", "gone.pt", "new.PT"]);
+        assert_eq!(found.n_with_code, 2, "a removed file brings none");
+        assert_eq!(
+            found.summary(),
+            "1 file added (1 B), 2 files changed (2 B), 1 file removed (1 B), 2 with code"
+        );
+        let none = compare(RepoType::Model, &old, &old, &Filter::default());
+        assert_eq!(none.summary(), "no selected file changed");
+    }
+
+    #[test]
+    fn a_note_names_a_limited_number_of_files_and_counts_all() {
+        let names: Vec<String> = (0..MOST_FILES + 5).map(|n| format!("f{n:04}.py")).collect();
+        let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
+        let found = compare(
+            RepoType::Model,
+            &listing("a", &[]),
+            &listing("b", &files),
+            &Filter::default(),
+        );
+        assert_eq!((found.files.len(), found.n_more), (MOST_FILES, 5));
+        assert_eq!(found.added.files, MOST_FILES as u64 + 5);
+        assert_eq!(found.n_with_code, found.added.files);
     }
 }

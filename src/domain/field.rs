@@ -215,8 +215,9 @@ mod tests {
     use std::fmt::Debug;
 
     use super::*;
+    use crate::domain::guard::Guards;
     use crate::domain::model::{EntryName, ModelSpec};
-    use crate::domain::policy::{Guards, UpdateRules};
+    use crate::domain::policy::UpdateRules;
     use crate::domain::repo::{Repo, RepoType};
     use crate::domain::schedule::{Cadence, CadenceKind, CatchUp, ScheduleSpec, Windows};
     use crate::domain::tag::TagSpec;
@@ -241,6 +242,7 @@ mod tests {
         model.views = [format!("dir={root}").parse().unwrap()].into();
         model.view_map = ["a=b/c".parse().unwrap()].into();
         model.view_copy = true;
+        model.checksums = true;
         model.enabled = false;
         model.token_name = Some("work".parse().unwrap());
         model.update = rules("pin@0123abc");

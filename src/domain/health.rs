@@ -9,6 +9,7 @@
 //! The counts of failures differ on purpose: the facts leave out verifications and
 //! crashed runs, which a person must hear of all the same.
 
+use super::guard::Terms;
 use super::hold::{HeldUpdate, Hold};
 use super::model::{EntryName, ModelState};
 use super::outcome::{Effect, ErrorKind, Outcome, UpstreamState, words};
@@ -35,6 +36,8 @@ pub struct CheckEnd<'a> {
     pub renamed_to: Option<&'a str>,
     /// The newer commit that is held, and why.
     pub hold: Option<&'a Hold>,
+    /// The terms of the repository, if the Hub told them.
+    pub terms: &'a Terms,
     /// This machine had no network, so no attempt was made.
     pub is_offline: bool,
 }
@@ -61,10 +64,13 @@ pub fn state_after(before: &ModelState, end: &CheckEnd<'_>, now: Timestamp) -> M
             state.last_success_at = Some(now);
             state.consecutive_failures = 0;
             state.forget_damage();
-            if state.published_commit.as_ref() != end.commit {
+            state.published_terms = if state.published_commit.as_ref() == end.commit {
+                state.published_terms.or(end.terms)
+            } else {
                 state.published_at = Some(now);
                 state.last_change_at = Some(now);
-            }
+                end.terms.clone().or(&state.published_terms)
+            };
             // An approved update stays approved as long as it is published.
             let approved = state.held_update.filter(HeldUpdate::is_approved);
             state.held_update = approved.filter(|update| end.commit == Some(&update.commit));
@@ -326,6 +332,11 @@ mod tests {
         told.join(" ")
     }
 
+    static NO_TERMS: Terms = Terms {
+        licence: None,
+        gating: None,
+    };
+
     fn check(outcome: Outcome, trouble: Option<&Trouble>) -> CheckEnd<'_> {
         CheckEnd {
             outcome,
@@ -333,6 +344,7 @@ mod tests {
             commit: None,
             renamed_to: None,
             hold: None,
+            terms: &NO_TERMS,
             is_offline: false,
         }
     }

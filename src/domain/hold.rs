@@ -36,6 +36,15 @@ words! {
         BadHeader = "bad-header",
         /// The program of `hooks.gate` did not let it pass.
         Gate = "gate",
+        /// The program of `hooks.gate` exited with 75: it decides later.
+        GateLater = "gate-later",
+    }
+}
+
+impl HoldReason {
+    /// Tells whether nobody is told: the hold ends by itself.
+    pub fn is_silent(self) -> bool {
+        matches!(self, Self::Delay | Self::GateLater)
     }
 }
 
@@ -75,10 +84,19 @@ impl HeldUpdate {
         self.decision == Decision::Approved
     }
 
+    /// Tells whether a person keeps the commit back.
+    pub fn is_rejected(&self) -> bool {
+        self.decision == Decision::Rejected
+    }
+
+    /// Tells whether nobody is told about the update.
+    pub fn is_silent(&self) -> bool {
+        are_silent(&self.findings)
+    }
+
     /// Returns the words of all reasons, such as `new-code, size-change`.
     pub fn reasons(&self) -> String {
-        let words: Vec<_> = self.findings.iter().map(|it| it.reason.as_str()).collect();
-        words.join(", ")
+        words_of(&self.findings)
     }
 }
 
@@ -93,6 +111,16 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// Tells whether nobody is told about the hold.
+    pub fn is_silent(&self) -> bool {
+        are_silent(&self.findings)
+    }
+
+    /// Returns the words of all reasons.
+    pub fn reasons(&self) -> String {
+        words_of(&self.findings)
+    }
+
     /// Describes the findings.
     pub fn message(&self) -> String {
         let details: Vec<_> = self.findings.iter().map(|it| it.detail.as_str()).collect();
@@ -116,6 +144,15 @@ impl Hold {
             found_at: before.map_or(now, |before| before.found_at),
         }
     }
+}
+
+fn are_silent(findings: &[Finding]) -> bool {
+    findings.iter().all(|it| it.reason.is_silent())
+}
+
+fn words_of(findings: &[Finding]) -> String {
+    let words: Vec<_> = findings.iter().map(|it| it.reason.as_str()).collect();
+    words.join(", ")
 }
 
 words! {

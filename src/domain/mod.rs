@@ -17,7 +17,13 @@
 //! | target | one repository at one revision to synchronise, registered or given on the command line |
 //! | destination | the place of the files: the shared Hub cache, or a plain directory |
 //! | snapshot | the files of a repository at one commit; *published* when readers of the destination see it |
-//! | hold | an update that looks like data loss upstream and waits for approval |
+//! | hold | an update that waits for a person, with its findings |
+//! | finding | one reason to hold an update, with a sentence for a person |
+//! | guard | a judge of updates that compares two commits, or reads a header, and returns findings |
+//! | gate | a program of the user that judges each new commit before it is published |
+//! | tag | a word that models share, with defaults for them; a tag of a repository is always named so |
+//! | policy | the treatment of new commits: follow, approve or pin; with a delay and tags to follow |
+//! | pin | the commit that a model stays at |
 //! | schedule | a cadence with windows and limits, and the selection of models it includes |
 //! | cadence | the calendar rule of a schedule: interval, daily, weekly, monthly, cron or once |
 //! | slot | one planned instant of a cadence |
@@ -31,6 +37,8 @@
 //! | run | one process of `hfdl` with work, as recorded in the database |
 //! | session | one attempt at one target within a run, with a record for each file |
 //! | outcome | the result word of a session |
+//! | change note | the changes of an update: its commits, files, and bytes |
+//! | report | the figures and updates of a period, by day and by model |
 //! | plan | the action for each file of a target: keep, link, resume, fetch or delete |
 //! | partial file | the unfinished bytes of a download, kept so that a later run can resume |
 //! | segment | a byte range of a large file that one connection downloads |
@@ -40,22 +48,29 @@
 //! | route | one way to get the bytes of a file: the CDN, Xet chunks, a mirror |
 //! | delta | a new file built from ranges of old files and fetched ranges |
 //! | proof | a record that a file was read whole and had its hash; valid while the file is unchanged |
+//! | scrub | the reading of published files again, a part each night, so that damage on disk is found |
 //! | claim | the record, written before the first byte, that a run is working on a slot |
 //! | adopted file | a file of another program that was hashed once, so that downloads can use its bytes |
 //! | view | the files of a model where another program looks for them, made of links (`ModelView` and the like in `json` are shapes of output) |
+//! | lock file | `hfdl.lock`: the commit and the files of each model, to be reproduced elsewhere |
 //! | home | the directory with the database, logs and locks of one installation |
 
 pub mod adopt;
 pub mod alert;
 pub mod argv;
 pub mod changes;
+pub mod checksums;
 pub mod content;
 pub mod deletion;
 pub mod delta;
 pub mod field;
 pub mod filter;
+pub mod gate;
+pub mod guard;
 pub mod health;
 pub mod hold;
+pub mod licence;
+pub mod lock_file;
 pub mod login;
 pub mod model;
 pub mod moved_ref;
@@ -73,11 +88,14 @@ pub mod queue_order;
 pub mod ranges;
 pub mod repo;
 pub mod repo_arg;
+pub mod report;
 pub mod retention;
 pub mod retry;
 pub mod run;
 pub mod sample;
+pub mod sbom;
 pub mod schedule;
+pub mod scrub;
 pub mod session;
 pub mod settings;
 pub mod shard;
@@ -88,6 +106,7 @@ pub mod tag;
 pub mod time;
 pub mod timer;
 pub mod units;
+pub mod update;
 pub mod view;
 pub mod way;
 pub mod xet;

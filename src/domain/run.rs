@@ -216,6 +216,8 @@ words! {
         Held = "held",
         RolledBack = "rolled-back",
         Released = "released",
+        /// A person keeps a held update back.
+        Rejected = "rejected",
         /// A ref names another commit than the published one.
         RefMoved = "ref-moved",
         Pruned = "pruned",

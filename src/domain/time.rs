@@ -103,6 +103,16 @@ pub fn parse_moment(text: &str, zone: &TimeZone) -> Result<Timestamp, MomentErro
     }
 }
 
+/// Returns the last second of a day that is written as `2026-06-01`; `None` for other texts.
+pub fn end_of_day(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    let day: civil::Date = text.trim().parse().ok()?;
+    if text.trim() != day.to_string() {
+        return None;
+    }
+    let next = parse_moment(&day.tomorrow().ok()?.to_string(), zone).ok()?;
+    Timestamp::from_second(next.as_second() - 1).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -68,4 +68,6 @@ pub use event::{EngineEvent, EngineOptions, FetchJob, FetchResult, FileError, Fi
 pub use limits::LimitGroup;
 pub use partial::{VerifiedFile, reusable_bytes, reusable_ranges};
 pub use source::{ByteSource, ByteStream, SourceError};
-pub use verify::{WholeRead, has_content, hash_both_ways, prove_content};
+pub use verify::{
+    PartRead, PartialHash, WholeRead, has_content, hash_both_ways, prove_content, prove_part,
+};

@@ -1,10 +1,12 @@
 //! Content hashes, computed while bytes pass.
 
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use sha1::Sha1;
+use sha2::digest::common::hazmat::{SerializableState, SerializedState};
 use sha2::{Digest, Sha256};
 
 use crate::domain::content::ContentId;
@@ -57,47 +59,151 @@ pub fn hash_both_ways(
     }))
 }
 
+/// A hash of the first bytes of a file, in a form that a later process can continue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartialHash {
+    /// The number of bytes that were hashed.
+    pub position: u64,
+    /// The state of the hash, sealed by a checksum.
+    pub state: Vec<u8>,
+}
+
+/// The result of reading a file in parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartRead {
+    Whole(WholeRead),
+    Part(PartialHash),
+    /// The file or the state is not the one that the earlier parts are of.
+    Changed,
+}
+
+/// Reads a file on from an earlier part, up to a position or until `on_read` breaks off.
+///
+/// The earlier part counts only while the file has the `expected` stamp.
+pub fn prove_part(
+    path: &Path,
+    content: &ContentId,
+    expected: &ProofStamp,
+    from: Option<&PartialHash>,
+    up_to: u64,
+    on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+) -> io::Result<PartRead> {
+    let mut reading = Reading::open(path)?;
+    let hasher = match from {
+        None => Some(ContentHasher::new(*content, reading.stamp.size_bytes)),
+        Some(from) => ContentHasher::resume(*content, from),
+    };
+    let hasher = hasher.filter(|_| reading.stamp == *expected);
+    let Some(hasher) = hasher else {
+        return Ok(PartRead::Changed);
+    };
+    let mut hashers = [hasher];
+    reading.skip(from.map_or(0, |from| from.position))?;
+    let limit = if up_to < expected.size_bytes {
+        up_to
+    } else {
+        u64::MAX
+    };
+    let is_whole = reading.read_on(limit, &mut hashers, on_read)?;
+    let stamp = reading.unchanged_stamp()?;
+    let [hasher] = hashers;
+    Ok(match (is_whole, stamp) {
+        (true, stamp) => PartRead::Whole(WholeRead {
+            has_content: hasher.finish().is_ok(),
+            stamp,
+        }),
+        (false, Some(_)) => PartRead::Part(hasher.pause(reading.position)),
+        (false, None) => PartRead::Changed,
+    })
+}
+
 /// Reads a file for a hasher of each content, and returns them with the file's stamp;
 /// there is none if the file changed meanwhile.
-///
-/// The bytes are evicted from the page cache: a read of everything on disk must not displace
-/// the working set of other programs.
 fn read_whole(
     path: &Path,
     contents: &[ContentId],
     on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) -> io::Result<Option<(Vec<ContentHasher>, Option<ProofStamp>)>> {
-    const FORGET_EVERY: u64 = 8 << 20;
-    let mut file = open::read_through_links(path)?;
-    let before = stamp_of(&file.metadata()?, path);
+    let mut reading = Reading::open(path)?;
     let contents = contents.iter();
     let mut hashers: Vec<ContentHasher> = contents
-        .map(|content| ContentHasher::new(*content, before.size_bytes))
+        .map(|content| ContentHasher::new(*content, reading.stamp.size_bytes))
         .collect();
-    let mut buffer = vec![0; 256 * 1024];
-    let (mut position, mut evicted_up_to) = (0, 0);
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => {
-                let is_unchanged = stamp_of(&file.metadata()?, path) == before;
-                return Ok(Some((hashers, is_unchanged.then_some(before))));
+    if !reading.read_on(u64::MAX, &mut hashers, on_read)? {
+        return Ok(None);
+    }
+    Ok(Some((hashers, reading.unchanged_stamp()?)))
+}
+
+/// A file that is read in order.
+///
+/// The bytes are evicted from the page cache: a read of everything on disk must not displace
+/// the working set of other programs.
+struct Reading<'p> {
+    path: &'p Path,
+    file: File,
+    /// The stamp of the file when it was opened.
+    stamp: ProofStamp,
+    position: u64,
+    evicted_up_to: u64,
+}
+
+impl<'p> Reading<'p> {
+    fn open(path: &'p Path) -> io::Result<Self> {
+        let file = open::read_through_links(path)?;
+        Ok(Self {
+            path,
+            stamp: stamp_of(&file.metadata()?, path),
+            file,
+            position: 0,
+            evicted_up_to: 0,
+        })
+    }
+
+    fn skip(&mut self, n_bytes: u64) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(n_bytes))?;
+        (self.position, self.evicted_up_to) = (n_bytes, n_bytes);
+        Ok(())
+    }
+
+    /// Reads up to a position; returns whether that was the whole file.
+    fn read_on(
+        &mut self,
+        up_to: u64,
+        hashers: &mut [ContentHasher],
+        on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> io::Result<bool> {
+        const FORGET_EVERY: u64 = 8 << 20;
+        let mut buffer = vec![0; 256 * 1024];
+        while self.position < up_to {
+            let most = (up_to - self.position).min(buffer.len() as u64) as usize;
+            match self.file.read(&mut buffer[..most]) {
+                Ok(0) => return Ok(true),
+                Ok(n) => {
+                    for hasher in &mut *hashers {
+                        hasher.update(&buffer[..n]);
+                    }
+                    self.position += n as u64;
+                    if self.position - self.evicted_up_to >= FORGET_EVERY {
+                        let range = ByteRange::new(self.evicted_up_to, self.position);
+                        file_io::forget(&self.file, range);
+                        self.evicted_up_to = self.position;
+                    }
+                    if on_read(&buffer[..n]).is_break() {
+                        return Ok(false);
+                    }
+                }
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                Err(err) => return Err(err),
             }
-            Ok(n) => {
-                for hasher in &mut hashers {
-                    hasher.update(&buffer[..n]);
-                }
-                position += n as u64;
-                if position - evicted_up_to >= FORGET_EVERY {
-                    file_io::forget(&file, ByteRange::new(evicted_up_to, position));
-                    evicted_up_to = position;
-                }
-                if on_read(&buffer[..n]).is_break() {
-                    return Ok(None);
-                }
-            }
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-            Err(err) => return Err(err),
         }
+        Ok(false)
+    }
+
+    /// Returns the stamp of the file; `None` if it changed since it was opened.
+    fn unchanged_stamp(&self) -> io::Result<Option<ProofStamp>> {
+        let now = stamp_of(&self.file.metadata()?, self.path);
+        Ok(Some(now).filter(|now| *now == self.stamp))
     }
 }
 
@@ -126,6 +232,33 @@ impl ContentHasher {
         Self { expected, state }
     }
 
+    /// Continues a paused hash; `None` if its state is damaged or of another version.
+    fn resume(expected: ContentId, from: &PartialHash) -> Option<Self> {
+        let (seal, state) = from.state.split_at_checked(SEAL_LEN)?;
+        if seal != seal_of(&expected, from.position, state) {
+            return None;
+        }
+        let state = match expected {
+            ContentId::Sha256(_) => HasherState::Sha256(restored(state)?),
+            ContentId::GitSha1(_) => HasherState::Sha1(restored(state)?),
+        };
+        Some(Self { expected, state })
+    }
+
+    /// Returns the state in a form that another process can continue.
+    fn pause(&self, position: u64) -> PartialHash {
+        let state = match &self.state {
+            HasherState::Sha256(sha256) => sha256.serialize().to_vec(),
+            HasherState::Sha1(sha1) => sha1.serialize().to_vec(),
+        };
+        let mut sealed = seal_of(&self.expected, position, &state).to_vec();
+        sealed.extend(state);
+        PartialHash {
+            position,
+            state: sealed,
+        }
+    }
+
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         match &mut self.state {
             HasherState::Sha256(sha256) => sha256.update(bytes),
@@ -152,6 +285,26 @@ impl ContentHasher {
     }
 }
 
+const SEAL_LEN: usize = 32;
+
+/// Returns the checksum of a paused hash. A state that the disk has damaged would declare
+/// a good file bad.
+fn seal_of(content: &ContentId, position: u64, state: &[u8]) -> [u8; SEAL_LEN] {
+    // The packages keep the form of a state within these versions.
+    const FORM: &[u8] = b"sha1 0.11, sha2 0.11";
+    let mut seal = Sha256::new();
+    seal.update(FORM);
+    seal.update(content.to_string());
+    seal.update(position.to_le_bytes());
+    seal.update(state);
+    seal.finalize().into()
+}
+
+fn restored<H: SerializableState>(state: &[u8]) -> Option<H> {
+    let state = SerializedState::<H>::try_from(state).ok()?;
+    H::deserialize(&state).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,5 +325,80 @@ mod tests {
             assert_eq!(hashed(&["Hello, ", "World!"]), Ok(()));
             assert!(hashed(&["Hello, ", "World?"]).is_err());
         }
+    }
+
+    /// A file with bytes, its content ids, and its stamp.
+    fn written(dir: &Path) -> (std::path::PathBuf, [ContentId; 2], ProofStamp) {
+        let path = dir.join("file");
+        let bytes: Vec<u8> = (0..1_000_003u64).map(|n| ((n * n) >> 7) as u8).collect();
+        std::fs::write(&path, bytes).unwrap();
+        let (contents, stamp) = hash_both_ways(&path, &mut |_| ControlFlow::Continue(()))
+            .unwrap()
+            .unwrap();
+        (path, contents, stamp.unwrap())
+    }
+
+    fn part(
+        path: &Path,
+        content: &ContentId,
+        stamp: &ProofStamp,
+        from: Option<&PartialHash>,
+        up_to: u64,
+    ) -> PartRead {
+        let go_on = &mut |_: &[u8]| ControlFlow::Continue(());
+        prove_part(path, content, stamp, from, up_to, go_on).unwrap()
+    }
+
+    #[test]
+    fn a_hash_continues_where_an_earlier_process_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, contents, stamp) = written(dir.path());
+        for content in contents {
+            let mut from = None;
+            for up_to in [1, 63, 64, 500_000, 999_999] {
+                match part(&path, &content, &stamp, from.as_ref(), up_to) {
+                    PartRead::Part(hash) => {
+                        assert_eq!(hash.position, up_to);
+                        from = Some(hash);
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            let end = part(&path, &content, &stamp, from.as_ref(), u64::MAX);
+            let whole = WholeRead {
+                has_content: true,
+                stamp: Some(stamp),
+            };
+            assert_eq!(end, PartRead::Whole(whole));
+        }
+    }
+
+    #[test]
+    fn a_part_of_another_file_and_a_damaged_state_are_not_continued() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, [content, other], stamp) = written(dir.path());
+        let PartRead::Part(hash) = part(&path, &content, &stamp, None, 1000) else {
+            panic!("a part was asked for");
+        };
+        let touched = ProofStamp {
+            modified_ns: stamp.modified_ns + 1,
+            ..stamp
+        };
+        let on = |content: &ContentId, stamp: &ProofStamp, from: &PartialHash| {
+            part(&path, content, stamp, Some(from), 2000)
+        };
+        assert!(matches!(on(&content, &stamp, &hash), PartRead::Part(_)));
+        assert_eq!(on(&content, &touched, &hash), PartRead::Changed);
+        assert_eq!(on(&other, &stamp, &hash), PartRead::Changed);
+        for at in 0..hash.state.len() {
+            let mut damaged = hash.clone();
+            damaged.state[at] ^= 1;
+            assert_eq!(on(&content, &stamp, &damaged), PartRead::Changed);
+        }
+        let moved = PartialHash {
+            position: 999,
+            ..hash
+        };
+        assert_eq!(on(&content, &stamp, &moved), PartRead::Changed);
     }
 }

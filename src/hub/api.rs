@@ -6,8 +6,9 @@ use super::client::{HubClient, HubRequest};
 use super::endpoint::Endpoint;
 use super::error::{Fault, HubError};
 use super::files::FileAddress;
-use super::text::clean;
+use super::text::{clean, clean_word};
 use super::wire;
+use crate::domain::guard::{ScanIssue, Terms};
 use crate::domain::repo::{CommitSha, Repo, RepoId, Revision};
 use crate::domain::time::Timestamp;
 use crate::sys::http::Url;
@@ -28,6 +29,8 @@ pub struct RevisionInfo {
     pub gated: Gated,
     pub is_disabled: bool,
     pub last_modified: Option<Timestamp>,
+    /// Licence and gating, where the server tells them.
+    pub terms: Terms,
 }
 
 /// Whether the terms of a repository must be accepted before its files can be read.
@@ -38,6 +41,17 @@ pub enum Gated {
     Auto,
     /// The authors review each request.
     Manual,
+}
+
+impl Gated {
+    /// Returns the word for databases and messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::Auto => "auto",
+            Self::Manual => "manual",
+        }
+    }
 }
 
 /// The account of the token.
@@ -81,6 +95,21 @@ impl HubClient {
         Ok(info)
     }
 
+    /// Requests the issues that the Hub's scanners found in the files of a commit. A
+    /// mirror may tell none, and a commit may not be scanned yet.
+    pub fn scan(&self, repo: &Repo, commit: &CommitSha) -> Result<Vec<ScanIssue>, HubError> {
+        let about = self.about(Some(repo)).revision(commit);
+        let request = HubRequest::get(self.endpoint().scan(repo, commit));
+        let info: wire::RepoInfo = self.ask_json(&request, &about, MAX_INFO_BYTES)?;
+        let status = info.security_status.and_then(wire::Lenient::known);
+        let issues = status.map(|status| status.files_with_issues);
+        let issue = |found: wire::FileIssue| ScanIssue {
+            path: found.path,
+            level: clean_word(&found.level),
+        };
+        Ok(issues.into_iter().flatten().map(issue).collect())
+    }
+
     /// Refines a "not found" error of a repository that needed a token before.
     /// Without a token, or with an invalid one, the Hub answers as if a private
     /// repository did not exist.
@@ -108,17 +137,8 @@ impl HubClient {
     /// repository, although it has just listed it.
     pub fn check_access(&self, file: &FileAddress) -> Result<(), HubError> {
         let answer = self.auth_check(&file.repo);
-        let is_unknown = answer.as_ref().is_err_and(|error| {
-            matches!(
-                error.fault(),
-                Fault::EntryNotFound
-                    | Fault::RepoNotFoundOrPrivate { .. }
-                    | Fault::Server {
-                        status: 404 | 405 | 501
-                    }
-            )
-        });
-        if !is_unknown {
+        let is_missing = answer.as_ref().is_err_and(HubError::is_missing_endpoint);
+        if !is_missing {
             return answer;
         }
         match self.locate(file) {
@@ -207,6 +227,8 @@ fn parse_revision(
         Some(id) => id.parse().map_err(|error| format!("{error}"))?,
         None => repo.id.clone(),
     };
+    let licence = licence(info.card.and_then(wire::Lenient::known), info.tags);
+    let is_gating_known = info.gated.is_some();
     let gated = match info.gated {
         None | Some(wire::GatedForm::Flag(false)) => Gated::No,
         Some(wire::GatedForm::Word(word)) if word == "auto" => Gated::Auto,
@@ -219,7 +241,38 @@ fn parse_revision(
         gated,
         is_disabled: info.disabled.unwrap_or(false),
         last_modified: info.last_modified.and_then(|at| at.parse().ok()),
+        terms: Terms {
+            licence,
+            gating: is_gating_known.then(|| gated.as_str().to_owned()),
+        },
     })
+}
+
+/// Returns the licence of a model card or else of the tags; `None` if the server sends
+/// neither. The name of a licence outside the Hub's list stands beside `other`.
+fn licence(card: Option<wire::Card>, tags: Option<wire::Lenient<Vec<String>>>) -> Option<String> {
+    const NO_LICENCE: &str = "none";
+    let tags = tags.and_then(wire::Lenient::known);
+    if card.is_none() && tags.is_none() {
+        return None;
+    }
+    let of_card = card.and_then(|card| {
+        let licence = match card.licence? {
+            wire::OneOrMany::One(licence) => licence,
+            wire::OneOrMany::Many(licences) => licences.join(", "),
+            wire::OneOrMany::Other(_) => return None,
+        };
+        Some(match card.licence_name.and_then(wire::Lenient::known) {
+            Some(name) => format!("{licence} ({name})"),
+            None => licence,
+        })
+    });
+    let of_tags = || {
+        let mut tags = tags.iter().flatten();
+        tags.find_map(|tag| tag.strip_prefix("license:").map(str::to_owned))
+    };
+    let licence = of_card.or_else(of_tags);
+    Some(clean_word(licence.as_deref().unwrap_or(NO_LICENCE)))
 }
 
 #[cfg(test)]
@@ -269,6 +322,34 @@ mod tests {
                 "2026-01-31T12:00:00Z"
             );
         }
+    }
+
+    #[test]
+    fn the_licence_is_that_of_the_card_or_of_the_tags() {
+        for (json, licence) in [
+            (r#""x":1"#, None),
+            (
+                r#""cardData":{"license":"mit"},"tags":["license:gpl"]"#,
+                Some("mit"),
+            ),
+            (r#""cardData":{"license":["mit","gpl"]}"#, Some("mit, gpl")),
+            (
+                r#""cardData":{"license":"other","license_name":"llama3"}"#,
+                Some("other (llama3)"),
+            ),
+            (
+                r#""cardData":{"license":7},"tags":["license:gpl"]"#,
+                Some("gpl"),
+            ),
+            (r#""cardData":"?","tags":["gguf"]"#, Some("none")),
+            (r#""cardData":{"language":"en"}"#, Some("none")),
+        ] {
+            let info = read(&format!(r#"{{"sha":"{SHA}",{json}}}"#), "main").unwrap();
+            assert_eq!(info.terms.licence.as_deref(), licence, "{json}");
+            assert_eq!(info.terms.gating, None);
+        }
+        let gated = read(&format!(r#"{{"sha":"{SHA}","gated":"auto"}}"#), "main").unwrap();
+        assert_eq!(gated.terms.gating.as_deref(), Some("auto"));
     }
 
     #[test]

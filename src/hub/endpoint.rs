@@ -96,6 +96,10 @@ impl Endpoint {
         self.api(repo, "refs")
     }
 
+    pub(super) fn scan(&self, repo: &Repo, commit: &CommitSha) -> Url {
+        self.api(repo, &format!("revision/{commit}?securityStatus=true"))
+    }
+
     pub(super) fn auth_check(&self, repo: &Repo) -> Url {
         self.api(repo, "auth-check")
     }
@@ -125,6 +129,11 @@ impl Endpoint {
     /// Returns the URL of the repository's page.
     pub(super) fn page(&self, repo: &Repo) -> String {
         format!("{}/{repo}", self.base)
+    }
+
+    /// Returns the URL of the page of a commit.
+    pub fn commit_page(&self, repo: &Repo, commit: &CommitSha) -> String {
+        format!("{}/commit/{commit}", self.page(repo))
     }
 
     fn api(&self, repo: &Repo, rest: &str) -> Url {

@@ -159,6 +159,19 @@ impl HubError {
         &self.0.fault
     }
 
+    /// Tells whether the server seems to lack the endpoint of a request, as mirrors do,
+    /// when the repository is known to exist.
+    pub fn is_missing_endpoint(&self) -> bool {
+        matches!(
+            self.fault(),
+            Fault::EntryNotFound
+                | Fault::RepoNotFoundOrPrivate { .. }
+                | Fault::Server {
+                    status: 404 | 405 | 501
+                }
+        )
+    }
+
     /// Returns the same error with the fault behind it.
     pub(super) fn with_fault(mut self, fault: Fault) -> Self {
         self.0.fault = fault;

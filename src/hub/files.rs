@@ -6,6 +6,7 @@
 //! ranges are then fetched from the URL, by any number of threads.
 
 use std::fmt;
+use std::io::Read;
 
 use super::classify::classify_storage;
 use super::client::{HubClient, HubRequest, RedirectEnd, lock};
@@ -13,7 +14,7 @@ use super::error::{Fault, HubError, RequestContext};
 use super::locations::{ContentHost, Location, check_commit};
 use super::redirect;
 use crate::domain::repo::{CommitSha, Repo, RepoPath};
-use crate::sys::http::{Body, Response, Url};
+use crate::sys::http::{Body, HttpError, Response, Url};
 
 /// How often one `open` requests a new URL after the storage refused one.
 const MAX_FRESH_LINKS: u32 = 3;
@@ -61,6 +62,24 @@ impl HubClient {
     ) -> Result<FileStream, HubError> {
         let about = self.about_file(file);
         self.with_retries(|| self.open_once(file, range, &about))
+    }
+
+    /// Reads a small file into memory; a file with more than `most_bytes` is refused.
+    pub fn read_small(&self, file: &FileAddress, most_bytes: u64) -> Result<Vec<u8>, HubError> {
+        let about = self.about_file(file);
+        self.with_retries(|| {
+            let stream = self.open_once(file, None, &about)?;
+            let mut bytes = Vec::new();
+            let read = stream.reader.take(most_bytes + 1).read_to_end(&mut bytes);
+            read.map_err(|error| match HttpError::in_io(&error) {
+                Some(error) => about.error(Fault::Network(error.clone())),
+                None => about.bad_answer(error),
+            })?;
+            if bytes.len() as u64 > most_bytes {
+                return Err(about.bad_answer(format!("it has more than {most_bytes} bytes")));
+            }
+            Ok(bytes)
+        })
     }
 
     fn open_once(

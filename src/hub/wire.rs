@@ -6,7 +6,7 @@ use std::io::{self, BufReader, Read};
 
 use serde::Deserialize;
 pub(super) use serde::de::DeserializeOwned;
-use serde::de::{Deserializer as _, Error as _, SeqAccess, Visitor};
+use serde::de::{Deserializer as _, Error as _, IgnoredAny, SeqAccess, Visitor};
 
 use crate::sys::http::HttpError;
 
@@ -23,6 +23,58 @@ pub(super) struct RepoInfo {
     pub disabled: Option<bool>,
     #[serde(rename = "lastModified")]
     pub last_modified: Option<String>,
+    #[serde(rename = "cardData")]
+    pub card: Option<Lenient<Card>>,
+    pub tags: Option<Lenient<Vec<String>>>,
+    /// Only on request.
+    #[serde(rename = "securityRepoStatus", alias = "security_repo_status")]
+    pub security_status: Option<Lenient<SecurityStatus>>,
+}
+
+/// A field that must not make the whole answer unreadable.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Lenient<T> {
+    Known(T),
+    Other(IgnoredAny),
+}
+
+impl<T> Lenient<T> {
+    pub fn known(self) -> Option<T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+/// The metadata that authors write at the head of a README.
+#[derive(Debug, Deserialize)]
+pub(super) struct Card {
+    #[serde(rename = "license")]
+    pub licence: Option<OneOrMany>,
+    #[serde(rename = "license_name")]
+    pub licence_name: Option<Lenient<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+    Other(IgnoredAny),
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct SecurityStatus {
+    #[serde(rename = "filesWithIssues", default)]
+    pub files_with_issues: Vec<FileIssue>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct FileIssue {
+    pub path: String,
+    pub level: String,
 }
 
 /// `false`, `"auto"` or `"manual"`.

@@ -4,8 +4,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::document::document;
-use super::{MovedRefView, RunResult, SessionView};
+use super::model::FindingView;
+use super::{ChangeNoteView, MovedRefView, RunResult, SessionView};
 use crate::domain::alert::{Failing, HookCall};
+use crate::domain::hold::Hold;
 use crate::domain::session::Session;
 use crate::domain::time::render_utc;
 
@@ -18,6 +20,9 @@ const LEFT_OUT: [&str; 5] = [
     "reused_from",
 ];
 
+/// A hook gets so many commits and files of a change note.
+const MOST_CHANGES: usize = 25;
+
 #[derive(Serialize)]
 struct HookView {
     event: &'static str,
@@ -28,8 +33,12 @@ struct HookView {
     failing: Option<FailingView>,
     /// The ref of the session's model, if it was found away from the published commit.
     moved_ref: Option<MovedRefView>,
+    /// The update of the session's model that is held, with its findings.
+    hold: Option<HoldView>,
     /// All sessions of the run.
     sessions: Vec<Value>,
+    /// The changes of the update that is published or held; null for other events.
+    change_note: Option<ChangeNoteView>,
 }
 
 #[derive(Serialize)]
@@ -68,7 +77,28 @@ impl From<&HookCall<'_>> for HookView {
             moved_ref: (call.session)
                 .and_then(|session| run.moved_refs.get(&session.id))
                 .map(MovedRefView::from),
+            hold: (call.session)
+                .and_then(|session| run.holds.get(&session.id))
+                .map(HoldView::from),
             sessions: run.sessions.iter().map(session_view).collect(),
+            change_note: call
+                .note
+                .map(|note| ChangeNoteView::new(note, MOST_CHANGES)),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct HoldView {
+    commit: String,
+    findings: Vec<FindingView>,
+}
+
+impl From<&Hold> for HoldView {
+    fn from(hold: &Hold) -> Self {
+        Self {
+            commit: hold.commit.to_string(),
+            findings: hold.findings.iter().map(FindingView::from).collect(),
         }
     }
 }

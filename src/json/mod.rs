@@ -11,29 +11,39 @@
 //! nothing else shows (`cli`), and formats that only hfdl reads back (`wire.rs` in
 //! `store` and `cache`).
 
+mod change_note;
+mod cyclonedx;
 mod document;
 mod fields;
+mod gate;
 mod hook;
 mod model;
 mod moved_ref;
 mod pause;
 mod plan;
+mod report;
 mod run;
 mod schedule;
 mod session;
 mod setting;
 mod status;
 mod tag;
+mod update;
 
+pub use change_note::ChangeNoteView;
+pub use cyclonedx::cyclonedx;
 pub use document::{document, error, line, render};
+pub use gate::{GateDocument, GateFile, gate_line};
 pub use hook::hook_line;
 pub use model::{ModelView, destination};
 pub use moved_ref::MovedRefView;
 pub use pause::PauseView;
 pub use plan::TotalsView;
+pub use report::ReportView;
 pub use run::{RunResult, RunSummaryView, RunView, skipped_run, skipped_schedules};
 pub use schedule::{DueScheduleView, ScheduleView};
 pub use session::{SessionFileView, SessionView};
 pub use setting::SettingView;
 pub use status::{status, status_text};
 pub use tag::TagView;
+pub use update::{FileDifferenceView, UpdateView};

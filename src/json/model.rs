@@ -27,6 +27,11 @@ pub struct ModelView {
     /// The commit that the model stays at.
     pub pinned_commit: Option<String>,
     pub pinned_by: Option<&'static str>,
+    /// A newer commit that a delay keeps from being taken, and until when.
+    pub waiting_commit: Option<String>,
+    pub waiting_until: Option<String>,
+    /// The tag of the published commit, for a model that follows tags.
+    pub followed_tag: Option<String>,
     pub published_commit: Option<String>,
     pub published_at: Option<String>,
     pub last_check_at: Option<String>,
@@ -56,6 +61,9 @@ impl ModelView {
             held_update: state.held_update.as_ref().map(HeldUpdateView::from),
             pinned_commit: state.pinned.as_ref().map(|pin| pin.commit.to_string()),
             pinned_by: state.pinned.as_ref().map(|pin| pin.by.as_str()),
+            waiting_commit: state.wait.as_ref().map(|wait| wait.commit.to_string()),
+            waiting_until: time(state.wait.as_ref().map(|wait| wait.until)),
+            followed_tag: state.followed_tag().map(ToString::to_string),
             published_commit: state.published_commit.as_ref().map(ToString::to_string),
             published_at: time(state.published_at),
             last_check_at: time(state.last_check_at),

@@ -4,12 +4,14 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::document::time;
+use super::model::HeldUpdateView;
 use super::session::BytesView;
 use super::{MovedRefView, PauseView, RunSummaryView};
 use crate::domain::login::Login;
 use crate::domain::retention::OnlyCopy;
 use crate::domain::run::{Event, Run};
 use crate::domain::schedule::WaitReason;
+use crate::domain::scrub::Scrub;
 use crate::domain::status::{
     CacheUse, DiskFacts, ModelStatus, NextDue, RunInProgress, Status, Warning, missed_ticks,
     next_for_ref,
@@ -53,6 +55,7 @@ struct StatusView<'a> {
     bytes_left: u64,
     leftover_bytes: u64,
     adopted: AmountView,
+    scrub: ScrubView,
     shards: Vec<String>,
     missed_slots: Each<'a, Event, EventView<'a>>,
     asked_to_wait_until: Option<String>,
@@ -87,6 +90,7 @@ impl<'a> StatusView<'a> {
                 files: status.adopted.files,
                 bytes: status.adopted.bytes,
             },
+            scrub: ScrubView::from(status),
             shards: status.shards.iter().map(ToString::to_string).collect(),
             missed_slots: Each(&status.missed_slots, EventView::from),
             asked_to_wait_until: time(status.asked_to_wait),
@@ -133,6 +137,44 @@ impl<T, V: Serialize> Serialize for Each<'_, T, V> {
 struct AmountView {
     files: u64,
     bytes: u64,
+}
+
+/// The reading of published files again.
+#[derive(Serialize)]
+struct ScrubView {
+    /// Null when scrubs are off.
+    every: Option<String>,
+    /// Whether every file was read within that time; null before the first scrub.
+    kept: Option<bool>,
+    ended_at: Option<String>,
+    next_at: Option<String>,
+    /// Null while a file has no proof.
+    oldest_verified_at: Option<String>,
+    files: u64,
+    bytes: u64,
+    bytes_read: u64,
+    bytes_behind: u64,
+    models_unlisted: u64,
+}
+
+impl From<&Status> for ScrubView {
+    fn from(status: &Status) -> Self {
+        let (scrub, now) = (&status.scrub, status.now);
+        let last = scrub.last.as_ref();
+        let count = |count: fn(&Scrub) -> u64| last.map_or(0, count);
+        Self {
+            every: scrub.every.map(|every| every.to_string()),
+            kept: scrub.is_kept(now),
+            ended_at: time(last.map(|last| last.ended_at)),
+            next_at: time(last.and_then(|last| last.next_at)),
+            oldest_verified_at: time(scrub.oldest_at(now)),
+            files: count(|last| last.n_files),
+            bytes: count(|last| last.n_bytes),
+            bytes_read: count(|last| last.bytes_read),
+            bytes_behind: count(|last| last.bytes_behind),
+            models_unlisted: count(|last| last.n_unlisted),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -195,8 +237,8 @@ impl From<&Status> for TimerView {
     }
 }
 
-#[derive(Serialize)]
-struct NextDueView {
+#[derive(Debug, Serialize)]
+pub(super) struct NextDueView {
     schedule: String,
     state: &'static str,
     due_state: &'static str,
@@ -322,6 +364,8 @@ struct ModelStatusView<'a> {
     last_change_at: Option<String>,
     consecutive_failures: u32,
     bytes_left: u64,
+    /// An update that waits for a decision.
+    held_update: Option<HeldUpdateView>,
 }
 
 impl<'a> From<&'a ModelStatus> for ModelStatusView<'a> {
@@ -342,6 +386,7 @@ impl<'a> From<&'a ModelStatus> for ModelStatusView<'a> {
             last_change_at: time(model.last_change_at),
             consecutive_failures: model.consecutive_failures,
             bytes_left: model.bytes_left,
+            held_update: model.held_update.as_ref().map(HeldUpdateView::from),
         }
     }
 }

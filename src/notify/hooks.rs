@@ -1,11 +1,13 @@
 //! Hooks: programs of the user. They get facts about a run, and no secrets.
 
 use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::domain::alert::HookCall;
 use crate::domain::argv::Argv;
+use crate::domain::hold::Hold;
 use crate::domain::session::Session;
 use crate::domain::time::{Timestamp, render_utc};
 use crate::json::hook_line;
@@ -13,7 +15,7 @@ use crate::sys::child::{self, ChildCommand, ChildOutput, Ended, Pipes};
 use crate::sys::stop::StopFlag;
 
 /// Exit code of a hook that had nothing to do, as in borgmatic.
-const LEAVE_OUT: i32 = 75;
+pub(super) const LEAVE_OUT: i32 = 75;
 
 /// Maximum of the kept output of a hook.
 const MOST_OUTPUT_BYTES: usize = 16 << 10;
@@ -51,21 +53,8 @@ pub fn run(
     call: &HookCall<'_>,
     options: &HookOptions,
 ) -> (HookResult, String) {
-    let facts = facts(call, &options.home).into_iter();
-    let command = ChildCommand {
-        program: program.as_os_str(),
-        arguments: argv.arguments().iter().map(OsStr::new).collect(),
-        variables: facts
-            .map(|(name, value)| (name, value.map(|value| sendable(&value))))
-            .collect(),
-        directory: Some(&options.home),
-        stdin: Some(hook_line(call).into_bytes()),
-        timeout: options.timeout,
-        stop: options.stop.clone(),
-        most_output_bytes: MOST_OUTPUT_BYTES,
-        pipes: Pipes::MayStayOpen,
-    };
-    match child::run(command) {
+    let facts = facts(call, &options.home);
+    match run_program((program, argv), facts, hook_line(call), options) {
         Ok(output) => (result_of(&output, options.timeout), printed(&output)),
         Err(err) => (
             HookResult::Failed(format!("it cannot be started: {err}")),
@@ -74,18 +63,48 @@ pub fn run(
     }
 }
 
+/// Runs a program of the user with facts in its environment and on its stdin.
+pub(super) fn run_program(
+    (program, argv): (&Path, &Argv),
+    facts: Vec<(&'static str, Option<String>)>,
+    stdin: String,
+    options: &HookOptions,
+) -> io::Result<ChildOutput> {
+    let facts = facts.into_iter();
+    child::run(ChildCommand {
+        program: program.as_os_str(),
+        arguments: argv.arguments().iter().map(OsStr::new).collect(),
+        variables: facts
+            .map(|(name, value)| (name, value.map(|value| sendable(&value))))
+            .collect(),
+        directory: Some(&options.home),
+        stdin: Some(stdin.into_bytes()),
+        timeout: options.timeout,
+        stop: options.stop.clone(),
+        most_output_bytes: MOST_OUTPUT_BYTES,
+        pipes: Pipes::MayStayOpen,
+    })
+}
+
 fn result_of(output: &ChildOutput, timeout: Duration) -> HookResult {
     match output.ended {
         Ended::Code(0) => HookResult::Done,
         Ended::Code(LEAVE_OUT) => HookResult::LeftOut,
-        Ended::Code(code) => HookResult::Failed(format!("it ended with code {code}")),
-        Ended::Signal(Some(signal)) => HookResult::Failed(format!("signal {signal} ended it")),
-        Ended::Signal(None) => HookResult::Failed("it was ended".to_owned()),
-        Ended::Stopped => HookResult::Failed("hfdl was asked to end, and ended it".to_owned()),
-        Ended::TimedOut => HookResult::Failed(format!(
-            "it took longer than {} s and was ended",
-            timeout.as_secs()
-        )),
+        ref ended => HookResult::Failed(end_words(ended, timeout)),
+    }
+}
+
+/// Says how a program ended that has failed.
+pub(super) fn end_words(ended: &Ended, timeout: Duration) -> String {
+    match ended {
+        Ended::Code(code) => format!("it ended with code {code}"),
+        Ended::Signal(Some(signal)) => format!("signal {signal} ended it"),
+        Ended::Signal(None) => "it was ended".to_owned(),
+        Ended::Stopped => "hfdl was asked to end, and ended it".to_owned(),
+        Ended::TimedOut => {
+            let seconds = timeout.as_secs();
+            format!("it took longer than {seconds} s and was ended")
+        }
     }
 }
 
@@ -95,6 +114,12 @@ fn printed(output: &ChildOutput) -> String {
         text.push_str(" […]");
     }
     text
+}
+
+/// Removes control characters from a line that a program has printed.
+pub fn plain(line: &str) -> String {
+    let plain = line.chars().filter(|c| !c.is_control() || *c == '\t');
+    plain.collect()
 }
 
 /// Returns the variables of a hook. A variable without a value is removed from the
@@ -111,6 +136,8 @@ fn facts(call: &HookCall<'_>, home: &Path) -> Vec<(&'static str, Option<String>)
     ];
     let failing = call.failing;
     facts.extend(session_facts(call));
+    let hold = call.session.and_then(|session| run.holds.get(&session.id));
+    facts.push(("HFDL_FINDINGS", hold.map(Hold::reasons)));
     facts.extend([
         (
             "HFDL_FAILURES",

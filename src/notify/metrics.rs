@@ -4,9 +4,12 @@
 //! the current time. Counters outlive the process, because the database keeps them. An
 //! unknown value is left out: a zero would be wrong.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use crate::domain::hold::HoldReason;
 use crate::domain::outcome::{ExitStatus, Outcome};
+use crate::domain::scrub::Scrub;
 use crate::domain::time::Timestamp;
 
 /// The facts about one model.
@@ -25,6 +28,8 @@ pub struct ModelMetrics {
     pub oldest_verified_at: Option<Timestamp>,
     pub last_verify_at: Option<Timestamp>,
     pub is_damaged: bool,
+    /// The reasons for which an update waits.
+    pub held_for: Vec<HoldReason>,
 }
 
 /// The last run that had work.
@@ -62,6 +67,8 @@ pub struct Facts {
     pub logins: Vec<(String, Timestamp)>,
     /// A path and the free bytes there.
     pub free: Vec<(String, u64)>,
+    /// The last scrub; `None` before the first one, or if scrubs are off.
+    pub scrub: Option<Scrub>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +104,7 @@ pub fn render(facts: &Facts) -> String {
             .map(|(name, at)| (vec![("token", name.clone())], at.as_second()))
             .collect(),
     );
+    write_scrub(&mut text, facts.scrub.as_ref());
     let free = facts.free.iter();
     write_family(
         &mut text,
@@ -107,6 +115,42 @@ pub fn render(facts: &Facts) -> String {
             .collect(),
     );
     text
+}
+
+fn write_scrub(text: &mut String, scrub: Option<&Scrub>) {
+    let Some(scrub) = scrub else { return };
+    let seconds = |at: Timestamp| at.as_second();
+    let values = [
+        (
+            "hfdl_scrub_last_end_timestamp_seconds",
+            "When published files were last read again.",
+            Some(seconds(scrub.ended_at)),
+        ),
+        (
+            "hfdl_scrub_oldest_verified_timestamp_seconds",
+            "The oldest verification of all published files; missing while a file has none.",
+            scrub.oldest_at.map(seconds),
+        ),
+        (
+            "hfdl_scrub_bytes",
+            "Size of all published files and kept revisions.",
+            Some(whole(scrub.n_bytes)),
+        ),
+        (
+            "hfdl_scrub_behind_bytes",
+            "Bytes of files that were not verified within verify.every.",
+            Some(whole(scrub.bytes_behind)),
+        ),
+        (
+            "hfdl_scrub_models_unlisted",
+            "Models whose files could not be listed.",
+            Some(whole(scrub.n_unlisted)),
+        ),
+    ];
+    for (name, help, value) in values {
+        let samples = value.map(|value| (Vec::new(), value)).into_iter().collect();
+        write_family(text, name, MetricKind::Gauge, help, samples);
+    }
 }
 
 fn write_runs(text: &mut String, facts: &Facts) {
@@ -241,6 +285,13 @@ fn write_models(text: &mut String, models: &[ModelMetrics]) {
         outcomes(models),
     );
     write_model_families(text, models, &STATE_FAMILIES);
+    write_family(
+        text,
+        "hfdl_model_update_held",
+        MetricKind::Gauge,
+        "1 for each reason for which an update of the model waits for a decision.",
+        held_updates(models),
+    );
 }
 
 fn write_model_families(text: &mut String, models: &[ModelMetrics], families: &[ModelFamily]) {
@@ -254,6 +305,20 @@ fn write_model_families(text: &mut String, models: &[ModelMetrics], families: &[
 
 /// Values with their labels.
 type Samples = Vec<(Vec<(&'static str, String)>, i64)>;
+
+fn held_updates(models: &[ModelMetrics]) -> Samples {
+    let held = models.iter().flat_map(|model| {
+        let reasons: BTreeSet<HoldReason> = model.held_for.iter().copied().collect();
+        reasons.into_iter().map(|reason| {
+            let labels = vec![
+                ("model", model.name.clone()),
+                ("reason", reason.to_string()),
+            ];
+            (labels, 1)
+        })
+    });
+    held.collect()
+}
 
 fn outcomes(models: &[ModelMetrics]) -> Samples {
     let known = models.iter().filter(|model| model.last_outcome.is_some());

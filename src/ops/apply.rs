@@ -4,17 +4,22 @@
 //! name; with pruning, a model that the file has under another name is the
 //! same model and keeps its history.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, bail};
 
 use super::apply_models::{Models, plan_models};
+use super::apply_pins::{PinStep, plan_pins};
 use super::apply_schedules::plan_schedules;
 use super::apply_tags::plan_tags;
 use super::directories::Reserved;
 use super::document::Node;
 use super::entries::{Entry, Objection, Wanted};
 use crate::domain::field::{self, Entity, FieldValue, needed_values};
-use crate::domain::model::{EntryName, Model, ModelSpec};
+use crate::domain::lock_file::LockFile;
+use crate::domain::model::{EntryName, Model, ModelSpec, Tag};
 use crate::domain::outcome::words;
+use crate::domain::policy::{SharedRules, UpdateRules};
 use crate::domain::schedule::{Schedule, ScheduleSpec, ScheduleState, StoredSchedules};
 use crate::domain::settings::SettingKey;
 use crate::domain::tag::TagSpec;
@@ -51,6 +56,9 @@ impl Current {
     }
 }
 
+/// The name of the pin among the fields of a change.
+pub const PINNED: &str = "pinned";
+
 /// The conditions of a plan beside the two sides.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
@@ -60,6 +68,8 @@ pub struct Rules<'a> {
     /// The period of the timer.
     pub tick: Seconds,
     pub reserved: &'a Reserved,
+    /// The commits to pin the models to; without it pins of an earlier lock file go.
+    pub lock: Option<&'a LockFile>,
 }
 
 /// The steps to carry out, and the changes to print.
@@ -67,10 +77,13 @@ pub struct Rules<'a> {
 pub struct ApplyPlan {
     pub changes: Vec<Change>,
     pub warnings: Vec<String>,
+    /// The models as they will be.
+    pub resulting: Vec<Model>,
     settings: Vec<SettingStep>,
     pub(super) tags: Vec<Step<TagSpec, TagSpec>>,
     pub(super) models: Vec<Step<Model, ModelSpec>>,
     pub(super) schedules: Vec<Step<Schedule, ScheduleSpec>>,
+    pub(super) pins: Vec<PinStep>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -173,8 +186,32 @@ pub fn plan_apply(
         Some(entries) => plan_models(&mut plan, &current.models, entries, rules)?,
         None => Models::unchanged(&current.models),
     };
+    warn_about_shared_rules(&mut plan, current, wanted, &models);
+    plan_pins(&mut plan, &models.list, rules.lock);
     plan_schedules(&mut plan, current, wanted, &models, rules)?;
+    plan.resulting = models.list;
     Ok(plan)
+}
+
+/// Warns about new and changed models that share a ref with models of other rules.
+fn warn_about_shared_rules(
+    plan: &mut ApplyPlan,
+    current: &Current,
+    wanted: &Wanted,
+    models: &Models,
+) {
+    let mut tags: BTreeMap<Tag, UpdateRules> = BTreeMap::new();
+    let wanted = wanted.tags.iter().flatten().map(|entry| &entry.value);
+    for tag in current.tags.iter().chain(wanted) {
+        tags.insert(tag.name.clone(), tag.update.clone());
+    }
+    for step in &plan.models {
+        if let Step::Add(new) | Step::Change(_, new) = step {
+            let others = models.list.iter().map(|model| &model.spec);
+            let shared = SharedRules::of(new, others, &tags);
+            plan.warnings.extend(shared.note(&new.name));
+        }
+    }
 }
 
 impl ApplyPlan {
@@ -233,6 +270,9 @@ impl ApplyPlan {
                 }
                 Step::Remove(_) => {}
             }
+        }
+        for step in &self.pins {
+            step.write(store)?;
         }
         for step in &self.schedules {
             match step {

@@ -10,9 +10,9 @@ use std::io;
 
 use anyhow::Error;
 
-use super::hold::OtherUpdate;
+use super::lock_file::NotAsLocked;
 use super::login::{NoIdentity, UnknownTokenName, UnreadableTokenFile};
-use super::models::DirectoryInUse;
+use super::models::{DirectoryInUse, PinnedApart};
 use super::places::PlaceError;
 use super::rate_limits::AskedToWait;
 use super::run_due::WrongClock;
@@ -20,10 +20,12 @@ use super::schedules::Duplicate;
 use super::sync::{CacheFull, MissingFile, NoFiles, NoSpace, TooLarge};
 use super::timer::TimerRefusal;
 use super::timer_places::OtherPlace;
+use super::updates::{NothingWaits, OtherUpdate};
 use crate::domain::login::LOGIN_ADVICE;
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, UnknownWord};
 use crate::domain::placement::PlacementError;
 use crate::domain::plan::PlanError;
+use crate::domain::policy::UnmetPolicy;
 use crate::domain::repo::NameError;
 use crate::domain::schedule::{Impossible, SpecError};
 use crate::domain::session::Trouble;
@@ -165,14 +167,16 @@ fn configuration(link: &(dyn StdError + 'static)) -> Option<Known> {
     } else if let Some(place) = link.downcast_ref::<OtherPlace>() {
         Some(place.hint())
     } else if let Some(other) = link.downcast_ref::<OtherUpdate>() {
-        Some(format!(
-            "`hfdl models show {}` shows the held update",
-            other.model
-        ))
+        let model = &other.model;
+        Some(format!("`hfdl updates show {model}` shows the held update"))
     } else if let Some(nothing) = link.downcast_ref::<NothingSelected>() {
         nothing.hint().map(str::to_owned)
+    } else if let Some(unmet) = link.downcast_ref::<UnmetPolicy>() {
+        Some(unmet.hint().to_owned())
     } else if let Some(missing) = link.downcast_ref::<MissingFile>() {
         missing.hint()
+    } else if link.is::<PinnedApart>() {
+        Some("pin both at one commit, or keep one of them in a directory of its own".to_owned())
     } else if link.is::<DirectoryInUse>() {
         Some("name another directory: each model deletes files outside its revision".to_owned())
     } else if link.is::<VariableNotUtf8>() {
@@ -206,12 +210,20 @@ fn service(link: &(dyn StdError + 'static)) -> Option<Known> {
     if let Some(store) = link.downcast_ref::<StoreError>() {
         return database(store);
     }
+    if link.is::<NothingWaits>() {
+        let hint = "`hfdl updates list` shows those that wait";
+        return Some(Known::hinted(ErrorKind::Internal, hint));
+    }
     if let Some(PlacementError::Refused { .. }) = link.downcast_ref() {
         let hint = "leave the file out with `--exclude`, or use another file system";
         return Some(Known::hinted(ErrorKind::Disk, hint));
     }
     if link.is::<PlanError>() || link.is::<PlacementError>() {
         return Some(Known::new(ErrorKind::Hub, None));
+    }
+    if link.is::<NotAsLocked>() {
+        let hint = "`hfdl apply -f FILE --locked --dry-run` names the differences";
+        return Some(Known::hinted(ErrorKind::Integrity, hint));
     }
     if link.is::<AskedToWait>() {
         let hint = "run it again after that time";

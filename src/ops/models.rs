@@ -12,7 +12,8 @@ use crate::cache::{self, CacheLayout, Forgotten, Leaving, LocalDir, LocalRepo, R
 use crate::domain::content::ContentId;
 use crate::domain::filter::FileSelection;
 use crate::domain::model::{Destination, EntryName, Model, ModelId, ModelSpec};
-use crate::domain::repo::{CommitSha, RepoId, RepoPath};
+use crate::domain::policy::{PinnedCommit, newest_tags};
+use crate::domain::repo::{CommitSha, RepoId, RepoPath, Revision};
 use crate::domain::settings::Settings;
 use crate::domain::snapshot::{Amount, NothingSelected};
 use crate::domain::time::Timestamp;
@@ -40,7 +41,7 @@ pub struct HubCheck {
 /// Asks the Hub whether repository and revision exist and are readable, and
 /// how much the filter selects.
 pub fn check_with_hub(hub: &HubClient, spec: &ModelSpec) -> Result<HubCheck, HubError> {
-    let info = hub.revision(&spec.repo, &spec.revision)?;
+    let info = hub.revision(&spec.repo, &first_revision(hub, spec)?)?;
     let snapshot = hub.tree(&spec.repo, &info.commit)?;
     // The listing of a gated repository is open; only the files are not.
     let access_missing = match info.gated {
@@ -78,6 +79,23 @@ pub fn check_with_hub(hub: &HubClient, spec: &ModelSpec) -> Result<HubCheck, Hub
         renamed_to: (info.id != spec.repo.id).then_some(info.id),
         access_missing,
     })
+}
+
+/// Returns the revision that the first download takes: a pinned commit, the newest tag, or
+/// the model's own.
+fn first_revision(hub: &HubClient, spec: &ModelSpec) -> Result<Revision, HubError> {
+    let rules = &spec.update;
+    let pin = rules.policy.as_ref().and_then(|it| it.commit.as_ref());
+    if let Some(pin) = pin.and_then(PinnedCommit::as_commit) {
+        return Ok(Revision::from(&pin));
+    }
+    let Some(pattern) = &rules.follow_tags else {
+        return Ok(spec.revision.clone());
+    };
+    let tags = hub.tags(&spec.repo)?;
+    let newest = newest_tags(tags.keys(), std::slice::from_ref(pattern));
+    let newest = newest.into_iter().next().cloned();
+    Ok(newest.unwrap_or_else(|| spec.revision.clone()))
 }
 
 /// Refuses a model that the database would refuse, before the Hub is asked.
@@ -127,6 +145,26 @@ pub fn refuse_shared_directory(
     match others.find(|other| uses_directory(&other.spec, path)) {
         Some(other) => Err(DirectoryInUse {
             path: path.clone(),
+            model: other.spec.name,
+        }
+        .into()),
+        None => Ok(()),
+    }
+}
+
+/// Another model pins the same ref at another commit.
+#[derive(Debug, Error)]
+#[error("the model `{model}`, which shares the revision, is pinned at another commit")]
+pub struct PinnedApart {
+    pub model: EntryName,
+}
+
+/// Refuses a pin at another commit than that of a sibling: one ref cannot name both.
+pub fn refuse_other_pin(store: &Store, spec: &ModelSpec, own: Option<ModelId>) -> Result<()> {
+    let models = store.models_of_repo(&spec.repo)?;
+    let mut others = models.into_iter().filter(|model| Some(model.id) != own);
+    match others.find(|other| other.spec.is_pinned_apart(spec)) {
+        Some(other) => Err(PinnedApart {
             model: other.spec.name,
         }
         .into()),

@@ -7,9 +7,10 @@ use super::login::HubClients;
 use super::parallel::{QUESTIONS_AT_ONCE, map_at_once};
 use crate::domain::model::Model;
 use crate::domain::outcome::{ExitStatus, words};
-use crate::domain::repo::CommitSha;
+use crate::domain::policy::{EffectiveRules, TagPattern, UnmetPolicy, newest_tags};
+use crate::domain::repo::{CommitSha, Revision};
 use crate::domain::session::Trouble;
-use crate::hub::HubError;
+use crate::hub::{HubClient, HubError};
 
 words! {
     /// The state of a published model compared with its repository.
@@ -30,28 +31,64 @@ pub struct UpstreamAnswer {
     pub model: Model,
     pub standing: UpstreamStanding,
     pub upstream: Option<CommitSha>,
+    /// The rules in force about updates.
+    pub rules: EffectiveRules,
+    /// The newest tag, for a model that follows tags.
+    pub tag: Option<Revision>,
     /// The upstream commit waits until a person accepts it.
     pub is_held: bool,
     /// The error of the check, or the reason why the model is orphaned.
     pub trouble: Option<Trouble>,
 }
 
-/// Checks all models, with one request for each, several at a time.
-pub fn ask_all(clients: &HubClients, models: Vec<Model>) -> Vec<UpstreamAnswer> {
-    let found = map_at_once(&models, QUESTIONS_AT_ONCE, |model| {
+/// Checks all models, with one request for each, several at a time; a model that follows
+/// tags may need a second one.
+pub fn ask_all(clients: &HubClients, models: Vec<(Model, EffectiveRules)>) -> Vec<UpstreamAnswer> {
+    let found = map_at_once(&models, QUESTIONS_AT_ONCE, |(model, rules)| {
         let hub = clients.with_token(model.spec.token_name.as_ref())?;
-        let info = hub.revision(&model.spec.repo, &model.spec.revision);
-        let info = info.map_err(|error| hub.explain_absence(error, model.state.needs_token))?;
-        Ok(info.commit)
+        newest(&hub, model, rules).map_err(|err| match err.downcast() {
+            Ok(error) => hub.explain_absence(error, model.state.needs_token).into(),
+            Err(err) => err,
+        })
     });
     let pairs = models.into_iter().zip(found);
     pairs.map(|(model, found)| answer(model, found)).collect()
 }
 
-fn answer(model: Model, found: Option<Result<CommitSha>>) -> UpstreamAnswer {
+/// Asks for the newest commit of a model, and for its tag if the model follows tags.
+fn newest(
+    hub: &HubClient,
+    model: &Model,
+    rules: &EffectiveRules,
+) -> Result<(CommitSha, Option<Revision>)> {
+    let repo = &model.spec.repo;
+    if rules.follow_tags.is_empty() {
+        return Ok((hub.revision(repo, &model.spec.revision)?.commit, None));
+    }
+    let patterns: Vec<TagPattern> = rules.follow_tags.iter().cloned().collect();
+    let tags = hub.tags(repo)?;
+    let Some(tag) = newest_tags(tags.keys(), &patterns).into_iter().next() else {
+        return Err(UnmetPolicy::NoTag { patterns }.into());
+    };
+    let known = model.state.followed.as_ref();
+    let known = known.filter(|it| it.tag == *tag && it.target == tags[tag]);
+    let commit = match known {
+        Some(known) => known.commit.clone(),
+        None => hub.revision(repo, tag)?.commit,
+    };
+    Ok((commit, Some(tag.clone())))
+}
+
+type Newest = Result<(CommitSha, Option<Revision>)>;
+
+fn answer((model, rules): (Model, EffectiveRules), found: Option<Newest>) -> UpstreamAnswer {
     let published = model.state.published_commit.as_ref();
+    let mut tag = None;
     let (standing, upstream, error) = match found {
-        Some(Ok(commit)) => (stand(published, &commit), Some(commit), None),
+        Some(Ok((commit, newest_tag))) => {
+            tag = newest_tag;
+            (stand(published, &commit), Some(commit), None)
+        }
         Some(Err(err)) => {
             let is_gone = err.downcast_ref().is_some_and(HubError::is_gone);
             let standing = if is_gone && published.is_some() {
@@ -71,6 +108,8 @@ fn answer(model: Model, found: Option<Result<CommitSha>>) -> UpstreamAnswer {
     UpstreamAnswer {
         is_held: update.is_some_and(|update| upstream.as_ref() == Some(&update.commit)),
         trouble: error.as_ref().map(trouble_of),
+        rules,
+        tag,
         model,
         standing,
         upstream,

@@ -9,9 +9,11 @@ use super::download::cache_choice;
 use super::places::Places;
 use super::services::Services;
 use super::sync::{Target, TargetDestination};
-use crate::cache::{LocalEntry, scan_repo};
-use crate::domain::model::Destination;
+use crate::cache::layout::native;
+use crate::cache::{self, CacheLayout, LocalDir, LocalEntry, scan_repo};
+use crate::domain::model::{Destination, ModelSpec};
 use crate::domain::repo::{CommitSha, RepoPath};
+use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 
 /// A published commit of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,44 @@ pub enum NotPublished {
     Nothing(String),
     #[error("{} is published of `{label}`, and its selected files are not all there", .commit.short())]
     NotWhole { label: String, commit: CommitSha },
+}
+
+/// Returns the listing that was stored when a model was published at a commit.
+pub fn stored_listing(
+    cache: &CacheLayout,
+    spec: &ModelSpec,
+    commit: &CommitSha,
+) -> Result<Option<RemoteSnapshot>> {
+    match &spec.destination {
+        Destination::Cache => cache::stored_listing(&cache.repo(&spec.repo), commit),
+        Destination::Directory(root) => match LocalDir::open_existing(root)? {
+            Some(dir) => dir.stored_listing(commit),
+            None => Ok(None),
+        },
+    }
+}
+
+/// Returns the path of the bytes of a published file: the blob, or the file itself where the
+/// destination has no links.
+pub fn file_of(
+    cache: &CacheLayout,
+    spec: &ModelSpec,
+    commit: &CommitSha,
+    file: &RemoteFile,
+) -> PathBuf {
+    match &spec.destination {
+        Destination::Directory(root) => root.join(native(&file.path)),
+        Destination::Cache => {
+            let layout = cache.repo(&spec.repo);
+            let entry = layout.entry(commit, &file.path);
+            let is_real = entry.symlink_metadata().is_ok_and(|found| found.is_file());
+            if is_real {
+                entry
+            } else {
+                layout.blob(&file.content)
+            }
+        }
+    }
 }
 
 /// Returns the published commit of each target. A size proves nothing about the bytes:

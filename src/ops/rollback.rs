@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use thiserror::Error;
 
 use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, RepoLayout};
+use crate::domain::hold::PinKind;
 use crate::domain::model::{Destination, EntryName, Model};
 use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::retention::{NoTarget, PublishedRevision, rollback_target};
@@ -251,6 +252,15 @@ fn remember(store: &Store, followers: &[&Model], went: &RolledBack, now: Timesta
                 state.held_commit = Some(went.to.clone());
             }
             state.published_commit = Some(went.to.clone());
+            // A pin at the published commit goes along; a commit that is written in the
+            // policy stays, and the model returns to it when it is released.
+            let policy = model.spec.update.policy.as_ref();
+            if let Some(pin) = state.pinned.as_mut()
+                && pin.by == PinKind::Policy
+                && policy.is_none_or(|choice| choice.commit.is_none())
+            {
+                pin.commit = went.to.clone();
+            }
             state.published_at = Some(now);
             state.last_change_at = Some(now);
             // No file of this commit is known to be bad.

@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
+use super::changes::note_of_session;
 use crate::cache::{self, CacheLayout, LocalDir};
-use crate::domain::changes::{FileChange, file_changes};
+use crate::domain::changes::{ChangeNote, FileChange, file_changes};
 use crate::domain::filter::Filter;
 use crate::domain::model::Destination;
 use crate::domain::repo::{CommitSha, RepoPath};
@@ -21,6 +22,8 @@ pub struct SessionDetails {
     pub changes: Vec<Option<FileChange>>,
     /// Files of the commit before that the new one lacks and the session did not touch.
     pub gone: Vec<RepoPath>,
+    /// The change note of the update that the session worked on.
+    pub note: Option<ChangeNote>,
 }
 
 /// Reads the files of a session and compares the listings of its two commits.
@@ -34,12 +37,14 @@ pub fn details(store: &Store, settings: &Settings, session: Session) -> Result<S
         None => None,
     };
     let filter = model.map_or_else(Filter::default, |model| model.spec.filter);
+    let note = note_of_session(store, &session)?;
     let (changes, gone) = file_changes(&session, &files, old.as_ref(), new.as_ref(), &filter);
     Ok(SessionDetails {
         session,
         files,
         changes,
         gone,
+        note,
     })
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
+use super::entries::Wanted;
 use crate::domain::settings::{SettingKey, SettingLayers, Settings};
 use crate::store::Store;
 use crate::sys::host::Host;
@@ -19,6 +20,25 @@ pub fn resolve_settings(
         flags,
         environment: from_environment(host)?,
         saved: store.map(saved).transpose()?.unwrap_or_default(),
+        machine: machine_defaults(host)?,
+    };
+    Ok(Settings::resolve(&layers)?)
+}
+
+/// Resolves the settings as they will be when a file is applied.
+pub fn resolve_with(
+    host: &Host,
+    store: &Store,
+    wanted: &Wanted,
+    flags: BTreeMap<SettingKey, String>,
+) -> Result<Settings> {
+    let mut saved = saved(store)?;
+    let settings = wanted.settings.iter().flatten();
+    saved.extend(settings.map(|entry| entry.value.clone()));
+    let layers = SettingLayers {
+        flags,
+        environment: from_environment(host)?,
+        saved,
         machine: machine_defaults(host)?,
     };
     Ok(Settings::resolve(&layers)?)

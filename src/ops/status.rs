@@ -22,6 +22,7 @@ use crate::cache::CacheLayout;
 use crate::domain::model::{Model, ModelSpec};
 use crate::domain::run::{Event, EventKind, Run};
 use crate::domain::schedule::{Schedule, Selection, longest_gap, usable_zone};
+use crate::domain::scrub::ScrubState;
 use crate::domain::settings::Settings;
 use crate::domain::shard::Shard;
 use crate::domain::snapshot::Amount;
@@ -123,6 +124,7 @@ fn without_database(
         leftover_bytes: 0,
         adopted: Amount::default(),
         check_max_age: places.settings.check_max_age(),
+        scrub: ScrubState::new(places.settings.verify_every(), &[]),
         logins: logins_in_use(places.host, places.settings, store),
         database_trouble: None,
     })
@@ -173,8 +175,17 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
         Err(err) => log::debug!("cannot tell the only copies: {err:#}"),
     }
     status.adopted = store.adopted_amount()?;
+    status.scrub = ScrubState::new(status.scrub.every, &store.scrubs()?);
     status.bad_rows = store.bad_rows();
     Ok(())
+}
+
+/// Returns the next starts of the enabled schedules, as this home runs them.
+pub fn next_due_of_all(places: &StatusContext<'_>, store: &Store) -> Result<Vec<NextDue>> {
+    let mut schedules = store.enabled_schedules()?.readable;
+    let tick = places.settings.timer_every();
+    show_as_run_here(store, places.host, &mut schedules, tick)?;
+    next_due(places, store, &schedules)
 }
 
 /// Finds the next starts, and computes no more schedules than needed: the cached

@@ -60,7 +60,7 @@ impl Store {
     }
 }
 
-fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
+pub(super) fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
     Ok(Event {
         at: row.time("at")?,
         kind: row.parsed("kind")?,

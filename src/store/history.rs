@@ -27,16 +27,17 @@ const OLD_SESSION: &str = "started_at < ?1 AND state = 'finished'
 
 impl Store {
     /// Deletes history from before an instant: sessions with their files, runs
-    /// without sessions, and events.
+    /// without sessions, events, change notes, and samples of the disk use.
     ///
     /// The newest session of each registered model stays at any age.
-    pub fn prune_history(&self, before: Timestamp) -> Result<Pruned> {
+    pub fn prune_history(&self, at: Timestamp) -> Result<Pruned> {
         self.transaction(|store| {
-            let before = seconds(before);
+            let before = seconds(at);
             let sessions = format!("DELETE FROM sessions WHERE {OLD_SESSION}");
             let runs = "DELETE FROM runs
                 WHERE started_at < ?1 AND finished_at IS NOT NULL
                     AND NOT EXISTS (SELECT 1 FROM sessions WHERE run_id = runs.id)";
+            store.prune_change_notes(at)?;
             Ok(Pruned {
                 n_sessions: store.execute(&sessions, [before])?,
                 n_runs: store.execute(runs, [before])?,

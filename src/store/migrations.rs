@@ -60,8 +60,6 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration::of_sql(include_str!("schema/0013.sql")),
     Migration::of_sql(include_str!("schema/0014.sql")),
-    Migration::of_sql(include_str!("schema/0023.sql")),
-    Migration::of_sql(include_str!("schema/0022.sql")),
 ];
 
 /// Rebuilds the table of models without the rule that a revision has one model. SQL

@@ -9,11 +9,14 @@ use super::open::Store;
 use super::tags::{RuleColumns, read_rules};
 use super::value::{Columns, destination_text, integer, seconds};
 use super::wire;
+use crate::domain::content::{parse_hex, render_hex};
 use crate::domain::filter::Filter;
+use crate::domain::guard::Terms;
 use crate::domain::hold::{HeldUpdate, Pin};
 use crate::domain::login::TokenName;
 use crate::domain::model::{EntryName, Model, ModelId, ModelSpec, ModelState, Tag};
 use crate::domain::outcome::UpstreamState;
+use crate::domain::policy::{FollowedTag, UpdateWait};
 use crate::domain::repo::Repo;
 use crate::domain::schedule::ScheduleId;
 use crate::domain::time::Timestamp;
@@ -58,8 +61,16 @@ impl Store {
             "update_commit": update.map(|update| update.commit.as_str()),
             "pinned_commit": state.pinned.as_ref().map(|pin| pin.commit.as_str()),
             "pinned_by": state.pinned.as_ref().map(|pin| pin.by.as_str()),
+            "locked_files": state.locked_files.as_ref().map(|digest| render_hex(digest)),
+            "waiting_commit": state.wait.as_ref().map(|wait| wait.commit.as_str()),
+            "waiting_until": state.wait.as_ref().map(|wait| seconds(wait.until)),
+            "followed_tag": state.followed.as_ref().map(|it| it.tag.as_str()),
+            "followed_target": state.followed.as_ref().map(|it| it.target.as_str()),
+            "followed_commit": state.followed.as_ref().map(|it| it.commit.as_str()),
             "published_commit": state.published_commit.as_ref().map(|commit| commit.as_str()),
             "published_at": state.published_at.map(seconds),
+            "published_licence": state.published_terms.licence,
+            "published_gating": state.published_terms.gating,
             "last_check_at": state.last_check_at.map(seconds),
             "last_success_at": state.last_success_at.map(seconds),
             "last_change_at": state.last_change_at.map(seconds),
@@ -162,6 +173,7 @@ impl Store {
             "views": list_or_null(&spec.views),
             "view_map": list_or_null(&spec.view_map),
             "view_copy": spec.view_copy,
+            "checksums": spec.checksums,
             "policy": rules.policy,
             "delay": rules.delay,
             "follow_tags": rules.follow_tags,
@@ -281,14 +293,23 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             views: wire::read_words(row, "views")?,
             view_map: wire::read_words(row, "view_map")?,
             view_copy: row.get("view_copy")?,
+            checksums: row.get("checksums")?,
             update: read_rules(row)?,
         },
         state: ModelState {
             held_commit: row.parsed_if_any("held_commit")?,
             held_update: read_held_update(row)?,
             pinned: read_pin(row)?,
+            locked_files: (row.get::<_, Option<String>>("locked_files")?)
+                .and_then(|hex| parse_hex(&hex)),
+            wait: read_wait(row)?,
+            followed: read_followed(row)?,
             published_commit: row.parsed_if_any("published_commit")?,
             published_at: row.time_if_any("published_at")?,
+            published_terms: Terms {
+                licence: row.get("published_licence")?,
+                gating: row.get("published_gating")?,
+            },
             last_check_at: row.time_if_any("last_check_at")?,
             last_success_at: row.time_if_any("last_success_at")?,
             last_change_at: row.time_if_any("last_change_at")?,
@@ -322,4 +343,23 @@ fn read_pin(row: &Row<'_>) -> rusqlite::Result<Option<Pin>> {
     };
     let by = row.parsed("pinned_by")?;
     Ok(Some(Pin { commit, by }))
+}
+
+fn read_wait(row: &Row<'_>) -> rusqlite::Result<Option<UpdateWait>> {
+    let Some(commit) = row.parsed_if_any("waiting_commit")? else {
+        return Ok(None);
+    };
+    let until = row.time("waiting_until")?;
+    Ok(Some(UpdateWait { commit, until }))
+}
+
+fn read_followed(row: &Row<'_>) -> rusqlite::Result<Option<FollowedTag>> {
+    let Some(tag) = row.parsed_if_any("followed_tag")? else {
+        return Ok(None);
+    };
+    Ok(Some(FollowedTag {
+        tag,
+        target: row.parsed("followed_target")?,
+        commit: row.parsed("followed_commit")?,
+    }))
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, StatementStatus, params_from_iter};
 
 use super::open::Store;
 use super::{SessionFilter, SessionsOf};
-use super::{models, runs, schedules, sessions};
+use super::{models, report, runs, schedules, sessions};
 use crate::domain::model::ModelId;
 use crate::domain::outcome::{Outcome, Trigger};
 use crate::domain::run::RunId;
@@ -78,6 +78,7 @@ fn the_queries_of_ticks_and_lists_use_indexes_in_a_database_of_a_million_session
     check_models_of_one_schedule(&store);
     check_lists_of_sessions(&store);
     check_last_sessions(&store, now);
+    check_report(&store);
     for (trigger, index) in [
         (None, "runs_by_start"),
         (Some(Trigger::Timer), "runs_by_trigger"),
@@ -109,6 +110,16 @@ fn check_models_of_one_schedule(store: &Store) {
     assert!(steps < 1_000, "{plan}\n{steps} steps");
 }
 
+/// A report of a part of the history reads that part only.
+fn check_report(store: &Store) {
+    let (since, until) = (500_000, 501_000);
+    let params = [since.into(), until.into(), Value::Null];
+    let (sql, index) = (report::SESSIONS, "sessions_by_start");
+    check(store, sql, &params, index, 100_000);
+    let some = [since.into(), until.into(), "[77]".to_owned().into()];
+    check(store, sql, &some, index, 100_000);
+}
+
 fn check_lists_of_sessions(store: &Store) {
     let of = |of: SessionsOf| SessionFilter {
         of: Some(of),
@@ -127,6 +138,11 @@ fn check_lists_of_sessions(store: &Store) {
         since: Some(Timestamp::from_second(999_000).unwrap()),
         ..SessionFilter::default()
     };
+    let updates = SessionFilter {
+        outcome: Some(Outcome::Updated),
+        until: since.since,
+        ..SessionFilter::default()
+    };
     let removed = SessionsOf::RemovedModel("gone".parse().unwrap());
     for (filter, index) in [
         (SessionFilter::default(), "sessions_by_start"),
@@ -134,6 +150,7 @@ fn check_lists_of_sessions(store: &Store) {
         (of(removed), "sessions_of_removed_models"),
         (of_run, "sessions_by_run"),
         (failed, "sessions_by_outcome"),
+        (updates, "sessions_by_outcome"),
         (since, "sessions_by_start"),
     ] {
         let (sql, params) = sessions::listing(&SessionFilter {

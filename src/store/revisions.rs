@@ -7,6 +7,7 @@ use super::error::Result;
 use super::open::Store;
 use super::value::{Columns, seconds};
 use crate::domain::model::ModelId;
+use crate::domain::outcome::Outcome;
 use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::retention::{OnlyCopy, PublishedRevision, UpstreamAnswer};
 use crate::domain::time::Timestamp;
@@ -81,6 +82,30 @@ impl Store {
                 commit: row.parsed("commit_sha")?,
                 since: row.time("gone_upstream_at")?,
             })
+        })
+    }
+
+    /// Returns the commit of a model that was published at an instant: that of the last
+    /// session before it that left the model whole, or of a publication that is later.
+    pub fn commit_published_at(&self, model: ModelId, at: Timestamp) -> Result<Option<CommitSha>> {
+        let sql = "SELECT outcome, new_commit, finished_at FROM sessions
+            WHERE model_id = ?1 AND finished_at <= ?2 AND new_commit IS NOT NULL
+            ORDER BY finished_at DESC, id DESC";
+        let ends: Vec<Option<(CommitSha, Timestamp)>> =
+            self.list(sql, params![model.0, seconds(at)], |row| {
+                let outcome: Option<Outcome> = row.parsed_if_any("outcome")?;
+                let found = (row.parsed("new_commit")?, row.time("finished_at")?);
+                Ok(Some(found).filter(|_| outcome.is_some_and(Outcome::is_complete)))
+            })?;
+        let by_session = ends.into_iter().flatten().next();
+        let mut revisions = self.revisions(model)?.into_iter();
+        let by_revision = revisions.find(|revision| revision.published_at <= at);
+        Ok(match (by_session, by_revision) {
+            (Some((commit, seen_at)), Some(revision)) if seen_at >= revision.published_at => {
+                Some(commit)
+            }
+            (_, Some(revision)) => Some(revision.commit),
+            (by_session, None) => by_session.map(|(commit, _)| commit),
         })
     }
 

@@ -37,6 +37,8 @@ pub struct SessionFilter {
     pub outcome: Option<Outcome>,
     pub verify_outcome: Option<VerifyOutcome>,
     pub since: Option<Timestamp>,
+    /// The first instant that is left out.
+    pub until: Option<Timestamp>,
     pub limit: Option<u32>,
 }
 
@@ -270,6 +272,9 @@ pub(super) fn listing(filter: &SessionFilter) -> (String, Vec<Value>) {
     }
     if let Some(since) = filter.since {
         ask("started_at >= ?", seconds(since).into());
+    }
+    if let Some(until) = filter.until {
+        ask("started_at < ?", seconds(until).into());
     }
     let condition = if conditions.is_empty() {
         String::new()

@@ -66,7 +66,7 @@ impl Store {
     }
 }
 
-fn read_shard(row: &Row<'_>) -> rusqlite::Result<Shard> {
+pub(super) fn read_shard(row: &Row<'_>) -> rusqlite::Result<Shard> {
     let shard = Shard::from_parts(row.get("number")?, row.get("n_shards")?);
     shard.ok_or_else(|| unreadable("number", "it is not below `n_shards`"))
 }

@@ -8,8 +8,9 @@ use super::error::Result;
 use super::open::Store;
 use super::value::{Columns, integer, seconds};
 use super::wire;
-use crate::domain::model::{ModelSpec, Tag};
-use crate::domain::policy::{EffectiveRules, Guards, UpdateRules};
+use crate::domain::guard::Guards;
+use crate::domain::model::Tag;
+use crate::domain::policy::UpdateRules;
 use crate::domain::tag::TagSpec;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
@@ -51,15 +52,10 @@ impl Store {
         Ok(self.execute(sql, params![name.as_str()])? > 0)
     }
 
-    /// Returns the rules in force for a model by itself.
-    pub fn rules_of(&self, spec: &ModelSpec) -> Result<EffectiveRules> {
-        let tags = if spec.tags.is_empty() {
-            Vec::new()
-        } else {
-            self.tags()?
-        };
-        let defaults = tags.into_iter().map(|tag| (tag.name, tag.update));
-        Ok(EffectiveRules::of_model(spec, &defaults.collect()))
+    /// Returns the rules of the tags that have any.
+    pub fn tag_rules(&self) -> Result<BTreeMap<Tag, UpdateRules>> {
+        let tags = self.tags()?.into_iter();
+        Ok(tags.map(|tag| (tag.name, tag.update)).collect())
     }
 }
 

@@ -5,12 +5,14 @@ use rusqlite::params;
 
 use super::error::Result;
 use super::open::Store;
-use super::value::seconds;
+use super::value::{Columns, destination_text, seconds};
 use super::wire;
-use crate::domain::hold::{Decision, HeldUpdate};
-use crate::domain::model::{ModelId, ModelState};
-use crate::domain::repo::CommitSha;
+use crate::domain::gate::GateRecord;
+use crate::domain::hold::{Decision, Finding, HeldUpdate, HoldReason};
+use crate::domain::model::{Destination, ModelId, ModelState};
+use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::time::Timestamp;
+use crate::domain::update::OfferedUpdate;
 
 impl Store {
     /// Saves the update that a model holds. A decision is kept until another is made.
@@ -41,6 +43,31 @@ impl Store {
         Ok(())
     }
 
+    /// Returns the updates that models were offered, the newest first; of one model or of
+    /// all.
+    pub fn offered_updates(&self, model: Option<ModelId>) -> Result<Vec<OfferedUpdate>> {
+        let sql =
+            "SELECT updates.*, models.name, coalesce(update_commit = commit_sha, 0) AS is_current
+            FROM updates JOIN models ON models.id = model_id
+            WHERE ?1 IS NULL OR model_id = ?1
+            ORDER BY first_seen_at DESC, name, commit_sha";
+        self.list_readable("updates", sql, [model.map(|id| id.0)], |row| {
+            Ok(OfferedUpdate {
+                model_id: ModelId(row.get("model_id")?),
+                model: row.parsed("name")?,
+                commit: row.parsed("commit_sha")?,
+                old_commit: row.parsed_if_any("old_commit")?,
+                found_at: row.time("first_seen_at")?,
+                findings: wire::read_findings(row)?,
+                decision: row.parsed("decision")?,
+                decided_at: row.time_if_any("decided_at")?,
+                note: row.get("note")?,
+                published_at: row.time_if_any("published_at")?,
+                is_current: row.get("is_current")?,
+            })
+        })
+    }
+
     /// Records a person's decision about an update.
     pub fn decide_update(
         &self,
@@ -55,6 +82,63 @@ impl Store {
         let (commit, decision) = (commit.as_str(), decision.as_str());
         let n_rows = self.execute(sql, params![id.0, commit, decision, note, seconds(now)])?;
         Ok(n_rows > 0)
+    }
+
+    /// Saves the record of the gate that held an update of a model.
+    pub fn save_gate_record(
+        &self,
+        id: ModelId,
+        commit: &CommitSha,
+        record: &GateRecord,
+    ) -> Result<()> {
+        let sql = "UPDATE updates SET gate_command = ?3, gate_again_at = ?4
+            WHERE model_id = ?1 AND commit_sha = ?2";
+        let again_at = record.again_at.map(seconds);
+        self.execute(
+            sql,
+            params![id.0, commit.as_str(), record.command, again_at],
+        )?;
+        Ok(())
+    }
+
+    /// Returns the record of the gate about a commit in a destination. Models that share
+    /// a snapshot share the record.
+    pub fn gate_record(
+        &self,
+        repo: &Repo,
+        destination: &Destination,
+        commit: &CommitSha,
+    ) -> Result<Option<GateRecord>> {
+        let sql = "SELECT gate_command, gate_again_at, findings
+            FROM updates JOIN models ON models.id = model_id
+            WHERE repo_type = ?1 AND repo_id = ?2 AND destination = ?3 AND commit_sha = ?4
+                AND gate_command IS NOT NULL";
+        let place = destination_text(destination)?;
+        let params = params![repo.kind.as_str(), repo.id.as_str(), place, commit.as_str()];
+        let records: Vec<Option<GateRecord>> = self.list(sql, params, |row| {
+            let mut findings = wire::read_findings(row)?.into_iter();
+            let is_of_gate =
+                |it: &Finding| matches!(it.reason, HoldReason::Gate | HoldReason::GateLater);
+            let Some(finding) = findings.find(is_of_gate) else {
+                return Ok(None);
+            };
+            Ok(Some(GateRecord {
+                command: row.get("gate_command")?,
+                finding,
+                again_at: row.time_if_any("gate_again_at")?,
+            }))
+        })?;
+        Ok(records.into_iter().flatten().next())
+    }
+
+    /// Makes the gate look again at the updates of a repository in a destination.
+    pub fn forget_gate_records(&self, repo: &Repo, destination: &Destination) -> Result<()> {
+        let sql = "UPDATE updates SET gate_command = NULL, gate_again_at = NULL
+            WHERE gate_command IS NOT NULL AND model_id IN (SELECT id FROM models
+                WHERE repo_type = ?1 AND repo_id = ?2 AND destination = ?3)";
+        let place = destination_text(destination)?;
+        self.execute(sql, [repo.kind.as_str(), repo.id.as_str(), place])?;
+        Ok(())
     }
 
     /// Records that a commit of a model was published over another one.

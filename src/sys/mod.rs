@@ -14,6 +14,7 @@
 //! (`store`).
 
 pub mod abilities;
+pub mod background;
 pub mod child;
 pub mod copy;
 pub mod disk;

@@ -43,6 +43,9 @@ pub fn remove_empty_dir(path: &Path) -> bool {
 /// Removes a folder with its content, without following links; tells whether there
 /// was one.
 pub fn remove_tree(path: &Path, permit: Permit) -> io::Result<bool> {
+    if permit == Permit::scratch() {
+        allow_removal(path);
+    }
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
         Err(err) if is_absent(&err) => return Ok(false),
@@ -64,4 +67,18 @@ pub fn remove_tree(path: &Path, permit: Permit) -> io::Result<bool> {
         Err(err) if is_absent(&err) => Ok(false),
         Err(err) => Err(err),
     }
+}
+
+/// Makes a folder of our own writable: one that a program was to read only is removed
+/// like any other. A failure shows at the removal.
+fn allow_removal(folder: &Path) {
+    #[cfg(unix)]
+    if let Ok(found) = fs::symlink_metadata(folder)
+        && found.is_dir()
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = found.permissions().mode() | 0o700;
+        let _ = fs::set_permissions(folder, fs::Permissions::from_mode(mode));
+    }
+    let _ = folder;
 }

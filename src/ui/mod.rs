@@ -13,7 +13,7 @@ mod output;
 pub mod progress;
 pub mod table;
 pub mod text;
-mod yaml;
+pub mod yaml;
 
 pub use output::{ColourChoice, Format, Output, ask};
 pub use yaml::yaml_item;

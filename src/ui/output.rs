@@ -17,6 +17,9 @@ words! {
         Table = "table",
         Json = "json",
         Yaml = "yaml",
+        /// For reports only, as is `html`.
+        Markdown = "markdown",
+        Html = "html",
     }
 }
 
@@ -73,7 +76,7 @@ impl Output {
         document: impl FnOnce() -> Value,
     ) -> Result<()> {
         match self.format {
-            Format::Table => self.print(&text(self)),
+            Format::Table | Format::Markdown | Format::Html => self.print(&text(self)),
             Format::Json => self.print(&json::render(&document())),
             Format::Yaml => self.print(&yaml::render(&document())?),
         }

@@ -104,7 +104,7 @@ pub fn terminal_width() -> Option<u16> {
 }
 
 /// Replaces control characters: a name from elsewhere must not move the cursor.
-pub(super) fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     text.chars()
         .map(|c| if steers_terminal(c) { '\u{fffd}' } else { c })
         .collect()

@@ -15,6 +15,12 @@ pub fn local_time(at: Timestamp, zone: &TimeZone) -> String {
         .to_string()
 }
 
+/// Renders the day of an instant in the reader's zone, such as `Thu 3 Dec`.
+pub fn day(at: Timestamp, zone: &TimeZone) -> String {
+    let at = at.to_zoned(zone.clone());
+    at.strftime("%a %-d %b").to_string()
+}
+
 pub fn optional_time(at: Option<Timestamp>, zone: &TimeZone) -> String {
     at.map_or_else(|| NOTHING.to_owned(), |at| local_time(at, zone))
 }

@@ -104,6 +104,8 @@ class Machine:
             "HFDL_HOME": home,
             "HF_ENDPOINT": hub.endpoint,
             "HFDL_DISK_RESERVE": "0",
+            # The weights are random bytes, with a header that does not fit them.
+            "HFDL_UPDATE_GUARDS": "off",
             "TZ": "UTC",
             "NO_PROXY": "127.0.0.1",
         }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use hfdl::domain::filter::Filter;
-use hfdl::domain::hold::HoldReason;
+use hfdl::domain::guard::{GUARDS, Guards};
 use hfdl::domain::model::{Destination, EntryName, ModelSpec};
-use hfdl::domain::policy::{Guards, UpdateRules};
+use hfdl::domain::policy::UpdateRules;
 use hfdl::domain::repo::{Repo, RepoType};
 use hfdl::domain::schedule::{
     Cadence, CadenceKind, CatchUp, ScheduleSpec, ScheduleState, Selection, Windows,
@@ -78,7 +78,7 @@ fn pattern() -> impl Strategy<Value = String> {
 }
 
 fn rules() -> impl Strategy<Value = UpdateRules> {
-    let guards = HoldReason::ALL.to_vec();
+    let guards = GUARDS.to_vec();
     let n_guards = guards.len();
     (
         prop::option::of(select(vec!["follow", "approve", "pin"])),
@@ -169,6 +169,7 @@ fn model(index: usize) -> impl Strategy<Value = ModelSpec> {
                     views: views_below(place),
                     view_map: ["a.safetensors=vae/true: x".parse().unwrap()].into(),
                     view_copy: enabled,
+                    checksums: enabled,
                     update,
                 }
             },
@@ -331,6 +332,7 @@ proptest! {
             now: now(),
             tick: Seconds(900),
             reserved: &hfdl::ops::directories::Reserved::default(),
+            lock: None,
         };
         let (here, elsewhere) = (Home::new(), Home::new());
         let store = here.open();

@@ -165,6 +165,7 @@ fn differences_are_listed_field_by_field() {
         serde_json::json!({
             "schema": "hfdl.apply/1",
             "dry_run": true,
+            "locked": null,
             "changes": [
                 change("change", "setting", "download.connections", &[("value", text("12"), text("16"))]),
                 change("change", "model", "datasets/org/corpus", &[("priority", 60.into(), 70.into())]),

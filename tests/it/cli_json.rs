@@ -14,8 +14,8 @@ use super::cli_pictures::all_commands;
 use crate::support::env::TestEnv;
 
 const MODEL: &str = "name:text repo:text repo_type:text repo_id:text revision:text include:list? \
-    exclude:list to:text tags:list priority:number keep_revisions:number? token_name:text? views:list view_map:list view_copy:flag policy:text? delay:text? follow_tags:text? guards:list? enabled:flag state:text \
-    upstream_state:text held_commit:text? held_update:object? pinned_commit:text? pinned_by:text? published_commit:text? published_at:time? \
+    exclude:list to:text tags:list priority:number keep_revisions:number? token_name:text? views:list view_map:list view_copy:flag checksums:flag policy:text? delay:text? follow_tags:text? guards:list? enabled:flag state:text \
+    upstream_state:text held_commit:text? held_update:object? pinned_commit:text? pinned_by:text? waiting_commit:text? waiting_until:time? followed_tag:text? published_commit:text? published_at:time? \
     last_check_at:time? last_success_at:time? last_change_at:time? consecutive_failures:number \
     last_outcome:text? last_verify_at:time? last_verify_outcome:text? created_at:time updated_at:time";
 
@@ -70,19 +70,31 @@ const VIEW: &str = "model:text kind:text directory:text revision:text? state:tex
     bytes_shared:number files:list failure:text?";
 
 const OUTDATED: &str = "model:text repo:text repo_type:text revision:text state:text \
-    published_commit:text? held_update:text? upstream_commit:text? error_kind:text? error:text? hint:text?";
+    published_commit:text? held_update:text? pinned_commit:text? waits_until:time? upstream_tag:text? upstream_commit:text? error_kind:text? error:text? hint:text?";
 
 const PAUSE: &str = "paused:flag since:time? until:time? reason:text?";
 
 const STATUS: &str = "at:time home:text set_up:flag healthy:flag warnings:list timer:object \
     last_timer_tick_at:time? last_tick_at:time? pause:object next_due:list run:object? \
     crashed_runs:list models:list bytes_left:number leftover_bytes:number adopted:object disks:list shards:list missed_slots:list \
-    moved_refs:list only_copies:list cache:object? \
+    moved_refs:list only_copies:list cache:object? scrub:object \
     asked_to_wait_until:time? logins:list";
+
+const REPORT: &str = "since:time until:time at:time models:list empty:flag totals:object days:list \
+    by_model:list updates:list more_updates:number held_updates:list failures:list events:list \
+    more_events:number disk:list verification:object runs:object next_due:list";
+
+const NEXT_DUE: &str =
+    "schedule:text state:text due_state:text slot:time starts:time window_ends:time?";
 
 const STATUS_MODEL: &str = "name:text model:text last_verify_at:time? last_verify_outcome:text? state:text scheduled:flag last_outcome:text? \
     error_kind:text? error:text? last_check_at:time? last_success_at:time? last_change_at:time? \
-    consecutive_failures:number bytes_left:number";
+    consecutive_failures:number bytes_left:number held_update:object?";
+
+const UPDATE: &str = "model:text commit:text old_commit:text? state:text findings:list found_at:time \
+    decision:text decided_at:time? note:text? published_at:time?";
+
+const DECISION: &str = "model:text commit:text decision:text note:text?";
 
 const STATUS_RUN: &str = "run_id:text command:text trigger:text started_at:time heartbeat_at:time \
     stop_requested_at:time? host:text pid:number sessions:object bytes:object \
@@ -144,7 +156,7 @@ fn documents() -> Vec<Document> {
             &plus(SCHEDULE, "warnings:list"),
         ),
         document("download acme/tiny --dry-run", "hfdl.plan/1", "models:list lacking_room:object?")
-            .with("/models/0", "model:text commit:text held_update:text? files:object bytes:object fetch:list")
+            .with("/models/0", "model:text commit:text held_update:text? waits_until:time? files:object bytes:object fetch:list")
             .with("/models/0/files", "total:number to_fetch:number reused:number")
             .with("/models/0/bytes", "total:number to_fetch:number reused:number")
             .with("/models/0/fetch/0", "path:text size:number bytes_to_fetch:number"),
@@ -160,7 +172,7 @@ fn documents() -> Vec<Document> {
         )
         .with(
             "/models/0",
-            "model:text schedules:list commit:text? files:object? bytes:object? error:text?",
+            "model:text schedules:list commit:text? files:object? bytes:object? waits_until:time? error:text?",
         )
         .with("/models/0/bytes", "total:number to_fetch:number reused:number"),
         document(
@@ -176,11 +188,11 @@ fn documents() -> Vec<Document> {
         document(
             "models show acme/tiny",
             "hfdl.model/1",
-            &plus(MODEL, "schedules:list next_due_at:time? partial_bytes:number sessions:list place_problem:text?"),
+            &plus(MODEL, "schedules:list next_due_at:time? partial_bytes:number sessions:list place_problem:text? rules:object"),
         )
         .with("/sessions/0", SESSION),
         document("models path acme/tiny", "hfdl.published/1", "models:list")
-            .with("/models/0", "model:text repo:text revision:text commit:text path:text"),
+            .with("/models/0", "model:text repo:text revision:text tag:text? commit:text path:text"),
         document("models outdated", "hfdl.outdated/1", "models:list").with("/models/0", OUTDATED),
         document(
             "verify acme/tiny",
@@ -222,10 +234,29 @@ fn documents() -> Vec<Document> {
         document(
             "sessions show 1",
             "hfdl.session/1",
-            &plus(SESSION, "changes:object file_list:list"),
+            &plus(SESSION, "changes:object file_list:list change_note:object?"),
         )
         .with("/changes", "added:list changed:list removed:list")
         .with("/file_list/0", SESSION_FILE),
+        document("report", "hfdl.report/1", REPORT)
+            .with("/totals", "updates:number checks:number verifications:number bytes_fetched:number bytes_reused:number")
+            .with("/days/0", "day:text bytes_fetched:number bytes_reused:number outcomes:object verifications:number")
+            .with("/by_model/0", "model:text bytes_fetched:number bytes_reused:number updates:number failures:number")
+            .with(
+                "/updates/0",
+                "at:time model:text repo:text repo_type:text old_commit:text? commit:text \
+                 bytes_fetched:number bytes_reused:number page:text? change_note:object?",
+            )
+            .with("/disk/0", "day:text cache_bytes:number directory_bytes:number free_bytes:number?")
+            .with(
+                "/verification",
+                "models:number models_verified:number models_damaged:list files:number bytes:number oldest_at:time?",
+            )
+            .with(
+                "/runs",
+                "outcomes:object with_work:number total_seconds:number median_seconds:number longest_seconds:number",
+            )
+            .with("/next_due/0", NEXT_DUE),
         document("runs list", "hfdl.runs/1", "runs:list more:flag")
             .with("/runs/0", plus(RUN_IN_LIST, PROCESS))
             .with("/runs/0/totals", TOTALS),
@@ -241,7 +272,7 @@ fn documents() -> Vec<Document> {
             )
             .with(
                 "/next_due/0",
-                "schedule:text state:text due_state:text slot:time starts:time window_ends:time?",
+                NEXT_DUE,
             )
             .with("/models/0", STATUS_MODEL)
             .with("/adopted", "files:number bytes:number")
@@ -279,8 +310,29 @@ fn documents() -> Vec<Document> {
         document("schedules disable n", "hfdl.change/1", "schedules:list enabled:flag"),
         document("schedules enable n", "hfdl.change/1", "schedules:list enabled:flag"),
         document("schedules remove n -y", "hfdl.removal/1", "schedules:list"),
-        document("apply -f plan.yaml", "hfdl.apply/1", "dry_run:flag changes:list")
+        document("apply -f plan.yaml", "hfdl.apply/1", "dry_run:flag locked:text? changes:list")
             .with("/changes/0", "action:text kind:text name:text fields:list"),
+        document(
+            "models add acme/tiny --name gated --to ./gated",
+            "hfdl.model/1",
+            &plus(MODEL, "check:object"),
+        ),
+        document("download gated -c hooks.gate=no-such-gate", "hfdl.run/1", RUN),
+        document("updates list", "hfdl.updates/1", "updates:list")
+            .with("/updates/0", UPDATE)
+            .with("/updates/0/findings/0", "reason:text detail:text"),
+        document(
+            "updates show gated",
+            "hfdl.update/1",
+            &plus(UPDATE, "repo:text repo_type:text revision:text files:list?"),
+        )
+        .with("/files/0", "path:text change:text old_bytes:number? new_bytes:number?"),
+        document("updates retry gated", "hfdl.decisions/1", "updates:list")
+            .with("/updates/0", DECISION),
+        document("updates reject gated", "hfdl.decisions/1", "updates:list")
+            .with("/updates/0", DECISION),
+        document("updates approve gated", "hfdl.decisions/1", "updates:list")
+            .with("/updates/0", DECISION),
         document(
             "models remove acme/tiny -y",
             "hfdl.removal/1",
@@ -297,10 +349,15 @@ fn documents() -> Vec<Document> {
 }
 
 /// Commands whose output is no document of ours, and why.
-const WITHOUT_DOCUMENT: [(&str, &str); 4] = [
+const WITHOUT_DOCUMENT: [(&str, &str); 6] = [
     ("completions", "a script for a shell"),
     ("man", "manual pages"),
     ("export", "the form that `apply` reads"),
+    (
+        "lock",
+        "it needs a published commit: `lock_files.rs` has it",
+    ),
+    ("sbom", "the form of CycloneDX"),
     (
         "models rollback",
         "it needs two revisions: `rollback.rs` has them",

@@ -20,7 +20,8 @@ fn look(name: impl Into<String>, text: impl AsRef<str>) {
 fn fixed() -> TestEnv {
     let env = TestEnv::new();
     env.set("HF_HUB_CACHE", "/srv/hub")
-        .set("HF_ENDPOINT", "https://hub.example");
+        .set("HF_ENDPOINT", "https://hub.example")
+        .unset("HFDL_UPDATE_GUARDS");
     env
 }
 

@@ -83,7 +83,7 @@ fn wrong_words_and_flags_are_refused() {
         2 schedules remove => <NAME>...
         2 schedules add => <NAME>
         2 config set disk.reserve => <VALUE>
-        2 --format xml models list => `xml` is not one of table, json, yaml
+        2 --format xml models list => `xml` is not one of table, json, yaml, markdown, html
         2 --color sometimes models list => `sometimes` is not one of auto, always, never
         2 --log-format xml models list => `xml` is not one of text, json
         2 -q -v models list => cannot be used with

@@ -103,7 +103,12 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("prune", "--make-room", "cache_max_size::prune_auto_removes_the_oldest_revisions_until_the_download_fits"),
     ("prune", "--only-copies", "only_copies::only_copies_go_when_a_person_names_them"),
     ("prune", "--max-size", "prune::the_oldest_revisions_are_removed_until_the_rest_fits_and_protected_ones_stay"),
+    ("report", "--since --until", "report::a_period_and_names_narrow_a_report"),
+    ("report", "--output", "report::an_output_file_is_replaced_as_a_whole_and_readable_by_all"),
     ("status", "--watch", "cli_status::watching_into_a_pipe_prints_what_is_new"),
+    ("updates list", "--all", "updates::an_approved_update_is_published_by_the_next_run"),
+    ("updates approve", "--commit --note", "updates::an_approved_update_is_published_by_the_next_run"),
+    ("updates reject", "--note", "updates::a_rejected_update_stays_held_in_silence_and_the_next_commit_is_new"),
     ("sessions list", "--model --run --outcome --since --limit", "cli_sessions::the_list_is_newest_first_and_every_filter_narrows_it"),
     ("runs list", "--since --limit", "cli_runs::the_list_is_newest_first_and_can_be_narrowed"),
     ("logs", "--run --last --level", "cli_logs::logs_lists_the_runs_and_shows_one_as_deeply_as_asked"),
@@ -121,6 +126,12 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("config list", "--origin", "cli_config::the_origin_is_shown_on_request"),
     ("apply", "--file", "contract_flags::apply_takes_its_file_by_the_long_name_too"),
     ("apply", "--dry-run", "apply_stories::a_dry_run_writes_nothing_at_all"),
+    ("models add", "--checksums", "checksums::coreutils_accepts_the_checksums_of_each_revision"),
+    ("models set", "--checksums --no-checksums", "checksums::a_view_has_the_checksums_of_its_folder"),
+    ("apply", "--locked", "lock_files::another_home_reproduces_an_older_commit_and_stays_there"),
+    ("lock", "--output --check", "lock_files::the_same_commits_give_the_same_bytes_and_a_new_one_changes_its_lines"),
+    ("sbom", "--at", "sbom::a_day_in_history_has_the_commit_of_that_day"),
+    ("sbom", "--output", "sbom::the_same_facts_give_the_same_bytes"),
     ("apply", "--prune", "apply_stories::pruning_asks_and_touches_only_the_sections_that_are_there"),
 ];
 
@@ -153,6 +164,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("download.stall_after", "bad_manners::a_silent_connection_is_dropped_when_the_setting_says_so"),
     ("download.xet", "delta::the_setting_and_the_official_variable_switch_all_of_it_off"),
     ("hooks.finally", "notify::a_hook_may_start_a_run_which_then_starts_no_hook"),
+    ("hooks.gate", "gate::the_gate_sees_the_whole_snapshot_before_readers_do_and_no_token"),
+    ("hooks.gate_timeout", "gate::a_gate_that_does_not_end_is_ended_with_its_process_group"),
     ("hooks.on_failure", "notify::hooks_run_only_for_changes"),
     ("hooks.on_hold", "held_updates::mail_and_hooks_report_a_held_commit_once"),
     ("hooks.on_recovery", "notify::hooks_run_only_for_changes"),
@@ -171,6 +184,10 @@ const SETTINGS: &[(&str, &str)] = &[
     ("run.max_transfer", "contract_flags::limits_hold_as_flags_and_as_settings"),
     ("status.file", "notify::the_status_is_left_where_others_read_it"),
     ("timer.every", "cli_config::the_tick_decides_what_is_possible"),
+    ("update.guards", "guards::decisions::saved_settings_choose_the_guards_and_the_allowed_change"),
+    ("update.size_change", "guards::decisions::saved_settings_choose_the_guards_and_the_allowed_change"),
+    ("verify.budget", "scrub::a_budget_of_time_ends_the_reading"),
+    ("verify.every", "scrub::nothing_is_read_again_when_the_setting_is_off"),
 ];
 
 /// An exit code, and a test that ends with it.

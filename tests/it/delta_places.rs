@@ -183,6 +183,22 @@ fn the_next_download_repairs_what_was_found_bad_in_the_same_way() {
 }
 
 #[test]
+fn a_scrub_repairs_a_damaged_file_in_the_same_way() {
+    let env = world();
+    let model = publish_in_xorbs(&env);
+    env.line("models add acme/tiny").succeeds();
+    env.line("download acme/tiny").succeeds();
+    let folder: PathBuf = newest_session(&env)["path"].as_str().unwrap().into();
+    flip(&fs::canonicalize(folder.join(FILE)).unwrap(), 7 * MIB);
+    env.now("2026-05-01T02:00:00Z");
+    env.line("run-due").succeeds();
+    assert!(fs::read(folder.join(FILE)).unwrap() == model);
+    let session = newest_session(&env);
+    assert_eq!(session["outcome"], "repaired");
+    assert!(bytes(&session, "fetched") <= 2 * MIB as u64, "{session:#}");
+}
+
+#[test]
 fn a_damaged_file_of_one_xorb_proves_nothing_and_is_fetched_as_a_whole() {
     let env = world();
     let model = noise(4 * MIB, 9);

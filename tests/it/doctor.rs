@@ -527,6 +527,13 @@ fn programs_and_files_that_settings_name_are_looked_for() {
             "whole path",
         ),
         (
+            "hooks.gate",
+            "/not/there",
+            "hooks",
+            "may not run it",
+            "whole path",
+        ),
+        (
             "metrics.file",
             "/not/there/x.prom",
             "metrics-file",

@@ -75,6 +75,7 @@ const BORDERS: &[(&str, &[&str])] = &[
     ("httpdate", BEYOND_DOMAIN),
     ("indicatif", &["ui/"]),
     ("jiff", &[""]),
+    ("libc", &["sys/"]),
     ("log", BEYOND_DOMAIN),
     ("lz4_flex", &["xet/"]),
     ("percent_encoding", BEYOND_DOMAIN),

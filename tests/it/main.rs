@@ -18,7 +18,9 @@ mod cache_max_size;
 mod cache_publish;
 mod cache_scan;
 mod cache_sweep;
+mod change_notes;
 mod changelog;
+mod checksums;
 mod cli_config;
 mod cli_database;
 mod cli_help;
@@ -52,12 +54,18 @@ mod engine;
 mod engine_lanes;
 mod failing_disk;
 mod fnmatch_corpus;
+#[cfg(unix)]
+mod gate;
+#[cfg(unix)]
+mod guards;
+mod header_corpus;
 mod held_updates;
 mod hub_client;
 mod install_script;
 #[cfg(target_os = "linux")]
 mod kills;
 mod layers;
+mod lock_files;
 mod logins;
 #[cfg(target_os = "linux")]
 mod moved_refs;
@@ -75,12 +83,14 @@ mod ownership_directories;
 mod ownership_properties;
 mod places;
 mod planted_names;
+mod policy;
 mod progress;
 #[cfg(unix)]
 mod proof;
 mod prune;
 mod read_only_blobs;
 mod readme;
+mod report;
 mod retention;
 mod reused_from;
 mod rollback;
@@ -94,9 +104,11 @@ mod run_due_shards;
 mod run_due_truth;
 mod run_due_unusable;
 mod run_due_waits;
+mod sbom;
 mod schedule_oracle;
 mod schedule_properties;
 mod schedule_truth_table;
+mod scrub;
 #[cfg(unix)]
 mod selections;
 #[cfg(unix)]
@@ -116,6 +128,7 @@ mod timer_render;
 mod tls;
 mod truth_of_output;
 mod truth_of_words;
+mod updates;
 mod verify;
 mod verify_memory;
 mod verify_xet;

@@ -632,3 +632,56 @@ fn the_status_is_left_where_others_read_it() {
         .exits(0)
         .explains("cannot write `/nowhere/status.json`");
 }
+
+#[test]
+fn hooks_get_the_change_note_of_an_update_and_of_a_hold() {
+    let world = HookEnv::new();
+    world.write_down();
+    world.tick().exits(0);
+    let notes = |world: &HookEnv| -> Vec<Value> {
+        let (_, calls) = world.hook_calls();
+        let notes = calls
+            .iter()
+            .map(|(document, _)| document["change_note"].clone());
+        notes.collect()
+    };
+    assert_eq!(
+        notes(&world),
+        [Value::Null, Value::Null],
+        "a first download"
+    );
+    let commit = |n: usize| {
+        let title = format!("commit {n}");
+        let draft = world
+            .env
+            .hub()
+            .repo("acme/tiny")
+            .commit("main")
+            .title(&title);
+        (0..30).fold(draft, |draft, file| {
+            draft.file(&format!("f{file}"), vec![b'x'; n])
+        })
+    };
+    (1..40).for_each(|n| drop(commit(n).publish()));
+    world.tick().exits(0);
+    let [update, end] = &notes(&world)[..] else {
+        panic!("an update and the end of the run");
+    };
+    assert_eq!(update["commits"][0]["title"], "commit 39");
+    assert_eq!(update["commits"].as_array().unwrap().len(), 25, "bounded");
+    assert_eq!(update["more_commits"], true);
+    assert_eq!(update["files"]["added"]["files"], 30);
+    assert_eq!(update["files"]["list"].as_array().unwrap().len(), 25);
+    assert_eq!(update["files"]["more"], 5);
+    assert_eq!(
+        *end,
+        Value::Null,
+        "the end of a run is about no single update"
+    );
+    let emptied = (0..30).fold(commit(1), |draft, file| draft.remove(&format!("f{file}")));
+    emptied.remove("config.json").title("gone").publish();
+    world.tick().exits(0);
+    let hold = &notes(&world)[0];
+    assert_eq!(hold["commits"][0]["title"], "gone");
+    assert_eq!(hold["files"]["removed"]["files"], 31);
+}

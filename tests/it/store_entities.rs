@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use hfdl::domain::alert::{Failing, Standing};
+use hfdl::domain::guard::Terms;
 use hfdl::domain::hold::{Decision, Finding, HeldUpdate, HoldReason, Pin, PinKind};
 use hfdl::domain::model::{Destination, Model, ModelId, ModelState};
 use hfdl::domain::moved_ref::RefTarget;
 use hfdl::domain::outcome::{
     ErrorKind, Outcome, RunOutcome, Trigger, UpstreamState, VerifyOutcome,
 };
+use hfdl::domain::policy::{FollowedTag, UpdateWait};
 use hfdl::domain::repo::CommitSha;
 use hfdl::domain::run::{Event, EventKind, RunId, RunTotals};
 use hfdl::domain::schedule::{ScheduleState, Selection};
@@ -64,8 +66,22 @@ fn an_edit_changes_what_was_said_and_keeps_what_was_found_out() {
             commit: commit('d'),
             by: PinKind::Lock,
         }),
+        locked_files: Some([7; 32]),
+        wait: Some(UpdateWait {
+            commit: commit('e'),
+            until: at(9),
+        }),
+        followed: Some(FollowedTag {
+            tag: "v1".parse().unwrap(),
+            target: commit('f'),
+            commit: commit('b'),
+        }),
         published_commit: Some(commit('b')),
         published_at: Some(at(2)),
+        published_terms: Terms {
+            licence: Some("mit".to_owned()),
+            gating: Some("no".to_owned()),
+        },
         last_check_at: Some(at(3)),
         last_success_at: Some(at(4)),
         last_change_at: Some(at(5)),
@@ -579,6 +595,7 @@ fn sessions_are_listed_by_model_run_outcome_and_time() {
         outcome,
         verify_outcome: None,
         since,
+        until: None,
         limit,
     };
     assert_eq!(list(all_at_once), [ids[2]]);

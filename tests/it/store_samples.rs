@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use hfdl::domain::content::ContentId;
 use hfdl::domain::filter::Filter;
+use hfdl::domain::guard::Guards;
 use hfdl::domain::hold::HoldReason;
 use hfdl::domain::model::{Destination, EntryName, ModelSpec, Priority};
 use hfdl::domain::origin::{OriginKind, Reused};
 use hfdl::domain::outcome::{ErrorKind, Outcome, RunOutcome, Trigger};
-use hfdl::domain::policy::{Guards, UpdateRules};
+use hfdl::domain::policy::UpdateRules;
 use hfdl::domain::proof::ProofStamp;
 use hfdl::domain::repo::{Repo, RepoType, Revision};
 use hfdl::domain::run::{RunCommand, RunEnd, RunId, RunProcess, RunStart};
@@ -98,6 +99,7 @@ pub fn model(text: &str) -> ModelSpec {
         views: BTreeSet::new(),
         view_map: BTreeSet::new(),
         view_copy: false,
+        checksums: false,
         update: UpdateRules::default(),
     }
 }
@@ -124,6 +126,7 @@ pub fn rich_model(text: &str) -> ModelSpec {
         views: ["dir=/srv/a, \"b\"".parse().unwrap()].into(),
         view_map: ["a.bin=vae/ünï.bin".parse().unwrap()].into(),
         view_copy: true,
+        checksums: true,
         update: UpdateRules {
             policy: "pin@0123abc".parse().ok(),
             delay: Some(Seconds(604_800)),

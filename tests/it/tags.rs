@@ -52,9 +52,9 @@ fn each_field_of_a_tag_is_set_and_taken_back() {
         ("--delay 7d", "delay", json!("7d")),
         ("--follow-tags v*", "follow_tags", json!("v*")),
         (
-            "--guards no-files,few-bytes",
+            "--guards new-code,bad-header",
             "guards",
-            json!(["no-files", "few-bytes"]),
+            json!(["new-code", "bad-header"]),
         ),
         ("--guards off", "guards", json!(["off"])),
         ("--no-policy", "policy", Value::Null),
@@ -131,6 +131,14 @@ fn tags_are_exported_applied_and_pruned_like_the_other_sections() {
     // A file without the section leaves tags alone.
     env.applies(&["--prune", "--yes"], "version: 1\nmodels: []\n");
     assert!(env.exports().contains("policy: pin"));
+
+    let shared = "version: 1\nmodels:\n- {repo: a/b, tags: [llm]}\n\
+                  - {repo: a/b, name: c, include: ['*.json']}\n";
+    let told = env.hfdl(&["apply", "-f", "-"], shared.as_bytes()).stderr;
+    assert!(
+        told.contains("`c` shares its revision with `a/b`"),
+        "{told}"
+    );
 
     for (file, why) in [
         (

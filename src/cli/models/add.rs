@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
 use crate::cli::fields::FieldFlags;
+use crate::cli::policy_text::rules_in_force;
 use crate::domain::model::{Model, ModelSpec};
 use crate::domain::repo::{Repo, RepoType};
 use crate::domain::repo_arg::RepoArg;
@@ -62,6 +63,7 @@ impl AddModel {
         if let Some(store) = &existing {
             ops::models::refuse_known(store, &spec)?;
             ops::models::refuse_shared_directory(store, &spec, None)?;
+            ops::models::refuse_other_pin(store, &spec, None)?;
         }
         let check = if self.no_check {
             None
@@ -83,6 +85,7 @@ impl AddModel {
         store.insert_model(&spec, context.now())?;
         note_claims(context, &store, &settings, &spec.repo);
         let model = store.model(&spec.name)?;
+        note_shared_rules(context, &store, &model)?;
         if let Some(check) = &check {
             warn_about(context, &model, check);
         }
@@ -127,6 +130,15 @@ pub(super) fn refuse_contradiction(spec: &ModelSpec) -> Result<()> {
         ),
         None => Ok(()),
     }
+}
+
+/// Says that the model and others at the same revision share the strictest of their rules.
+pub(super) fn note_shared_rules(context: &Context, store: &Store, model: &Model) -> Result<()> {
+    let in_force = rules_in_force(store, context, model)?;
+    if let Some(note) = in_force.note(&model.spec.name) {
+        context.out.warn(&note);
+    }
+    Ok(())
 }
 
 /// Records for other homes which files of the cache the model needs.

@@ -55,7 +55,7 @@ impl ListModels {
                     let commit = model.state.published_commit.as_ref();
                     vec![
                         model.spec.name.to_string(),
-                        model.spec.revision.to_string(),
+                        shown_revision(model),
                         destination(&model.spec.destination),
                         model.summary(*last).to_string(),
                         commit
@@ -80,4 +80,10 @@ impl ListModels {
         }
         Ok(())
     }
+}
+
+/// Returns the tag that a model follows, else its revision.
+pub(super) fn shown_revision(model: &Model) -> String {
+    let tag = model.state.followed_tag();
+    tag.unwrap_or(&model.spec.revision).to_string()
 }

@@ -21,4 +21,4 @@ mod show;
 mod switch;
 
 pub use command::ModelsCommand;
-pub use find::{known, unknown};
+pub use find::{find, known, named_or_all, open_for, unknown};

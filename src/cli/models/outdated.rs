@@ -4,11 +4,13 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::find::known;
+use super::find::named_or_all;
 use crate::cli::context::Context;
 use crate::cli::explain::Explanation;
+use crate::cli::policy_text::{rules_in_force, waits};
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::ExitStatus;
+use crate::domain::time::render_utc;
 use crate::json::document;
 use crate::ops;
 use crate::ops::login::Renewal;
@@ -32,7 +34,11 @@ impl Outdated {
     pub(super) fn run(self, context: &Context) -> Result<ExitStatus> {
         let store = Store::open_read_only(&context.home.database(), context.now())?;
         let settings = context.settings(Some(&store))?;
-        let models = self.models(&store)?;
+        let models = self.models(&store)?.into_iter().map(|model| {
+            let in_force = rules_in_force(&store, context, &model)?;
+            Ok((model, in_force.rules))
+        });
+        let models = models.collect::<Result<Vec<_>>>()?;
         let stop = StopFlag::new();
         let clients = ops::hub::connect(&context.host, &settings, &stop, Renewal::Never)?;
         let answers = ops::outdated::ask_all(&clients, models);
@@ -43,7 +49,7 @@ impl Outdated {
         }
         context
             .out
-            .result(|out| text(out, &answers), || views(&answers))?;
+            .result(|out| text(context, out, &answers), || views(&answers))?;
         if answers.is_empty() {
             context.say_to_people("no models; `hfdl models add org/name` keeps one");
         }
@@ -58,14 +64,7 @@ impl Outdated {
                 ..ModelFilter::default()
             })?);
         }
-        let mut models: Vec<Model> = Vec::new();
-        for name in &self.names {
-            let model = known(store, name)?;
-            if models.iter().all(|other| other.id != model.id) {
-                models.push(model);
-            }
-        }
-        Ok(models)
+        named_or_all(store, &self.names)
     }
 }
 
@@ -80,7 +79,7 @@ fn explain(answer: &UpstreamAnswer) -> Option<Explanation> {
     })
 }
 
-fn text(out: &crate::ui::Output, answers: &[UpstreamAnswer]) -> String {
+fn text(context: &Context, out: &crate::ui::Output, answers: &[UpstreamAnswer]) -> String {
     if answers.is_empty() {
         return String::new();
     }
@@ -93,16 +92,33 @@ fn text(out: &crate::ui::Output, answers: &[UpstreamAnswer]) -> String {
         };
         vec![
             answer.model.spec.name.to_string(),
-            answer.model.spec.revision.to_string(),
-            match answer.is_held {
-                true => format!("{}, held", answer.standing),
-                false => answer.standing.to_string(),
+            match &answer.tag {
+                Some(tag) => tag.to_string(),
+                None => answer.model.spec.revision.to_string(),
             },
+            state_words(context, answer),
             short(answer.model.state.published_commit.as_ref()),
             short(answer.upstream.as_ref()),
         ]
     });
     table::render(out, &columns, rows.collect())
+}
+
+/// Returns the state of a model, and the reason why it does not take the newest commit.
+fn state_words(context: &Context, answer: &UpstreamAnswer) -> String {
+    let state = &answer.model.state;
+    let zone = context.host.time_zone();
+    let is_outdated = answer.standing == UpstreamStanding::Outdated;
+    let reason = match &state.wait {
+        _ if answer.is_held => Some("held".to_owned()),
+        _ if is_outdated && state.pinned.is_some() => Some("pinned".to_owned()),
+        Some(wait) if is_outdated => Some(waits(wait, answer.rules.delay, &zone)),
+        _ => None,
+    };
+    match reason {
+        Some(reason) => format!("{}, {reason}", answer.standing),
+        None => answer.standing.to_string(),
+    }
 }
 
 fn views(answers: &[UpstreamAnswer]) -> Value {
@@ -119,6 +135,9 @@ fn views(answers: &[UpstreamAnswer]) -> Value {
                 "state": answer.standing.as_str(),
                 "published_commit": published.map(ToString::to_string),
                 "held_update": answer.upstream.as_ref().filter(|_| answer.is_held).map(ToString::to_string),
+                "pinned_commit": answer.model.state.pinned.as_ref().map(|pin| pin.commit.to_string()),
+                "waits_until": answer.model.state.wait.as_ref().map(|wait| render_utc(wait.until)),
+                "upstream_tag": answer.tag.as_ref().map(ToString::to_string),
                 "upstream_commit": answer.upstream.as_ref().map(ToString::to_string),
                 "error_kind": trouble.map(|trouble| trouble.kind.as_str()),
                 "error": trouble.map(|trouble| trouble.message.clone()),

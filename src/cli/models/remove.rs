@@ -64,7 +64,9 @@ impl RemoveModels {
         };
         context.confirm(&format!("remove {listed} {about_files}?"))?;
         // No run may download files or make views that are about to be removed.
-        let has_views = models.iter().any(|model| !model.spec.views.is_empty());
+        let has_views = models
+            .iter()
+            .any(|model| !model.spec.all_views().is_empty());
         let lock = (self.delete_files || has_views)
             .then(|| take_lock(context, RunCommand::Models, Trigger::Manual, None));
         let _lock = lock.transpose()?;

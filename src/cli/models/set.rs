@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::add::{note_claims, refuse_contradiction};
+use super::add::{note_claims, note_shared_rules, refuse_contradiction};
 use super::find::find;
 use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
@@ -45,6 +45,7 @@ impl SetModel {
         self.flags.read_into(context, &settings, &mut spec)?;
         refuse_contradiction(&spec)?;
         ops::models::refuse_shared_directory(&store, &spec, Some(model.id))?;
+        ops::models::refuse_other_pin(&store, &spec, Some(model.id))?;
         let state = model.state.after_edit(&model.spec, &spec);
         store.transaction(|store| -> Result<()> {
             store.update_model(model.id, &spec, context.now())?;
@@ -54,17 +55,23 @@ impl SetModel {
         if has_other_views(&model.spec, &spec) {
             update_views(context, &store, &settings, &[model.id])?;
         }
-        let model = store.model(&spec.name)?;
+        let changed = store.model(&spec.name)?;
+        if changed.spec.update != model.spec.update || changed.spec.tags != model.spec.tags {
+            note_shared_rules(context, &store, &changed)?;
+        }
         let last = store.last_session(model.id, context.now())?;
         let last = last.as_ref().and_then(Session::outcome);
         context.out.done(
             || format!("changed `{}`", spec.name),
-            || document("hfdl.model/1", ModelView::new(&model, last)),
+            || document("hfdl.model/1", ModelView::new(&changed, last)),
         )
     }
 }
 
 /// Tells whether views are to be made or removed now.
 fn has_other_views(old: &ModelSpec, new: &ModelSpec) -> bool {
-    old.views != new.views || old.view_map != new.view_map || old.view_copy != new.view_copy
+    old.all_views() != new.all_views()
+        || old.checksums != new.checksums
+        || old.view_map != new.view_map
+        || old.view_copy != new.view_copy
 }

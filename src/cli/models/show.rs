@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use super::find::find;
 use crate::cli::context::Context;
 use crate::cli::fields;
+use crate::cli::policy_text::{rules_in_force, waits};
 use crate::domain::hold::{Decision, HeldUpdate};
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::Outcome;
+use crate::domain::policy::SharedRules;
 use crate::domain::repo::CommitSha;
 use crate::domain::schedule::Schedule;
 use crate::domain::session::{Session, SessionEnd};
@@ -36,6 +38,7 @@ struct ModelFacts {
     partial_bytes: u64,
     /// The reason why its destination cannot be used now.
     place_problem: Option<String>,
+    in_force: SharedRules,
 }
 
 impl ShowModel {
@@ -53,6 +56,7 @@ impl ShowModel {
             ..SessionFilter::default()
         };
         let facts = ModelFacts {
+            in_force: rules_in_force(&store, context, &model)?,
             schedules: all
                 .readable
                 .into_iter()
@@ -117,6 +121,7 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
         ("published", commit(state.published_commit.as_ref())),
         ("held at", commit(state.held_commit.as_ref())),
         ("held update", held_update(state.held_update.as_ref())),
+        ("updates", updates(context, model, facts)),
         (
             "last check",
             text::optional_time(state.last_check_at, &zone),
@@ -166,6 +171,14 @@ fn show_document(model: &Model, facts: &ModelFacts) -> Value {
     value["schedules"] = json!(names.collect::<Vec<_>>());
     value["next_due_at"] = json!(next_due(facts).map(render_utc));
     value["partial_bytes"] = json!(facts.partial_bytes);
+    let SharedRules { rules, with, .. } = &facts.in_force;
+    let texts = |list: Vec<String>| json!(list);
+    value["rules"] = json!({
+        "policy": rules.policy.as_str(),
+        "delay": rules.delay.to_string(),
+        "follow_tags": texts(rules.follow_tags.iter().map(ToString::to_string).collect()),
+        "shared_with": texts(with.iter().map(ToString::to_string).collect()),
+    });
     value["place_problem"] = json!(facts.place_problem);
     value["sessions"] = json!(
         facts
@@ -175,6 +188,35 @@ fn show_document(model: &Model, facts: &ModelFacts) -> Value {
             .collect::<Vec<_>>()
     );
     value
+}
+
+/// Describes the rules in force about updates, and the update that they keep waiting.
+fn updates(context: &Context, model: &Model, facts: &ModelFacts) -> String {
+    let in_force = &facts.in_force;
+    let state = &model.state;
+    let pinned = state.pinned.as_ref();
+    let pinned = pinned.map(|pin| format!("pinned at {} by a {}", pin.commit.short(), pin.by));
+    let tag = state.followed_tag().map(|tag| format!("at the tag {tag}"));
+    let wait = state.wait.as_ref().map(|wait| {
+        let zone = context.host.time_zone();
+        let words = waits(wait, in_force.rules.delay, &zone);
+        format!("{} {words}", wait.commit.short())
+    });
+    let note = in_force.note(&model.spec.name);
+    let last = facts.sessions.first().and_then(|last| last.end.as_ref());
+    let last = last.filter(|end| end.outcome == Outcome::UpToDate);
+    let gone = last.and_then(|end| end.trouble.as_ref());
+    let gone = gone.map(|trouble| trouble.message.clone());
+    let lines = [
+        Some(in_force.rules.to_string()),
+        pinned,
+        gone,
+        tag,
+        wait,
+        note,
+    ];
+    let lines: Vec<String> = lines.into_iter().flatten().collect();
+    lines.join("\n")
 }
 
 /// Names a commit that waits for approval, and whether it has been accepted.

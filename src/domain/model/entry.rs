@@ -4,10 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::ModelSpec;
-use crate::domain::hold::{HeldUpdate, Pin};
+use crate::domain::guard::Terms;
+use crate::domain::hold::{HeldUpdate, Pin, PinKind};
 use crate::domain::moved_ref::RefTarget;
 use crate::domain::outcome::{Outcome, UpstreamState, VerifyOutcome, words};
-use crate::domain::repo::{CommitSha, NameError};
+use crate::domain::policy::{FollowedTag, Policy, UpdateWait};
+use crate::domain::repo::{CommitSha, NameError, Revision};
 use crate::domain::time::{Timestamp, believed};
 
 /// The database's number of a model.
@@ -68,8 +70,16 @@ pub struct ModelState {
     pub held_update: Option<HeldUpdate>,
     /// The commit that the model stays at.
     pub pinned: Option<Pin>,
+    /// The digest of the files that the lock file has, if it pins the model.
+    pub locked_files: Option<[u8; 32]>,
+    /// A newer commit that a delay keeps from being taken.
+    pub wait: Option<UpdateWait>,
+    /// The tag that the model follows.
+    pub followed: Option<FollowedTag>,
     pub published_commit: Option<CommitSha>,
     pub published_at: Option<Timestamp>,
+    /// The terms of the repository when that commit was published.
+    pub published_terms: Terms,
     pub last_check_at: Option<Timestamp>,
     pub last_success_at: Option<Timestamp>,
     pub last_change_at: Option<Timestamp>,
@@ -92,8 +102,12 @@ impl Default for ModelState {
             held_commit: None,
             held_update: None,
             pinned: None,
+            locked_files: None,
+            wait: None,
+            followed: None,
             published_commit: None,
             published_at: None,
+            published_terms: Terms::default(),
             last_check_at: None,
             last_success_at: None,
             last_change_at: None,
@@ -112,6 +126,13 @@ impl ModelState {
     pub fn is_held(&self) -> bool {
         let update = self.held_update.as_ref();
         self.held_commit.is_some() || update.is_some_and(HeldUpdate::is_waiting)
+    }
+
+    /// Returns the tag of the published commit, for a model that follows tags.
+    pub fn followed_tag(&self) -> Option<&Revision> {
+        let followed = self.followed.as_ref()?;
+        let is_published = self.published_commit.as_ref() == Some(&followed.commit);
+        is_published.then_some(&followed.tag)
     }
 
     /// Tells whether a verification found damage that nothing has repaired since.
@@ -147,11 +168,41 @@ impl ModelState {
     /// Everything found out belongs to one repository at one revision in one
     /// place: with another of these it is a model that no run has seen yet.
     pub fn after_edit(&self, old: &ModelSpec, new: &ModelSpec) -> Self {
-        if new.is_same_revision(old) {
-            self.clone()
-        } else {
-            Self::default()
+        if !new.is_same_revision(old) {
+            return Self::default();
         }
+        let mut state = self.clone();
+        if new.update.policy != old.update.policy {
+            state.pin_by_policy(new);
+        }
+        if new.update != old.update {
+            state.wait = None;
+        }
+        if new.filter != old.filter {
+            // The lock file says nothing about another selection.
+            state.locked_files = None;
+        }
+        state
+    }
+
+    /// Pins the model where its policy says so: at a commit that is written out, else at
+    /// the published one. Without either the next check finds the commit.
+    fn pin_by_policy(&mut self, spec: &ModelSpec) {
+        if self
+            .pinned
+            .as_ref()
+            .is_some_and(|pin| pin.by == PinKind::Lock)
+        {
+            return;
+        }
+        let choice = spec.update.policy.as_ref();
+        let pin = choice.filter(|choice| choice.policy == Policy::Pin);
+        let commit = pin.and_then(|choice| match &choice.commit {
+            Some(commit) => commit.as_commit(),
+            None => self.published_commit.clone(),
+        });
+        let by = PinKind::Policy;
+        self.pinned = commit.map(|commit| Pin { commit, by });
     }
 }
 

@@ -77,6 +77,8 @@ pub struct ModelSpec {
     pub view_map: BTreeSet<ViewMapping>,
     /// Whether views may copy where no link is possible.
     pub view_copy: bool,
+    /// Whether `SHA256SUMS` is written into the directory and the views.
+    pub checksums: bool,
     /// Its own rules about updates; others are those of its tags.
     pub update: UpdateRules,
 }
@@ -98,6 +100,7 @@ impl ModelSpec {
             views: BTreeSet::new(),
             view_map: BTreeSet::new(),
             view_copy: false,
+            checksums: false,
             update: UpdateRules::default(),
         }
     }
@@ -119,6 +122,15 @@ impl ModelSpec {
         Ok(())
     }
 
+    /// Returns the views, with that of the checksums in a directory.
+    pub fn all_views(&self) -> BTreeSet<ViewSpec> {
+        let mut views = self.views.clone();
+        if let (true, Destination::Directory(root)) = (self.checksums, &self.destination) {
+            views.insert(ViewSpec::checksums(root));
+        }
+        views
+    }
+
     /// Returns the reason why the fields contradict each other, if they do.
     pub fn contradiction(&self) -> Option<String> {
         let commit = self.revision.as_commit()?;
@@ -138,6 +150,16 @@ impl ModelSpec {
             other.as_str(),
             commit.short()
         ))
+    }
+
+    /// Tells whether two entries pin the ref that they share at different commits.
+    pub fn is_pinned_apart(&self, other: &Self) -> bool {
+        let pin = |spec: &Self| spec.update.policy.as_ref()?.commit.clone();
+        let (Some(one), Some(two)) = (pin(self), pin(other)) else {
+            return false;
+        };
+        let (one, two) = (one.as_str(), two.as_str());
+        self.shares_ref(other) && !one.starts_with(two) && !two.starts_with(one)
     }
 
     /// Tells whether two entries mean the same files in the same place; there can be
@@ -228,6 +250,9 @@ const FIELDS: &[ModelField] = &[
     ModelField::new("view_copy", |m| FieldValue::Switch(m.view_copy), Switch(|m, copy| m.view_copy = copy))
         .flag("copy", "", "Let views copy files where no link is possible")
         .no("Let views make links only"),
+    ModelField::new("checksums", |m| FieldValue::Switch(m.checksums), Switch(|m, write| m.checksums = write))
+        .flag("checksums", "", "Write a file SHA256SUMS into the directory of --to and into views")
+        .no("Write no SHA256SUMS, and remove it"),
     policy_field(),
     delay_field(),
     follow_tags_field(),

@@ -1,9 +1,11 @@
 //! The rules in force for a model: its own, its tags', its siblings'.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use super::{Guards, PinnedCommit, Policy, TagPattern, UpdateRules};
-use crate::domain::model::{ModelSpec, Tag};
+use super::{PinnedCommit, Policy, TagPattern, UpdateRules};
+use crate::domain::guard::Guards;
+use crate::domain::model::{EntryName, ModelSpec, Tag};
 use crate::domain::repo::Revision;
 use crate::domain::units::Seconds;
 
@@ -89,6 +91,69 @@ impl EffectiveRules {
             guards: Guards(&self.guards.0 | &other.guards.0),
             has_default_guards: self.has_default_guards || other.has_default_guards,
         }
+    }
+}
+
+/// The strictest rules of a model and of its siblings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedRules {
+    pub rules: EffectiveRules,
+    /// The siblings.
+    pub with: Vec<EntryName>,
+    /// Whether one of the models alone would have other rules.
+    pub differ: bool,
+}
+
+impl SharedRules {
+    /// Finds the siblings of a model among others; disabled ones have no say.
+    pub fn of<'a>(
+        spec: &ModelSpec,
+        others: impl IntoIterator<Item = &'a ModelSpec>,
+        defaults: &BTreeMap<Tag, UpdateRules>,
+    ) -> Self {
+        let is_sibling =
+            |other: &&ModelSpec| other.enabled && other.name != spec.name && other.shares_ref(spec);
+        let siblings: Vec<&ModelSpec> = others.into_iter().filter(is_sibling).collect();
+        let all = std::iter::once(spec).chain(siblings.iter().copied());
+        let alone: Vec<EffectiveRules> = all
+            .map(|it| EffectiveRules::of_model(it, defaults))
+            .collect();
+        let rules = alone.iter().cloned().reduce(EffectiveRules::strictest);
+        let rules = rules.unwrap_or_default();
+        Self {
+            differ: alone.iter().any(|it| *it != rules),
+            with: siblings.iter().map(|it| it.name.clone()).collect(),
+            rules,
+        }
+    }
+
+    /// Says that siblings with other rules share the strictest ones.
+    pub fn note(&self, name: &EntryName) -> Option<String> {
+        let others: Vec<String> = self.with.iter().map(|it| format!("`{it}`")).collect();
+        self.differ.then(|| {
+            format!(
+                "`{name}` shares its revision with {}; the strictest of their rules count for all: {}",
+                others.join(", "),
+                self.rules
+            )
+        })
+    }
+}
+
+impl fmt::Display for EffectiveRules {
+    /// Writes the rules in a line, without those that hold nothing back.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = vec![match &self.pinned {
+            Some(commit) if self.policy == Policy::Pin => {
+                format!("{} at {}", self.policy, commit.as_str())
+            }
+            _ => self.policy.to_string(),
+        }];
+        if self.delay.get() > 0 {
+            words.push(format!("delay {}", self.delay));
+        }
+        words.extend(self.follow_tags.iter().map(|it| format!("tags {it}")));
+        f.pad(&words.join(", "))
     }
 }
 

@@ -1,12 +1,11 @@
 //! The rules of a model or of a tag about updates, and their fields.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use super::TagPattern;
 use crate::domain::field::{Field, FieldValue, Read, parsed};
-use crate::domain::hold::HoldReason;
+use crate::domain::guard::Guards;
 use crate::domain::outcome::words;
 use crate::domain::repo::{CommitSha, NameError};
 use crate::domain::units::Seconds;
@@ -98,42 +97,6 @@ impl fmt::Display for PolicyChoice {
     }
 }
 
-/// The guards that are on; an empty list is written `off`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Guards(pub BTreeSet<HoldReason>);
-
-impl Guards {
-    const OFF: &'static str = "off";
-
-    /// Parses words, each of which may be a list with commas.
-    pub fn parse<T: AsRef<str>>(texts: &[T]) -> Result<Self, String> {
-        let words = texts.iter().flat_map(|text| text.as_ref().split(','));
-        let words: Vec<&str> = words.map(str::trim).collect();
-        match words.as_slice() {
-            [Self::OFF] => Ok(Self::default()),
-            words if words.contains(&Self::OFF) => {
-                Err("`off` stands alone: it switches all guards off".to_owned())
-            }
-            [] => Err("no guard is named; write `off` for none".to_owned()),
-            words => {
-                let guards = words.iter().map(|word| word.parse());
-                let guards = guards.collect::<Result<_, _>>();
-                guards
-                    .map(Self)
-                    .map_err(|err: crate::domain::outcome::UnknownWord| err.to_string())
-            }
-        }
-    }
-
-    /// Returns the words of the guards, or `off`.
-    pub fn words(&self) -> Vec<String> {
-        if self.0.is_empty() {
-            return vec![Self::OFF.to_owned()];
-        }
-        self.0.iter().map(ToString::to_string).collect()
-    }
-}
-
 /// The rules about updates that a person has written for a model or a tag.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpdateRules {
@@ -142,12 +105,6 @@ pub struct UpdateRules {
     pub delay: Option<Seconds>,
     pub follow_tags: Option<TagPattern>,
     pub guards: Option<Guards>,
-}
-
-impl UpdateRules {
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// An entity with rules about updates.
@@ -166,7 +123,8 @@ fn set_policy<S: HasRules>(entry: &mut S, text: Option<&str>) -> Result<(), Stri
 }
 
 fn set_guards<S: HasRules>(entry: &mut S, texts: Option<Vec<String>>) -> Result<(), String> {
-    let guards = texts.map(|texts| Guards::parse(&texts)).transpose()?;
+    let guards = texts.map(|texts| Guards::parse(&texts)).transpose();
+    let guards = guards.map_err(|err| err.to_string())?;
     entry.rules_mut().guards = guards;
     Ok(())
 }
@@ -220,7 +178,7 @@ pub const fn guards_field<S: HasRules>() -> Field<S> {
         },
         Read::List(set_guards),
     )
-    .flag("guards", "LIST|off", "Reasons to hold an update for a person, by commas (default: those of the tags, else of the setting)")
+    .flag("guards", "LIST|off", "Guards that hold an update for a person: all, off, words with commas, or all,-WORD (default: those of the tags, else of update.guards)")
     .no("Follow the tags' guards again")
 }
 
@@ -237,18 +195,6 @@ mod tests {
         assert_eq!(written("pin@0123ABC").as_deref(), Ok("pin@0123abc"));
         for wrong in ["", "Pin", "pin@", "pin@123", "pin@main", "approve@0123abc"] {
             assert!(written(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn guards_are_words_or_off() {
-        let few = HoldReason::FewBytes.as_str();
-        let both = format!("{few}, {}", HoldReason::NoFiles);
-        assert_eq!(Guards::parse(&["off"]).unwrap().words(), ["off"]);
-        assert_eq!(Guards::parse(&[few]).unwrap().words(), [few]);
-        assert_eq!(Guards::parse(&[both]).unwrap().0.len(), 2);
-        for wrong in [&["off", few] as &[&str], &["sabre"], &[], &[""]] {
-            assert!(Guards::parse(wrong).is_err(), "{wrong:?}");
         }
     }
 }

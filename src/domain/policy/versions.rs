@@ -12,10 +12,6 @@ use crate::domain::repo::Revision;
 pub struct TagPattern(String);
 
 impl TagPattern {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     pub fn matches(&self, tag: &Revision) -> bool {
         matches(&self.0, tag.as_str())
     }
@@ -38,14 +34,20 @@ impl fmt::Display for TagPattern {
     }
 }
 
-/// Returns the newest tag that matches all patterns.
-pub fn newest_tag<'a>(
+/// Returns the tags that match all patterns, the newest first.
+pub fn newest_tags<'a>(
     tags: impl IntoIterator<Item = &'a Revision>,
     patterns: &[TagPattern],
-) -> Option<&'a Revision> {
+) -> Vec<&'a Revision> {
     let is_meant = |tag: &&Revision| patterns.iter().all(|pattern| pattern.matches(tag));
-    let tags = tags.into_iter().filter(is_meant);
-    tags.max_by(|one, other| compare(one.as_str(), other.as_str()))
+    let mut tags: Vec<&Revision> = tags.into_iter().filter(is_meant).collect();
+    tags.sort_by(|one, other| compare(other.as_str(), one.as_str()));
+    tags
+}
+
+/// Tells whether a tag is an older version than another one.
+pub fn is_older_tag(tag: &Revision, other: &Revision) -> bool {
+    compare(tag.as_str(), other.as_str()).is_lt()
 }
 
 /// One part of a version: digits or letters. A word is greater than a number, as in semver.
@@ -154,7 +156,9 @@ mod tests {
             .into();
         let newest = |patterns: &[&str]| {
             let patterns: Vec<TagPattern> = patterns.iter().map(|it| it.parse().unwrap()).collect();
-            newest_tag(&tags, &patterns).map(Revision::as_str)
+            newest_tags(&tags, &patterns)
+                .first()
+                .map(|tag| tag.as_str())
         };
         assert_eq!(newest(&["v*"]), Some("v10"));
         assert_eq!(newest(&["v?"]), Some("v1"));

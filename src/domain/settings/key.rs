@@ -2,10 +2,11 @@
 
 use super::value::{SettingError, SettingValue};
 use crate::domain::argv::Argv;
+use crate::domain::guard::GuardError;
 use crate::domain::nearest::nearest;
 use crate::domain::outcome::words;
 use crate::domain::schedule::RateTable;
-use crate::domain::units::Seconds;
+use crate::domain::units::{ByteSize, Seconds};
 
 words! {
     /// The key of a setting.
@@ -22,6 +23,8 @@ words! {
         StallAfter = "download.stall_after",
         Xet = "download.xet",
         HooksFinally = "hooks.finally",
+        HooksGate = "hooks.gate",
+        HooksGateTimeout = "hooks.gate_timeout",
         HooksOnFailure = "hooks.on_failure",
         HooksOnHold = "hooks.on_hold",
         HooksOnRecovery = "hooks.on_recovery",
@@ -40,6 +43,10 @@ words! {
         RunMaxTransfer = "run.max_transfer",
         StatusFile = "status.file",
         TimerEvery = "timer.every",
+        UpdateGuards = "update.guards",
+        UpdateSizeChange = "update.size_change",
+        VerifyBudget = "verify.budget",
+        VerifyEvery = "verify.every",
     }
 }
 
@@ -55,6 +62,13 @@ pub enum ValueKind {
     Duration {
         min: u64,
     },
+    /// A span of time, or `off`.
+    DurationOrOff {
+        min: u64,
+    },
+    /// A number of bytes or a span of time. A small letter is a unit of time: `10m` is
+    /// ten minutes, and `10M` ten mebibytes.
+    SizeOrDuration,
     /// A span of time that divides an hour, so that a timer can tick evenly.
     TickPeriod,
     Rate,
@@ -67,6 +81,10 @@ pub enum ValueKind {
     File,
     /// A program and its arguments.
     Argv,
+    /// A selection of guards.
+    Guards,
+    /// A percentage, or `off`.
+    Percent,
 }
 
 /// The definition of one key.
@@ -81,7 +99,8 @@ pub struct SettingSpec {
 impl SettingKey {
     pub fn spec(self) -> SettingSpec {
         use ValueKind::{
-            Argv, Choice, Count, Duration, File, Path, Rate, SecretUrl, Size, TickPeriod, Url,
+            Argv, Choice, Count, Duration, DurationOrOff, File, Guards, Path, Percent, Rate,
+            SecretUrl, Size, SizeOrDuration, TickPeriod, Url,
         };
         let spec = |kind, default, help| SettingSpec {
             kind,
@@ -189,6 +208,16 @@ impl SettingKey {
                 "program for a run that found the lock taken or ticks paused",
             ),
             Self::HooksFinally => spec(Argv, None, "program after each run that had work"),
+            Self::HooksGate => spec(
+                Argv,
+                None,
+                "program that judges each new revision before it is published",
+            ),
+            Self::HooksGateTimeout => spec(
+                Duration { min: 1 },
+                Some("30m"),
+                "how long the gate may take",
+            ),
             Self::HooksTimeout => spec(Duration { min: 1 }, Some("1m"), "how long a hook may take"),
             Self::MetricsFile => spec(
                 File,
@@ -205,6 +234,29 @@ impl SettingKey {
                 TickPeriod,
                 Some("15m"),
                 "how often the timer starts `hfdl run-due`",
+            ),
+            Self::UpdateGuards => spec(
+                Guards,
+                Some("all"),
+                "guards that hold an update for a person: `all`, `off`, a list, or `all,-WORD`",
+            ),
+            Self::UpdateSizeChange => spec(
+                Percent,
+                Some("off"),
+                "change of the selected bytes from which an update is held",
+            ),
+            // Shorter than the period of the timer: no tick finds the lock held by a
+            // run that only reads. Time fits every disk: ten minutes a night read
+            // 2.7 TB in a month at 150 MB/s.
+            Self::VerifyBudget => spec(
+                SizeOrDuration,
+                Some("10m"),
+                "bytes or time that one run may spend on reading files again",
+            ),
+            Self::VerifyEvery => spec(
+                DurationOrOff { min: 86_400 },
+                Some("30d"),
+                "how often every published file is read again and hashed",
             ),
         }
     }
@@ -261,10 +313,20 @@ impl SettingKey {
                 .parse()
                 .map(SettingValue::Size)
                 .map_err(|err| refuse(err.to_string())),
-            ValueKind::Duration { min } => match value.parse::<Seconds>() {
-                Ok(span) if span.get() >= min => Ok(SettingValue::Duration(span)),
-                Ok(_) => Err(refuse(format!("it must be at least {}", Seconds(min)))),
-                Err(err) => Err(refuse(err.to_string())),
+            ValueKind::DurationOrOff { .. } if value == "off" => Ok(SettingValue::Choice("off")),
+            ValueKind::Duration { min } | ValueKind::DurationOrOff { min } => {
+                match value.parse::<Seconds>() {
+                    Ok(span) if span.get() >= min => Ok(SettingValue::Duration(span)),
+                    Ok(_) => Err(refuse(format!("it must be at least {}", Seconds(min)))),
+                    Err(err) => Err(refuse(err.to_string())),
+                }
+            }
+            ValueKind::SizeOrDuration => match (value.parse(), value.parse()) {
+                (Ok(span), _) if span > Seconds(0) => Ok(SettingValue::Duration(span)),
+                (_, Ok(size)) if size > ByteSize(0) => Ok(SettingValue::Size(size)),
+                _ => Err(refuse(
+                    "it must be a size such as 20G, or a time such as 10m".to_owned(),
+                )),
             },
             ValueKind::TickPeriod => match value.parse::<Seconds>() {
                 Ok(span) if span.get() >= 60 && 3_600 % span.get() == 0 && span.get() % 60 == 0 => {
@@ -288,6 +350,13 @@ impl SettingKey {
                 .parse::<Argv>()
                 .map(SettingValue::Argv)
                 .map_err(|err| refuse(err.to_string())),
+            ValueKind::Guards => value
+                .parse()
+                .map(SettingValue::Guards)
+                .map_err(|err: GuardError| refuse(err.to_string())),
+            ValueKind::Percent => percent(value)
+                .map(SettingValue::Percent)
+                .ok_or_else(|| refuse("it must be `off` or a percentage, such as 30%".to_owned())),
             ValueKind::Path => match value {
                 "" => Err(refuse("it must be a directory".to_owned())),
                 path if path.contains('\0') => Err(refuse("it contains a NUL".to_owned())),
@@ -302,6 +371,17 @@ impl SettingKey {
             },
         }
     }
+}
+
+/// Parses `off`, `30%` or `30`; `None` for any other text.
+fn percent(value: &str) -> Option<Option<u32>> {
+    const MOST: u32 = 1_000_000;
+    if value == "off" {
+        return Some(None);
+    }
+    let number = value.strip_suffix('%').unwrap_or(value).trim_end();
+    let number = number.parse().ok();
+    number.filter(|n| (1..=MOST).contains(n)).map(Some)
 }
 
 /// Accepts `http://` and `https://` with a host and without credentials;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::key::SettingKey;
 use super::value::{SettingError, SettingSource, SettingValue};
 use crate::domain::argv::Argv;
+use crate::domain::guard::{GuardRules, Guards};
 use crate::domain::schedule::RateTable;
 use crate::domain::units::{ByteSize, Seconds};
 
@@ -182,6 +183,11 @@ impl Settings {
         }
     }
 
+    pub fn gate_timeout(&self) -> Seconds {
+        self.duration(SettingKey::HooksGateTimeout)
+            .unwrap_or_default()
+    }
+
     pub fn hooks_timeout(&self) -> Seconds {
         self.duration(SettingKey::HooksTimeout).unwrap_or_default()
     }
@@ -198,8 +204,35 @@ impl Settings {
         self.given(SettingKey::StatusFile)
     }
 
+    /// Returns the guards that judge updates, with the limits of those that have one.
+    pub fn guard_rules(&self) -> GuardRules {
+        let guards = match self.values.get(&SettingKey::UpdateGuards) {
+            Some((SettingValue::Guards(guards), _)) => guards.clone(),
+            _ => Guards::all(),
+        };
+        let size_change = match self.values.get(&SettingKey::UpdateSizeChange) {
+            Some((SettingValue::Percent(percent), _)) => *percent,
+            _ => None,
+        };
+        GuardRules {
+            guards,
+            size_change,
+        }
+    }
+
     pub fn timer_every(&self) -> Seconds {
         self.duration(SettingKey::TimerEvery).unwrap_or_default()
+    }
+
+    /// Returns the time within which every file is read again; `None`: never.
+    pub fn verify_every(&self) -> Option<Seconds> {
+        self.duration(SettingKey::VerifyEvery)
+    }
+
+    /// Returns the limits of one run's reading: bytes or time.
+    pub fn verify_budget(&self) -> (Option<ByteSize>, Option<Seconds>) {
+        let key = SettingKey::VerifyBudget;
+        (self.size(key), self.duration(key))
     }
 }
 
@@ -262,6 +295,32 @@ mod tests {
                 .hint()
                 .contains("download.connections")
         );
+    }
+
+    #[test]
+    fn a_budget_of_verification_is_a_size_or_a_time() {
+        let key = SettingKey::VerifyBudget;
+        let read = |text: &str| {
+            let mut layers = layers();
+            layers.saved.insert(key, text.to_owned());
+            Settings::resolve(&layers).map(|settings| settings.verify_budget())
+        };
+        assert_eq!(read("10m").unwrap(), (None, Some(Seconds(600))));
+        assert_eq!(read("10M").unwrap(), (Some(ByteSize(10 << 20)), None));
+        assert_eq!(read("20G").unwrap(), (Some(ByteSize(20 << 30)), None));
+        for bad in ["", "0", "0s", "off", "much"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        let every = |text: &str| {
+            let mut layers = layers();
+            layers
+                .saved
+                .insert(SettingKey::VerifyEvery, text.to_owned());
+            Settings::resolve(&layers).map(|settings| settings.verify_every())
+        };
+        assert_eq!(every("off").unwrap(), None);
+        assert_eq!(every("7d").unwrap(), Some(Seconds(7 * 86_400)));
+        assert!(every("23h").is_err());
     }
 
     #[test]

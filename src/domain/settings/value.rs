@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::key::SettingKey;
 use crate::domain::argv::Argv;
+use crate::domain::guard::Guards;
 use crate::domain::schedule::RateTable;
 use crate::domain::units::{ByteSize, Seconds};
 
@@ -18,6 +19,8 @@ pub enum SettingValue {
     Rate(RateTable),
     Choice(&'static str),
     Argv(Argv),
+    Guards(Guards),
+    Percent(Option<u32>),
     Text(String),
 }
 
@@ -30,6 +33,9 @@ impl fmt::Display for SettingValue {
             Self::Rate(table) => write!(f, "{table}"),
             Self::Choice(word) => f.write_str(word),
             Self::Argv(argv) => write!(f, "{argv}"),
+            Self::Guards(guards) => write!(f, "{guards}"),
+            Self::Percent(Some(percent)) => write!(f, "{percent}%"),
+            Self::Percent(None) => f.write_str("off"),
             Self::Text(text) => f.write_str(text),
         }
     }

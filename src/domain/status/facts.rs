@@ -12,6 +12,7 @@ use crate::domain::pause::Pause;
 use crate::domain::retention::OnlyCopy;
 use crate::domain::run::{Event, Run};
 use crate::domain::schedule::{Impossible, NextStart, Unusable};
+use crate::domain::scrub::ScrubState;
 use crate::domain::session::{ByteCounts, Session, SessionEnd, Trouble};
 use crate::domain::shard::Shard;
 use crate::domain::snapshot::Amount;
@@ -66,6 +67,7 @@ pub struct Status {
     /// Files of other programs that downloads may use.
     pub adopted: Amount,
     pub check_max_age: Seconds,
+    pub scrub: ScrubState,
     /// The logins that end, of the tokens in use.
     pub logins: Vec<Login>,
     /// The error of the database; most of the above is missing then.

@@ -265,6 +265,7 @@ mod tests {
             cache_use: None,
             leftover_bytes: 0,
             adopted: Amount::default(),
+            scrub: crate::domain::scrub::ScrubState::default(),
             check_max_age: Seconds(7 * 86_400),
             logins: Vec::new(),
             database_trouble: None,

@@ -80,7 +80,7 @@ pub(super) fn model_trouble(model: &ModelStatus) -> Option<Warning> {
 /// Returns a warning about a newer commit that waits for approval.
 pub(super) fn held_update(model: &ModelStatus) -> Option<Warning> {
     let update = model.held_update.as_ref();
-    let update = update.filter(|_| model.summary != ModelSummary::Disabled)?;
+    let update = update.filter(|it| model.summary != ModelSummary::Disabled && !it.is_silent())?;
     let (name, commit) = (&model.name, update.commit.short());
     let trouble = model.trouble.as_ref();
     let trouble = trouble.filter(|_| model.last_effect() == Some(Effect::Held));
@@ -89,7 +89,9 @@ pub(super) fn held_update(model: &ModelStatus) -> Option<Warning> {
         None => format!("{commit} waits for an approval ({})", update.reasons()),
     };
     let message = format!("an update of `{name}` is held: {why}");
-    let hint = format!("`hfdl download {name} --accept {commit}` publishes it all the same");
+    let hint = format!(
+        "`hfdl updates show {name}` tells more, and `hfdl updates approve {name}` publishes {commit} all the same"
+    );
     Some(Warning::new(WarningKind::UpdateHeld, message, hint).about(model))
 }
 

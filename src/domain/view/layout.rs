@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
+use super::checksums;
 use super::gguf::GgufFacts;
 use super::ollama::{self, OllamaTexts};
 use super::spec::{ViewKind, ViewMapping};
+use crate::domain::checksums::CHECKSUMS_FILE;
 use crate::domain::content::ContentId;
 use crate::domain::repo::{NameError, Repo, RepoPath, RepoType, Revision};
 use crate::domain::snapshot::RemoteFile;
@@ -22,6 +24,8 @@ pub struct ViewListing<'a> {
     pub header: Option<GgufFacts>,
     pub texts: OllamaTexts,
     pub sha256: fn(&[u8]) -> [u8; 32],
+    /// The SHA-256 of each content, if the model wants a file of checksums.
+    pub checksums: Option<BTreeMap<ContentId, [u8; 32]>>,
 }
 
 /// The files of a view, in the order in which they are to be made.
@@ -86,6 +90,10 @@ pub enum NoLayout {
     NoSuchFile(String),
     #[error("two files would have the path `{0}`")]
     SamePath(String),
+    #[error("the repository has a file `{CHECKSUMS_FILE}` of its own")]
+    OwnChecksums,
+    #[error("the SHA-256 of `{0}` is not known, because the file on disk is missing or changed")]
+    UnknownChecksum(String),
     #[error("a view of this kind shows models only, not {0}")]
     OtherRepoType(&'static str),
 }
@@ -118,7 +126,7 @@ fn count_of(names: &[String]) -> String {
 
 /// Returns the entries of a view.
 pub fn lay_out(kind: ViewKind, listing: &ViewListing<'_>) -> Result<ViewLayout, NoLayout> {
-    let layout = match kind {
+    let mut layout = match kind {
         ViewKind::Dir => tree(String::new(), listing)?,
         ViewKind::LmStudio => lm_studio(listing)?,
         ViewKind::Ollama => ollama::lay_out(listing)?,
@@ -135,7 +143,13 @@ pub fn lay_out(kind: ViewKind, listing: &ViewListing<'_>) -> Result<ViewLayout, 
             let folder = format!("{}/{id}/snapshots/{revision}", kind.plural());
             tree(folder, listing)?
         }
+        ViewKind::Checksums => checksums::alone(listing)?,
     };
+    if kind != ViewKind::Checksums
+        && let Some(folder) = layout.tree.clone()
+    {
+        checksums::add(&mut layout, &folder, listing)?;
+    }
     if layout.entries.is_empty() {
         return Err(NoLayout::Empty);
     }
@@ -179,7 +193,7 @@ pub(super) fn file_name(path: &RepoPath) -> &str {
 }
 
 /// Shows all files below a folder.
-fn tree(folder: String, listing: &ViewListing<'_>) -> Result<ViewLayout, NoLayout> {
+pub(super) fn tree(folder: String, listing: &ViewListing<'_>) -> Result<ViewLayout, NoLayout> {
     let entry = |file: &RemoteFile| {
         let path = match folder.as_str() {
             "" => file.path.clone(),
@@ -291,6 +305,7 @@ pub(super) mod tests {
             header: Some(GgufFacts::default()),
             texts: OllamaTexts::default(),
             sha256: |_| [9; 32],
+            checksums: None,
         };
         let layout = lay_out(kind, &listing)?;
         let paths = layout.entries.iter();

@@ -12,6 +12,7 @@
 //! Deliberately absent: the making of links and copies (`crate::view`), and the
 //! choice of the revision to show (`ops::views`).
 
+mod checksums;
 mod gguf;
 mod layout;
 mod ollama;

@@ -232,6 +232,7 @@ mod tests {
             },
             // Tells the written contents apart by their lengths.
             sha256: |bytes| [u8::try_from(bytes.len() % 251).unwrap(); 32],
+            checksums: None,
         };
         let layout = lay_out(&listing).unwrap();
         let hex = |n: u8| format!("{n:02x}").repeat(32);

@@ -1,7 +1,7 @@
 //! The kinds of views, and the views of a model as a person writes them.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::domain::outcome::words;
@@ -17,6 +17,17 @@ words! {
         ComfyUi = "comfyui",
         TextGenerationWebUi = "text-generation-webui",
         ModelScope = "modelscope",
+        /// The file `SHA256SUMS` in the directory of a model. It follows from a field of
+        /// the model and is never written as `KIND=DIR`.
+        Checksums = "checksums",
+    }
+}
+
+impl ViewKind {
+    /// Returns the kinds that a person can choose.
+    pub fn for_people() -> impl Iterator<Item = Self> {
+        let all = Self::ALL.iter().copied();
+        all.filter(|kind| *kind != Self::Checksums)
     }
 }
 
@@ -28,12 +39,22 @@ pub struct ViewSpec {
     pub root: PathBuf,
 }
 
+impl ViewSpec {
+    /// Returns the view of the checksums of a model in a directory.
+    pub fn checksums(root: &Path) -> Self {
+        Self {
+            kind: ViewKind::Checksums,
+            root: root.to_owned(),
+        }
+    }
+}
+
 impl FromStr for ViewSpec {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let kinds = || {
-            let words: Vec<&str> = ViewKind::ALL.iter().map(|kind| kind.as_str()).collect();
+            let words: Vec<&str> = ViewKind::for_people().map(ViewKind::as_str).collect();
             words.join(", ")
         };
         let Some((kind, root)) = text.split_once('=') else {
@@ -41,6 +62,9 @@ impl FromStr for ViewSpec {
         };
         let kind = kind.parse();
         let kind = kind.map_err(|err: crate::domain::outcome::UnknownWord| err.to_string())?;
+        if kind == ViewKind::Checksums {
+            return Err("`--checksums` writes them".to_owned());
+        }
         if root.contains('\0') {
             return Err("it contains a NUL".to_owned());
         }
@@ -99,7 +123,7 @@ mod tests {
     #[test]
     fn a_view_is_read_and_written_the_same() {
         let root = if cfg!(windows) { r"C:\m" } else { "/srv/m" };
-        for kind in ViewKind::ALL {
+        for kind in ViewKind::for_people() {
             let text = format!("{kind}={root}");
             assert_eq!(text.parse::<ViewSpec>().unwrap().to_string(), text);
         }
@@ -113,6 +137,7 @@ mod tests {
             ("/srv/m", "is not KIND=DIR"),
             ("vllm=/srv/m", "is not one of dir, lmstudio"),
             ("dir=srv/m", "absolute directory"),
+            ("checksums=/srv/m", "`--checksums`"),
         ] {
             let err = text.parse::<ViewSpec>().unwrap_err();
             assert!(err.contains(why), "{text}: {err}");

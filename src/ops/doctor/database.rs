@@ -2,6 +2,8 @@
 
 use super::Mending;
 use super::finding::Finding;
+use crate::domain::scrub::ScrubState;
+use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::domain::units::ByteSize;
 use crate::ops::adopt::{changed_files, forget_changed};
@@ -104,6 +106,23 @@ pub(super) fn adopted(store: &Store, mending: Mending) -> Option<Finding> {
     look().unwrap_or_else(|err| {
         let what = "the adopted files cannot be looked at";
         Some(Finding::of_error("adopted", what, &err))
+    })
+}
+
+/// Tells whether published files are read again in time; `None` before the first scrub.
+pub(super) fn scrub(store: &Store, settings: &Settings, now: Timestamp) -> Option<Finding> {
+    const CHECK: &str = "read-again";
+    let state = match store.scrubs() {
+        Ok(scrubs) => ScrubState::new(settings.verify_every(), &scrubs),
+        Err(err) => return Some(Finding::of_error(CHECK, "cannot be read", &err.into())),
+    };
+    let what = state.describe(now)?;
+    Some(match state.is_kept(now) {
+        None => Finding::skipped(CHECK, what),
+        Some(true) => Finding::ok(CHECK, what),
+        Some(false) => Finding::warn(CHECK, what)
+            .why("damage on disk may stay unnoticed for longer")
+            .next("raise `verify.budget` or widen the windows; a new home needs some nights"),
     })
 }
 

@@ -66,6 +66,7 @@ impl Doctor<'_> {
         if let Some(store) = &store {
             let others = places::other_homes(host, home, &settings, store, now);
             found.extend(database::adopted(store, self.mending));
+            found.extend(database::scrub(store, &settings, now));
             found.extend(others.unwrap_or_else(|err| {
                 vec![Finding::of_error(
                     "other-homes",

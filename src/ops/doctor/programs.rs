@@ -5,15 +5,14 @@ use std::path::Path;
 use super::abilities::try_out;
 use super::finding::Finding;
 use crate::domain::alert::HookEvent;
-use crate::domain::settings::Settings;
+use crate::domain::settings::{SettingKey, Settings};
 use crate::sys::host::Host;
 use crate::sys::paths;
 use crate::sys::search_path::find_named;
 
-/// Searches the program of each hook in the way of a run.
+/// Searches the programs of the hooks and of the gate in the way of a run.
 pub(super) fn hooks(host: &Host, settings: &Settings) -> Vec<Finding> {
-    let check = |event: &HookEvent| {
-        let key = event.setting();
+    let check = |key: SettingKey| {
         let program = settings.hook(key)?.program();
         Some(match find_named(host, program) {
             Some(path) => Finding::ok("hooks", format!("`{key}`: `{}`", path.display())),
@@ -26,7 +25,9 @@ pub(super) fn hooks(host: &Host, settings: &Settings) -> Vec<Finding> {
                 .next(format!("write its whole path: `hfdl config set {key} …`")),
         })
     };
-    HookEvent::ALL.iter().filter_map(check).collect()
+    let keys = HookEvent::ALL.iter().map(|event| event.setting());
+    let keys = keys.chain([SettingKey::HooksGate]);
+    keys.filter_map(check).collect()
 }
 
 /// Checks that the metrics file and the status file can be written.

@@ -9,11 +9,12 @@ use anyhow::Result;
 
 use super::News;
 use crate::domain::alert::{HookEvent, Notice, NoticeReason, RunFacts, decide};
+use crate::domain::hold::Hold;
 use crate::domain::model::ModelId;
 use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome};
 use crate::domain::run::{Run, RunId};
 use crate::domain::schedule::shift;
-use crate::domain::session::Session;
+use crate::domain::session::{Session, SessionId};
 use crate::domain::time::{Timestamp, latest_believable};
 use crate::store::{MetaKey, SessionFilter, Store};
 
@@ -127,11 +128,39 @@ fn facts(store: &Store, run: &Run, present: Option<&RunFacts>) -> Result<RunFact
         status: status.unwrap_or(ExitStatus::Failed),
         started_at: run.start.at,
         finished_at: end.map_or(run.heartbeat_at, |end| end.at),
+        holds: holds_of(store, &sessions)?,
         sessions,
         offline: BTreeSet::new(),
         moved_refs: BTreeMap::new(),
         removed: Vec::new(),
     })
+}
+
+/// Returns the updates that sessions have held and that are still held.
+fn holds_of(store: &Store, sessions: &[Session]) -> Result<BTreeMap<SessionId, Hold>> {
+    let mut holds = BTreeMap::new();
+    for session in sessions {
+        let is_held = session
+            .end
+            .as_ref()
+            .is_some_and(|end| end.outcome == Outcome::Held);
+        let Some(model) = session.start.model_id.filter(|_| is_held) else {
+            continue;
+        };
+        let update = store
+            .model_by_id(model)?
+            .and_then(|model| model.state.held_update);
+        let commit = session.progress.new_commit.as_ref();
+        if let Some(update) = update.filter(|update| Some(&update.commit) == commit) {
+            let hold = Hold {
+                findings: update.findings,
+                commit: update.commit,
+                published: session.start.old_commit.clone(),
+            };
+            holds.insert(session.id, hold);
+        }
+    }
+    Ok(holds)
 }
 
 /// Returns the models whose health the run has determined.

@@ -8,9 +8,11 @@ use anyhow::{Context, Result};
 use super::Notifier;
 use super::daily::warn_daily;
 use crate::cache::CacheLayout;
-use crate::domain::model::{Destination, Model, ModelId};
+use crate::domain::hold::HoldReason;
+use crate::domain::model::{Destination, Model, ModelId, ModelState};
 use crate::domain::outcome::{ExitStatus, RunOutcome};
 use crate::domain::run::{Run, RunCommand};
+use crate::domain::scrub::ScrubState;
 use crate::domain::session::Session;
 use crate::domain::settings::Settings;
 use crate::domain::time::{Timestamp, believed};
@@ -101,6 +103,10 @@ fn gather(notifier: &Notifier<'_>) -> Result<Facts> {
             .map(|login| (login.name.to_string(), login.expires_at))
             .collect(),
         free: free_space(notifier, &models),
+        scrub: match notifier.settings.verify_every() {
+            None => None,
+            every => ScrubState::new(every, &store.scrubs()?).last,
+        },
         models: describe(notifier, models)?,
         rate_limits: limits
             .into_iter()
@@ -171,8 +177,17 @@ fn describe_one(
         size_bytes: bytes.map(|bytes| bytes.total),
         last_verify_at: model.state.last_verify_at,
         is_damaged: model.state.is_damaged(),
+        held_for: held_for(&model.state),
         oldest_verified_at: store.oldest_verified_below(&folder)?,
     })
+}
+
+/// Returns the reasons for which an update waits for a decision.
+fn held_for(state: &ModelState) -> Vec<HoldReason> {
+    let update = state.held_update.as_ref();
+    let update = update.filter(|update| update.is_waiting());
+    let findings = update.into_iter().flat_map(|update| &update.findings);
+    findings.map(|finding| finding.reason).collect()
 }
 
 /// Returns the free space of all destinations; for one that does not exist yet, that

@@ -16,6 +16,7 @@ mod early;
 mod metrics;
 mod ping;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,13 +25,16 @@ use anyhow::Result;
 use self::daily::warn_daily;
 use self::earlier_runs::{found_in_place, news_of_earlier_runs};
 use self::metrics::{metrics_path, write_metrics};
+use super::changes::note_of_session;
 use super::login::logins_in_use;
 use super::services::Services;
 use crate::domain::alert::{Alerts, HookCall, HookEvent, Notice, NoticeReason, RunFacts, decide};
 use crate::domain::argv::Argv;
+use crate::domain::changes::ChangeNote;
 use crate::domain::login::LOGIN_ADVICE;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::run::{Event, EventKind, RunCommand};
+use crate::domain::session::SessionId;
 use crate::domain::settings::Settings;
 use crate::notify::hooks::{self, EVENT_VARIABLE, HookOptions, HookResult};
 use crate::store::{MetaKey, Store};
@@ -66,25 +70,46 @@ pub struct News {
     pub alerts: Alerts,
     /// The notices of earlier runs that ended before their hooks.
     pub earlier: Vec<News>,
+    /// The changes of the updates that are reported.
+    notes: BTreeMap<SessionId, ChangeNote>,
 }
 
 impl News {
     fn new(run: RunFacts, alerts: Alerts) -> Self {
-        let earlier = Vec::new();
         Self {
             run,
             alerts,
-            earlier,
+            earlier: Vec::new(),
+            notes: BTreeMap::new(),
         }
     }
 
+    /// Reads the change notes of the updates that are published or held.
+    fn read_notes(&mut self, store: &Store) -> Result<()> {
+        for notice in &self.alerts.notices {
+            if let NoticeReason::Published | NoticeReason::Held = notice.reason
+                && let Some(session) = self.run.sessions.get(notice.session)
+                && let Some(note) = note_of_session(store, session)?
+            {
+                self.notes.insert(session.id, note);
+            }
+        }
+        self.earlier
+            .iter_mut()
+            .try_for_each(|news| news.read_notes(store))
+    }
+
     fn calls(&self) -> impl Iterator<Item = HookCall<'_>> {
-        self.alerts.notices.iter().map(|notice| HookCall {
-            event: notice.event,
-            reason: notice.reason,
-            run: &self.run,
-            session: self.run.sessions.get(notice.session),
-            failing: notice.failing,
+        self.alerts.notices.iter().map(|notice| {
+            let session = self.run.sessions.get(notice.session);
+            HookCall {
+                event: notice.event,
+                reason: notice.reason,
+                run: &self.run,
+                session,
+                failing: notice.failing,
+                note: session.and_then(|session| self.notes.get(&session.id)),
+            }
         })
     }
 
@@ -131,10 +156,12 @@ impl Notifier<'_> {
                 store.save_standing(*model, standing)?;
             }
             alerts.notices.extend(found_in_place(&run, &earlier));
-            Ok(News {
+            let mut news = News {
                 earlier,
                 ..News::new(run, alerts)
-            })
+            };
+            news.read_notes(store)?;
+            Ok(news)
         })
     }
 
@@ -165,6 +192,7 @@ impl Notifier<'_> {
             run: &news.run,
             session: None,
             failing: None,
+            note: None,
         };
         let had_work = news.run.command == RunCommand::RunDue && !news.run.sessions.is_empty();
         let end = Some(end).filter(|_| had_work);
@@ -196,6 +224,7 @@ impl Notifier<'_> {
             run,
             session: None,
             failing: None,
+            note: None,
         };
         self.call_all(run.status, std::iter::once(skip));
     }
@@ -255,7 +284,7 @@ impl Notifier<'_> {
             }
         };
         for line in printed.lines() {
-            log::info!("`{key}` says: {}", plain(line));
+            log::info!("`{key}` says: {}", hooks::plain(line));
         }
         match result {
             HookResult::Done => {}
@@ -283,10 +312,4 @@ impl Notifier<'_> {
             log::warn!("cannot write down that a hook failed: {err}");
         }
     }
-}
-
-/// Removes control characters from the output of a program.
-fn plain(line: &str) -> String {
-    let plain = line.chars().filter(|c| !c.is_control() || *c == '\t');
-    plain.collect()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Error, Result};
 
 use super::close_crashed_runs;
-use super::engine_options::engine_options;
+use super::engine_options::{engine_options, gate_program};
 use super::home_files::{remove_unfinished_copies, start_log};
 use super::result::{exit_status, idle_as_failure, naming_moved_ref, run_outcome, totals};
 use super::room::RoomAttempts;
@@ -15,7 +15,8 @@ use super::watchdog::Watchdog;
 use crate::cache::CacheLayout;
 use crate::domain::adopt::AdoptedFiles;
 use crate::domain::alert::RunFacts;
-use crate::domain::model::{Destination, EntryName};
+use crate::domain::hold::Hold;
+use crate::domain::model::{Destination, EntryName, ModelId};
 use crate::domain::moved_ref::MovedRef;
 use crate::domain::outcome::{Effect, ExitStatus, Outcome, Trigger};
 use crate::domain::repo::Repo;
@@ -31,6 +32,7 @@ use crate::ops::download::cache_choice;
 use crate::ops::lock::this_process;
 use crate::ops::login::save_refused_logins;
 use crate::ops::places::Places;
+use crate::ops::report::sample_disk;
 use crate::ops::retention::{self, UpstreamNews, note_cache_size};
 use crate::ops::services::Services;
 use crate::ops::sync::{
@@ -70,6 +72,8 @@ pub struct ActiveRun<'a> {
     offline: BTreeSet<SessionId>,
     /// Moved refs that no earlier run has found.
     moved_refs: BTreeMap<SessionId, MovedRef>,
+    /// Updates that are held.
+    holds: BTreeMap<SessionId, Hold>,
     /// The exit status so far, apart from the sessions.
     status: ExitStatus,
     last_heartbeat: Stopwatch,
@@ -107,11 +111,24 @@ pub struct Opening {
     pub target: Arc<Target>,
     /// The schedule and the slot that the session serves.
     pub slot: Option<(ScheduleId, EntryName, Timestamp)>,
+    /// Whether the commit of the target is only verified, whatever its ref names.
+    pub is_verification: bool,
 }
 
 impl Opening {
     pub fn without_slot(target: Arc<Target>) -> Self {
-        Self { target, slot: None }
+        Self {
+            target,
+            slot: None,
+            is_verification: false,
+        }
+    }
+
+    pub fn of_verification(target: Arc<Target>) -> Self {
+        Self {
+            is_verification: true,
+            ..Self::without_slot(target)
+        }
     }
 }
 
@@ -160,6 +177,7 @@ impl<'a> ActiveRun<'a> {
             recorded_places: BTreeSet::new(),
             offline: BTreeSet::new(),
             moved_refs: BTreeMap::new(),
+            holds: BTreeMap::new(),
             status: ExitStatus::Ok,
             last_heartbeat: Stopwatch::start(),
             watchdog,
@@ -178,6 +196,10 @@ impl<'a> ActiveRun<'a> {
 
     pub fn id(&self) -> &RunId {
         &self.id
+    }
+
+    pub fn started_at(&self) -> Timestamp {
+        self.started_at
     }
 
     /// Makes the exit status of the run at least as bad as this one.
@@ -213,7 +235,11 @@ impl<'a> ActiveRun<'a> {
         checkpoint("sessions opened");
         for (id, opening) in ids.iter().zip(openings) {
             let session = OpenSession {
-                moved_ref: self.moved_ref(&opening.target),
+                moved_ref: if opening.is_verification {
+                    None
+                } else {
+                    self.moved_ref(&opening.target)
+                },
                 target: opening.target,
                 status: None,
             };
@@ -223,7 +249,7 @@ impl<'a> ActiveRun<'a> {
     }
 
     fn session_start(&self, opening: &Opening, at: Timestamp) -> SessionStart {
-        let Opening { target, slot } = opening;
+        let Opening { target, slot, .. } = opening;
         let (model_id, model_name) = target.model.clone().unzip();
         let slot = slot.as_ref();
         SessionStart {
@@ -250,11 +276,13 @@ impl<'a> ActiveRun<'a> {
         let adopted = adopt::adopted_files(&services.store)?;
         self.note_error(adopt::finish_moves(&services.store, &self.cache, &adopted));
         let proofs = Proofs::new(&services.store, services.host, self.id.clone());
-        let clients = match self.command {
-            RunCommand::RunDue | RunCommand::Download => network.clients.counted(),
-            _ => network.clients.clone(),
+        let updates = matches!(self.command, RunCommand::RunDue | RunCommand::Download);
+        let clients = if updates {
+            network.clients.counted()
+        } else {
+            network.clients.clone()
         };
-        let syncer = Syncer::new(
+        let mut syncer = Syncer::new(
             &clients,
             network.xet.as_ref(),
             &CacheChoice {
@@ -265,6 +293,9 @@ impl<'a> ActiveRun<'a> {
             options,
             &services.settings,
         )?;
+        if let Some(gate) = gate_program(services, &self.id).filter(|_| updates) {
+            syncer.use_gate(gate);
+        }
         let deadlines = DeadlineThread::start(services.host);
         let table = bounds.limit_rate.clone();
         deadlines.add(TimeLimits {
@@ -279,6 +310,16 @@ impl<'a> ActiveRun<'a> {
             sessions: BTreeMap::new(),
         });
         Ok(())
+    }
+
+    /// Tells whether the run has a session of a model.
+    pub fn has_synced(&self, model: ModelId) -> bool {
+        let mut targets = self.sessions.values().map(|session| &session.target);
+        targets.any(|target| target.model.as_ref().is_some_and(|(id, _)| *id == model))
+    }
+
+    pub fn has_syncer(&self) -> bool {
+        self.syncer.is_some()
     }
 
     /// Returns the limits of the run, which begin with its syncer.
@@ -359,6 +400,10 @@ impl<'a> ActiveRun<'a> {
         for (target, missing) in short {
             self.settle_short(&mut running.syncer, target, missing);
         }
+        if running.syncer.is_gating() {
+            // Its own time limit ends a gate that hangs.
+            self.note_progress();
+        }
         self.syncer = Some(running);
         for (session, progress) in saved {
             self.save_progress(session, &progress);
@@ -420,6 +465,8 @@ impl<'a> ActiveRun<'a> {
         session.status = Some(exit_status(result));
         let target = session.target.clone();
         self.offline.extend(result.is_offline.then_some(id));
+        self.holds
+            .extend(result.hold.clone().map(|hold| (id, hold)));
         let label = target.label();
         if let Some(failure) = &result.failure {
             let message = &failure.message;
@@ -516,6 +563,11 @@ impl<'a> ActiveRun<'a> {
         let status = self.sessions.values().fold(self.status, |worst, session| {
             worst.worst(session.status.unwrap_or(ExitStatus::Failed))
         });
+        if self.command != RunCommand::Prune
+            && let Err(err) = sample_disk(services, &sessions)
+        {
+            log::warn!("could not sample the disk use: {err:#}");
+        }
         let outcome = run_outcome(status);
         let end = RunEnd {
             at: finished_at,
@@ -537,6 +589,7 @@ impl<'a> ActiveRun<'a> {
             offline: self.offline,
             moved_refs: self.moved_refs,
             removed: self.removed,
+            holds: self.holds,
         })
     }
 }

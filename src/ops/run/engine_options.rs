@@ -1,13 +1,19 @@
-//! The options of the download engine, from settings and limits.
+//! The options of the download engine and of the gate, from settings and limits.
 
 use std::time::Duration;
 
 use super::Bounds;
 use crate::domain::retry::RetryPolicy;
+use crate::domain::run::RunId;
+use crate::domain::settings::SettingKey;
 use crate::domain::units::ByteSize;
 use crate::download::{EngineOptions, LimitGroup};
+use crate::notify::hooks::HookOptions;
 use crate::ops::services::Services;
+use crate::ops::sync::GateProgram;
 use crate::sys::file_limit::{self, connections_within};
+use crate::sys::search_path::find_named;
+use crate::sys::stop::StopFlag;
 
 pub(super) fn engine_options(services: &Services<'_>, bounds: &Bounds) -> EngineOptions {
     let settings = &services.settings;
@@ -32,4 +38,20 @@ pub(super) fn engine_options(services: &Services<'_>, bounds: &Bounds) -> Engine
         ),
         ..defaults
     }
+}
+
+/// Returns the program of `hooks.gate`, if one is set.
+pub(super) fn gate_program(services: &Services<'_>, run: &RunId) -> Option<GateProgram> {
+    let settings = &services.settings;
+    let argv = settings.hook(SettingKey::HooksGate)?;
+    Some(GateProgram {
+        path: find_named(services.host, argv.program()),
+        argv: argv.clone(),
+        options: HookOptions {
+            home: services.home.path().to_path_buf(),
+            timeout: Duration::from_secs(settings.gate_timeout().get()),
+            stop: StopFlag::new(),
+        },
+        run: run.clone(),
+    })
 }

@@ -6,12 +6,14 @@ use anyhow::Result;
 
 use super::active::ActiveRun;
 use super::result::{events_of, state_after};
+use crate::domain::changes::ChangeNote;
 use crate::domain::model::{Model, ModelId};
 use crate::domain::moved_ref::MovedRef;
-use crate::domain::outcome::VerifyOutcome;
+use crate::domain::outcome::{Outcome, VerifyOutcome};
 use crate::domain::run::{Event, EventKind, RunCommand};
-use crate::domain::session::{SessionEnd, SessionId};
+use crate::domain::session::{ByteCounts, SessionEnd, SessionId};
 use crate::domain::time::Timestamp;
+use crate::ops::changes::keep_note;
 use crate::ops::moved_refs::PublishedRef;
 use crate::ops::services::Services;
 use crate::ops::sync::{SyncResult, Target};
@@ -22,7 +24,7 @@ impl ActiveRun<'_> {
     pub(super) fn moved_ref(&self, target: &Target) -> Option<MovedRef> {
         let Services { store, host, .. } = self.services;
         let published = PublishedRef::of_target(target);
-        let published = published.filter(|_| self.command != RunCommand::Verify)?;
+        let published = published?;
         let places = || Ok(self.places.clone());
         published.look_or_log(store, &self.cache, places, host.now())
     }
@@ -58,12 +60,22 @@ impl ActiveRun<'_> {
             let Some(model) = model else {
                 return Ok(None);
             };
+            if let Some(changes) = &result.changes {
+                let bytes = if result.outcome == Outcome::Held && result.files.is_empty() {
+                    // The session counts the bytes of the published files.
+                    ByteCounts::default()
+                } else {
+                    result.progress.bytes
+                };
+                let note = keep_note(store, model.id, changes, bytes, now)?;
+                log_note(&target.label(), &note);
+            }
             let mut new_move = None;
             match result.verify_outcome {
-                _ if self.command != RunCommand::Verify => {
+                None if self.command != RunCommand::Verify => {
                     new_move = self.update_model(store, &model, target, result, moved_ref)?;
                 }
-                Some(outcome) => save_verification(store, &model, outcome, now)?,
+                Some(outcome) => save_verification(store, &model, (outcome, result.outcome), now)?,
                 None => {}
             }
             let (places, to) = (&self.places, &target.destination);
@@ -82,6 +94,12 @@ impl ActiveRun<'_> {
     ) -> Result<Option<MovedRef>> {
         let now = self.services.host.now();
         let mut state = state_after(model, result, now);
+        if let (Some(note), Some(commit)) = (&result.note, &result.progress.new_commit) {
+            state.note_policy(&target.policy.rules, note, commit);
+            if let Some(seen) = &note.seen {
+                store.save_seen_commits(model.id, seen)?;
+            }
+        }
         // The record of which token opens a repository is shared by all clients.
         if let Some(network) = self.services.connected()
             && let Some(needs_token) = network.hub.needs_token(&target.repo)
@@ -104,6 +122,9 @@ impl ActiveRun<'_> {
         let left = published.and_then(|it| it.look_or_log(store, &self.cache, places, now));
         after.state.moved_ref = left.as_ref().map(|moved| moved.target.clone());
         store.save_model_state(model.id, &after.state)?;
+        if let (Some(gate), Some(hold)) = (&result.gate, &result.hold) {
+            store.save_gate_record(model.id, &hold.commit, gate)?;
+        }
 
         // A move is an event when it is first found, not at each run that leaves it.
         let is_new = |moved: &MovedRef| model.state.moved_ref.as_ref() != Some(&moved.target);
@@ -136,6 +157,16 @@ impl ActiveRun<'_> {
     }
 }
 
+/// Logs the changes of an update, which `-v` shows.
+fn log_note(label: &str, note: &ChangeNote) {
+    const MOST_TITLES: usize = 5;
+    log::info!("{label}: {}", note.summary());
+    let commits = note.changes.commits.iter().flat_map(|new| &new.commits);
+    for commit in commits.take(MOST_TITLES) {
+        log::info!("{label}: {} {}", commit.commit.short(), commit.title);
+    }
+}
+
 /// Saves the records of the files, and moves proofs to the new names of the files.
 fn save_files(store: &Store, session: SessionId, result: &SyncResult) -> Result<()> {
     for file in &result.files {
@@ -155,9 +186,13 @@ fn save_files(store: &Store, session: SessionId, result: &SyncResult) -> Result<
 fn save_verification(
     store: &Store,
     model: &Model,
-    outcome: VerifyOutcome,
+    (outcome, session): (VerifyOutcome, Outcome),
     now: Timestamp,
 ) -> Result<()> {
-    let state = model.state.after_verification(outcome, now);
+    let mut state = model.state.clone();
+    if session == Outcome::Repaired {
+        state.forget_damage();
+    }
+    let state = state.after_verification(outcome, now);
     Ok(store.save_model_state(model.id, &state)?)
 }

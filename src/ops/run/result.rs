@@ -38,6 +38,7 @@ fn check_end(result: &SyncResult) -> CheckEnd<'_> {
         commit: result.progress.new_commit.as_ref(),
         renamed_to: result.renamed_to.as_deref(),
         hold: result.hold.as_ref(),
+        terms: &result.terms,
         is_offline: result.is_offline,
     }
 }

@@ -23,7 +23,7 @@ use crate::ops::deadline_thread::TimeLimits;
 use crate::ops::rate_limits;
 use crate::ops::run::{ActiveRun, Opening};
 use crate::ops::services::Services;
-use crate::ops::sync::{SyncRequest, SyncResult, Target};
+use crate::ops::sync::{PolicyInput, SyncRequest, SyncResult, Target};
 use crate::sys::host::checkpoint;
 
 /// The time between two checks of a repository that is gone upstream.
@@ -224,14 +224,17 @@ impl<'a> ActiveSlots<'a> {
     fn start(&mut self, models: Vec<ActiveModel>, run: &mut ActiveRun<'_>) -> Result<()> {
         let mut openings = Vec::new();
         let mut started = Vec::new();
+        let Services { store, host, .. } = self.services;
+        let input = PolicyInput::load(store, host.now())?;
         for one in models {
             let first = one.schedules.first().and_then(|id| self.slots.get(id));
             let Some(slot) = first else { continue };
-            let target = Arc::new(Target::with_siblings(&self.services.store, &one.model)?);
+            let target = Arc::new(Target::with_siblings(store, &one.model, &input)?);
             let schedule = &slot.due.schedule;
             openings.push(Opening {
                 target: target.clone(),
                 slot: Some((schedule.id, schedule.spec.name.clone(), slot.due.due.slot)),
+                is_verification: false,
             });
             let request = SyncRequest {
                 target,

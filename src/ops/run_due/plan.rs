@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::ops::download::{DryRun, dry_run, lacking_room_of};
 use crate::ops::retention::LackingRoom;
 use crate::ops::services::Services;
-use crate::ops::sync::Target;
+use crate::ops::sync::{PolicyInput, Target};
 
 #[derive(Debug)]
 pub struct DuePlan {
@@ -50,8 +50,9 @@ pub fn plan(services: &Services<'_>, options: &RunDueOptions, at: Timestamp) -> 
     let shard = options.shard;
     jobs.retain(|job| shard.holds(&job.model.spec.repo, &job.model.spec.revision));
     let targets = jobs.iter();
+    let input = PolicyInput::load(&services.store, at)?;
     let targets: Vec<Target> = targets
-        .map(|job| Target::with_siblings(&services.store, job.model))
+        .map(|job| Target::with_siblings(&services.store, job.model, &input))
         .collect::<Result<_>>()?;
     let fetches = if targets.is_empty() {
         Vec::new()

@@ -12,7 +12,7 @@ use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::pause::Pause;
 use crate::domain::run::{EventKind, Run, RunCommand, RunId, RunStart};
-use crate::domain::schedule::shift;
+use crate::domain::schedule::{DueState, ScheduleId, shift};
 use crate::domain::shard::Shard;
 use crate::domain::time::{EARLIEST_BELIEVABLE, Timestamp, render_utc};
 use crate::ops::hub::endpoint;
@@ -20,6 +20,7 @@ use crate::ops::lock::this_process;
 use crate::ops::pause::pause_in_force;
 use crate::ops::rate_limits::{AskedToWait, exhausted_until};
 use crate::ops::run::{ActiveRun, Bounds, close_crashed_runs, record_skipped_run};
+use crate::ops::scrub::{self, ScrubReport, Scrubbing};
 use crate::ops::services::Services;
 use crate::ops::sync::SyncEvent;
 use crate::ops::ticks::{notice_clock_back, notice_other_host, record_tick};
@@ -60,6 +61,8 @@ pub enum TickOutcome {
         n_due: u64,
         /// Models that were not checked, each with the reason.
         left_out: Vec<(String, String)>,
+        /// `None` if no file was to be read again.
+        scrub: Option<ScrubReport>,
     },
 }
 
@@ -111,6 +114,9 @@ pub fn run_due(
     let unusable = UnusableSchedules::new(&services.store, found.unusable, now)?;
     let closed = skips.record_closed(found.closed)?;
     let outcome = match reason_to_wait(services, &found.due, now)? {
+        Some(TickOutcome::NothingDue) => {
+            scrub_alone(services, options, now, &unusable, on_begin, show)?
+        }
         Some(outcome) => outcome,
         None => sync(
             services,
@@ -222,11 +228,96 @@ fn sync(
         }
     }
     let (n_due, left_out) = slots.into_counts();
+    let scrub = scrub(services, options, &mut run, show);
+    let scrub = note_failure(scrub, &mut run);
     Ok(TickOutcome::Done {
         run: run.end(n_due)?,
         n_due,
         left_out,
+        scrub,
     })
+}
+
+/// Reads files again in a run of its own, in a tick without a due slot.
+fn scrub_alone(
+    services: &Services<'_>,
+    options: &RunDueOptions,
+    now: Timestamp,
+    unusable: &UnusableSchedules,
+    on_begin: &mut dyn FnMut(&RunId),
+    show: &mut dyn FnMut(&SyncEvent),
+) -> Result<TickOutcome> {
+    let Some(work) = scrub_work(services, options, now)? else {
+        return Ok(TickOutcome::NothingDue);
+    };
+    let mut run = ActiveRun::begin(services, RunCommand::RunDue, options.trigger)?;
+    on_begin(run.id());
+    if !unusable.is_empty() {
+        run.note_status(ExitStatus::Usage);
+        unusable.record(&services.store, run.id(), now)?;
+    }
+    let before = due_now(services, options);
+    let mut is_slot_due = || !due_now(services, options).is_subset(&before);
+    let done = work.run(&mut run, &options.bounds, &mut is_slot_due, show);
+    let scrub = note_failure(done.map(Some), &mut run);
+    Ok(TickOutcome::Done {
+        run: run.end(0)?,
+        n_due: 0,
+        left_out: Vec::new(),
+        scrub,
+    })
+}
+
+/// Reads files again after the downloads of a run.
+fn scrub(
+    services: &Services<'_>,
+    options: &RunDueOptions,
+    run: &mut ActiveRun<'_>,
+    show: &mut dyn FnMut(&SyncEvent),
+) -> Result<Option<ScrubReport>> {
+    let Some(work) = scrub_work(services, options, services.host.now())? else {
+        return Ok(None);
+    };
+    let before = due_now(services, options);
+    let mut is_slot_due = || !due_now(services, options).is_subset(&before);
+    let report = work.run(run, &options.bounds, &mut is_slot_due, show)?;
+    Ok(Some(report))
+}
+
+/// A scrub that fails makes its run fail, and hides no result of a model.
+fn note_failure(
+    scrub: Result<Option<ScrubReport>>,
+    run: &mut ActiveRun<'_>,
+) -> Option<ScrubReport> {
+    scrub.unwrap_or_else(|err| {
+        log::error!("published files cannot be read again: {err:#}");
+        run.note_status(ExitStatus::Failed);
+        None
+    })
+}
+
+/// Returns the files to read now. A run for some schedules reads nothing else.
+fn scrub_work<'a>(
+    services: &'a Services<'a>,
+    options: &RunDueOptions,
+    now: Timestamp,
+) -> Result<Option<Scrubbing<'a>>> {
+    let shard = options.shard;
+    if !options.only.is_empty() || !scrub::has_work(services, shard, now)? {
+        return Ok(None);
+    }
+    scrub::plan(services, shard, now)
+}
+
+/// Returns the schedules that are due now; the next tick reports an error.
+fn due_now(services: &Services<'_>, options: &RunDueOptions) -> BTreeSet<ScheduleId> {
+    let finder = finder(services, options);
+    let checked = finder.check(services.host.now(), Candidates::Expected);
+    let (checked, _) = checked.unwrap_or_default();
+    let due = checked
+        .iter()
+        .filter(|it| matches!(it.state, DueState::Due(_)));
+    due.map(|it| it.schedule.id).collect()
 }
 
 /// Records of a tick without work.

@@ -1,5 +1,6 @@
 //! Asks the Hub for the current commit of a target, and plans the changes on disk.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -11,16 +12,20 @@ use super::destination::{DestinationWriter, StampedFile, TargetDestination};
 use super::holds::Update;
 use super::local_reads::LocalReads;
 use super::target::{CacheChoice, Target};
+use super::upstream::{self, Upstream};
 use crate::cache::{Prove, Vanished};
 use crate::domain::adopt::{AdoptedFiles, AdoptedSources};
+use crate::domain::changes::Changes;
 use crate::domain::content::ContentId;
+use crate::domain::guard::Terms;
 use crate::domain::hold::Hold;
 use crate::domain::plan::{self, Action, LocalFacts, SyncPlan, plan_sync};
+use crate::domain::policy::PolicyNote;
 use crate::domain::proof::ProofStamp;
-use crate::domain::repo::{CommitSha, RepoPath, Revision};
+use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{Amount, RemoteFile, RemoteSnapshot};
 use crate::download::has_content;
-use crate::hub::{Gated, HubClient};
+use crate::hub::HubClient;
 use crate::ops::adopt::{has_two_names, is_changed};
 use crate::ops::login::HubClients;
 use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
@@ -39,6 +44,9 @@ pub enum Checked {
         reused: Vec<ReusedFile>,
         /// The current name of a renamed repository.
         renamed_to: Option<String>,
+        terms: Terms,
+        /// The facts about the policy, for the next check.
+        note: PolicyNote,
     },
     /// A rollback holds an older commit in place, and this commit is newer.
     Held {
@@ -52,6 +60,9 @@ pub enum Checked {
         /// The folder of the published commit, and its selected files.
         published: Option<(PathBuf, Amount)>,
         renamed_to: Option<String>,
+        changes: Option<Box<Changes>>,
+        /// The facts about the policy, for the next check.
+        note: PolicyNote,
     },
     Planned(Box<Planned>),
 }
@@ -82,6 +93,25 @@ impl Checked {
         }
     }
 
+    /// Returns the changes of an update, published or held.
+    pub(super) fn changes_mut(&mut self) -> Option<&mut Changes> {
+        let changes = match self {
+            Self::Planned(planned) => planned.changes.as_mut(),
+            Self::Waiting { changes, .. } => changes.as_mut(),
+            Self::Current { .. } | Self::Held { .. } => None,
+        };
+        changes.map(|changes| &mut **changes)
+    }
+
+    /// Returns the facts about the policy; none while a rollback holds the target.
+    pub fn note(&self) -> Option<&PolicyNote> {
+        match self {
+            Self::Current { note, .. } | Self::Waiting { note, .. } => Some(note),
+            Self::Planned(planned) => Some(&planned.note),
+            Self::Held { .. } => None,
+        }
+    }
+
     pub(super) fn reused_mut(&mut self) -> Option<&mut Vec<ReusedFile>> {
         match self {
             Self::Current { reused, .. } => Some(reused),
@@ -104,6 +134,8 @@ pub struct Planned {
     pub moves_ref: bool,
     /// The current name of a renamed repository.
     pub renamed_to: Option<String>,
+    /// The facts about the policy, for the next check.
+    pub note: PolicyNote,
     /// Contents whose stored files must not be used even if their size is right.
     pub distrusted: BTreeSet<ContentId>,
     /// Files in the destination that are used unchanged.
@@ -112,6 +144,12 @@ pub struct Planned {
     pub local_reads: LocalReads,
     /// Adopted files that the plan uses.
     pub adopted: AdoptedSources,
+    /// The changes since the published commit, if this is an update of a model.
+    pub changes: Option<Box<Changes>>,
+    /// Files whose headers are judged before the publication.
+    pub unjudged: BTreeSet<RepoPath>,
+    /// The terms of the repository.
+    pub terms: Terms,
 }
 
 impl Planned {
@@ -180,16 +218,20 @@ pub fn check(
     // Before the request to the Hub: a rollback that holds a model also writes.
     let destination = TargetDestination::new(choice, target)?;
     let hub = &clients.with_token(target.token_name.as_ref())?;
-    let pinned = target.pinned.as_ref().map(Revision::from);
-    let info = hub
-        .revision(&target.repo, pinned.as_ref().unwrap_or(&target.revision))
-        .map_err(|error| hub.explain_absence(error, target.needs_token))?;
-    let commit = info.commit;
+    let Upstream {
+        commit,
+        renamed_to,
+        is_gated,
+        terms,
+        note,
+    } = upstream::find(hub, target).map_err(|err| match err.downcast() {
+        Ok(error) => hub.explain_absence(error, target.needs_token).into(),
+        Err(err) => err,
+    })?;
     if let Some(held) = target.held_commit.as_ref().filter(|held| **held != commit) {
         let path = destination.readable_at(held);
         return Ok(Checked::Held { commit, path });
     }
-    let renamed_to = (info.id != target.repo.id).then(|| info.id.to_string());
     let known = destination.stored_listing(&commit)?;
     let old_commit = destination.published(target, known.as_ref())?;
     let is_read_here = destination.is_read_at(&target.revision, &commit)?;
@@ -204,6 +246,8 @@ pub fn check(
             destination,
             commit,
             renamed_to,
+            terms,
+            note,
         });
     }
     let remote = match known {
@@ -211,6 +255,7 @@ pub fn check(
         None => hub.tree(&target.repo, &commit)?,
     };
     check_required(&remote, target)?;
+    target.check_locked_files(&remote)?;
     let filter = target.shared_filter();
     let mut facts = destination.facts(&remote, &filter, old_commit.as_ref(), prove)?;
     let update = Update {
@@ -219,24 +264,38 @@ pub fn check(
         remote: &remote,
         old_commit: old_commit.as_ref(),
         old_paths: &facts.previous,
+        hub,
+        terms: &terms,
+        rules: &choice.guards,
+        has_tag_moved: note.has_tag_moved,
+        history: OnceCell::new(),
     };
-    if let Some(hold) = update.hold()? {
+    let hold = update.hold()?;
+    let changes = update.changes().map(Box::new);
+    if let Some(hold) = hold {
         let published = hold.published.as_ref();
         let published = published.map(|commit| destination.readable_at(commit));
         return Ok(Checked::Waiting {
             published: published.map(|path| (path, update.published_amount())),
             hold,
             renamed_to,
+            changes,
+            note,
         });
     }
+    let unjudged = update.unjudged()?;
     let adopted = add_adopted(&mut facts, &choice.adopted, &remote.selected(&filter));
     let mut planned = Planned {
         renamed_to,
+        note,
         is_read_here,
         adopted,
+        changes,
+        unjudged,
+        terms,
         ..plan(destination, remote, old_commit, facts, target, bad)?
     };
-    if info.gated != Gated::No {
+    if is_gated {
         check_access(hub, target, &planned)?;
     }
     // A forced sync reuses no stored bytes.
@@ -288,7 +347,11 @@ fn plan(
         moves_ref: target.model.is_some() || !hides_files(&remote, target, &facts.previous),
         local_reads: LocalReads::default(),
         adopted: AdoptedSources::default(),
+        changes: None,
+        unjudged: BTreeSet::new(),
+        terms: Terms::default(),
         renamed_to: None,
+        note: PolicyNote::default(),
         destination,
         remote,
         plan,

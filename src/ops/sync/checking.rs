@@ -17,8 +17,10 @@ use crate::domain::content::ContentId;
 use crate::domain::hold::Hold;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ErrorKind, Outcome};
+use crate::domain::repo::CommitSha;
 use crate::domain::session::{ByteCounts, FileCounts, SessionProgress, Trouble};
 use crate::domain::snapshot::Amount;
+use crate::ops::changes::commits_of;
 use crate::ops::diagnose::{is_offline, outcome_of, trouble_of};
 use crate::ops::login::HubClients;
 use crate::ops::parallel::QUESTIONS_AT_ONCE;
@@ -108,6 +110,8 @@ impl Syncer<'_> {
                 amount,
                 reused,
                 renamed_to,
+                terms,
+                note,
             } => {
                 let path = destination.readable_at(&commit);
                 let progress = SessionProgress {
@@ -119,10 +123,13 @@ impl Syncer<'_> {
                     true => Outcome::Updated,
                     false => Outcome::UpToDate,
                 };
+                let gone = note.is_gone.then(|| gone_pin(&commit));
                 SyncResult {
                     renamed_to,
+                    terms,
+                    note: Some(note),
                     files: reads.found_files(&reused),
-                    ..SyncResult::without_files(outcome, None, progress)
+                    ..SyncResult::without_files(outcome, gone, progress)
                 }
             }
             Checked::Held { commit, path } => {
@@ -141,12 +148,16 @@ impl Syncer<'_> {
                 hold,
                 published,
                 renamed_to,
+                changes,
+                note,
             } => {
                 if let (Some(_), Some(commit)) = (&target.known_commit, &hold.published) {
                     rollback::hold(&self.cache, target, commit);
                 }
                 SyncResult {
                     renamed_to,
+                    changes,
+                    note: Some(note),
                     ..hold_update(target, hold, published)
                 }
             }
@@ -244,7 +255,8 @@ impl Checker {
                 let checked = catch_unwind(AssertUnwindSafe(|| {
                     // Files of the right size and without a proof are hashed later.
                     let prove = |_: &Path, _: &ContentId| Ok(true);
-                    check(&clients, xet.as_ref(), &choice, &target, &bad, &prove)
+                    let checked = check(&clients, xet.as_ref(), &choice, &target, &bad, &prove)?;
+                    Ok(with_commits(&clients, &target, checked))
                 }));
                 let checked =
                     checked.unwrap_or_else(|_| Err(anyhow!("a programming error ended the check")));
@@ -255,6 +267,17 @@ impl Checker {
         })?;
         Ok(())
     }
+}
+
+/// Adds the commits of an update to its changes, unless a guard has asked for them.
+fn with_commits(clients: &HubClients, target: &Target, mut checked: Checked) -> Checked {
+    if let Some(changes) = checked.changes_mut()
+        && changes.commits.is_none()
+        && let Ok(hub) = clients.with_token(target.token_name.as_ref())
+    {
+        changes.commits = commits_of(&hub, target, changes);
+    }
+    checked
 }
 
 /// Describes a session for which nothing had to be done.
@@ -272,6 +295,15 @@ fn all_reused(path: PathBuf, amount: Amount) -> SessionProgress {
             ..ByteCounts::default()
         },
         ..SessionProgress::default()
+    }
+}
+
+/// Says that a pinned commit, whose files are whole here, is gone upstream.
+fn gone_pin(commit: &CommitSha) -> Trouble {
+    Trouble {
+        kind: ErrorKind::NotFound,
+        message: format!("the pinned commit is gone upstream; the files of {commit} stay"),
+        hint: None,
     }
 }
 
@@ -299,19 +331,19 @@ fn hold_update(target: &Target, hold: Hold, published: Option<(PathBuf, Amount)>
     };
     SyncResult {
         hold: Some(hold),
-        ..SyncResult::without_files(Outcome::Held, Some(failure), progress)
+        ..SyncResult::without_files(Outcome::Held, failure, progress)
     }
 }
 
-/// Describes and logs a hold.
-pub(super) fn trouble_of_hold(label: &str, hold: &Hold) -> Trouble {
+/// Describes and logs a hold. One that ends by itself is no trouble.
+pub(super) fn trouble_of_hold(label: &str, hold: &Hold) -> Option<Trouble> {
     let message = hold.message();
     log::info!("`{label}` is held: {message}");
-    Trouble {
+    (!hold.is_silent()).then(|| Trouble {
         kind: ErrorKind::Hub,
         message,
         hint: Some(hold.hint(label)),
-    }
+    })
 }
 
 pub(super) fn failed_check(target: &Target, err: &Error) -> SyncResult {

@@ -4,6 +4,7 @@
 //! which creates missing folders. A failed check or a dry run changes nothing.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -247,6 +248,13 @@ impl TargetDestination {
         self.partial(content).with_extension(&SIDECAR_SUFFIX[1..])
     }
 
+    /// Returns the path of bytes that do not have the hash of a content.
+    pub fn evidence(&self, content: &ContentId) -> PathBuf {
+        let mut name = self.partial(content).into_os_string();
+        name.push(".bad");
+        name.into()
+    }
+
     /// Returns the stored contents with a sidecar: content, path, size. A
     /// directory stores no files by content, so it has none.
     pub fn described_contents(&self) -> Vec<(ContentId, PathBuf, u64)> {
@@ -305,6 +313,14 @@ impl TargetDestination {
     pub fn cache(&self) -> &CacheLayout {
         match self {
             Self::Cache { cache, .. } | Self::Directory { cache, .. } => cache,
+        }
+    }
+
+    /// Returns the kinds of links that a snapshot may have.
+    pub fn links(&self) -> LinkChoice {
+        match self {
+            Self::Cache { links, .. } => *links,
+            Self::Directory { .. } => LinkChoice::WherePossible,
         }
     }
 
@@ -426,6 +442,15 @@ impl DestinationWriter {
         match self {
             Self::Cache(writer) => writer.layout().blob(content),
             Self::Directory(dir, _) => dir.stored(content),
+        }
+    }
+
+    /// Returns the permissions of stored contents that programs may write to; `None` if
+    /// they are read-only.
+    pub fn permissions(&self) -> Option<Permissions> {
+        match self {
+            Self::Cache(_) => None,
+            Self::Directory(dir, _) => Some(dir.permissions()),
         }
     }
 

@@ -1,16 +1,22 @@
 //! Decides whether an update waits for a person, before its files are planned.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use anyhow::Result;
 
 use super::destination::TargetDestination;
-use super::target::{Target, is_accepted};
+use super::target::{Sibling, Target, is_accepted};
+use crate::domain::changes::{Changes, compare};
 use crate::domain::filter::Filter;
-use crate::domain::hold::{Comparison, Finding, Hold};
+use crate::domain::guard::{GuardRules, Terms};
+use crate::domain::hold::{Comparison, Finding, HeldUpdate, Hold, HoldReason};
 use crate::domain::model::EntryName;
+use crate::domain::policy::Policy;
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{Amount, NothingSelected, RemoteSnapshot};
+use crate::hub::{CommitList, HubClient};
+use crate::ops::changes::new_commits;
 
 /// A commit that a target is offered.
 pub(super) struct Update<'a> {
@@ -21,6 +27,14 @@ pub(super) struct Update<'a> {
     pub old_commit: Option<&'a CommitSha>,
     /// The paths of the published files.
     pub old_paths: &'a BTreeSet<RepoPath>,
+    /// The followed tag names another commit than before.
+    pub has_tag_moved: bool,
+    pub hub: &'a HubClient,
+    /// The terms of the repository now.
+    pub terms: &'a Terms,
+    pub rules: &'a GuardRules,
+    /// The newest commits, if a guard has asked for them.
+    pub history: OnceCell<CommitList>,
 }
 
 impl Update<'_> {
@@ -51,8 +65,74 @@ impl Update<'_> {
         self.amount(old.as_ref(), &self.target.filter)
     }
 
+    /// Returns the changes since the published commit, with the commits if a guard has
+    /// asked for them. `None` if nothing was published before, and for a repository that
+    /// is not registered.
+    pub fn changes(&self) -> Option<Changes> {
+        let (new, target) = (&self.remote.commit, self.target);
+        let old = self.old_commit.filter(|old| *old != new)?;
+        target.model.as_ref()?;
+        let listing = self.destination.stored_listing(old).unwrap_or_else(|err| {
+            log::debug!("the listing of {old} cannot be read: {err:#}");
+            None
+        });
+        let compared = |listing| compare(target.repo.kind, &listing, self.remote, &target.filter);
+        let history = self.history.get().cloned();
+        Some(Changes {
+            old_commit: old.clone(),
+            commit: new.clone(),
+            commits: history.map(|list| new_commits(list, old)),
+            files: listing.map(compared),
+            old_terms: target.known_terms.clone(),
+            terms: self.terms.clone().or(&target.known_terms),
+        })
+    }
+
+    /// Returns the siblings for which no person has accepted the commit.
+    pub(super) fn unaccepted_siblings(&self) -> impl Iterator<Item = &Sibling> {
+        let siblings = self.target.siblings.iter();
+        siblings.filter(|it| !is_accepted(it.accepted.as_ref(), &self.remote.commit))
+    }
+
+    /// Returns the findings of then about a commit that a person has rejected. Models that
+    /// share a ref stay where they are together.
+    fn rejected(&self) -> Option<Vec<Finding>> {
+        let target = self.target;
+        let commit = &self.remote.commit;
+        let is_it = |update: &&HeldUpdate| update.commit == *commit && !target.accepts(commit);
+        if let Some(own) = target.rejected.as_ref().filter(is_it) {
+            return Some(own.findings.clone());
+        }
+        let sibling = target.siblings.iter();
+        let sibling = sibling.filter_map(|it| Some((it, it.rejected.as_ref().filter(is_it)?)));
+        let (sibling, update) = sibling.into_iter().next()?;
+        let of_sibling = |finding: &Finding| Finding {
+            detail: format!("rejected for `{}`: {}", sibling.name, finding.detail),
+            ..finding.clone()
+        };
+        Some(update.findings.iter().map(of_sibling).collect())
+    }
+
     fn findings(&self) -> Result<Vec<Finding>> {
-        let Some(old) = self.old_commit.filter(|old| **old != self.remote.commit) else {
+        let commit = &self.remote.commit;
+        // A person who accepts the commit has read which model loses files by it.
+        if self.target.accepts(commit) || self.old_commit == Some(commit) {
+            return Ok(Vec::new());
+        }
+        if let Some(rejected) = self.rejected() {
+            return Ok(rejected);
+        }
+        let mut findings = match self.old_commit {
+            Some(old) => self.policy_findings(old),
+            None => Vec::new(),
+        };
+        findings.extend(self.losses()?);
+        findings.extend(self.judge()?);
+        Ok(findings)
+    }
+
+    fn losses(&self) -> Result<Vec<Finding>> {
+        let Some(old) = self.old_commit else {
             return Ok(Vec::new());
         };
         let target = self.target;
@@ -65,18 +145,32 @@ impl Update<'_> {
             };
             compared.loss()
         };
-        // A person who accepts the commit has read which model loses files by it.
-        if target.accepts(&self.remote.commit) {
-            return Ok(Vec::new());
-        }
         if let Some(own) = loss(&target.filter, None) {
             return Ok(vec![own]);
         }
-        let siblings = target.siblings.iter();
-        let siblings =
-            siblings.filter(|it| !is_accepted(it.accepted.as_ref(), &self.remote.commit));
-        let losses = siblings.filter_map(|sibling| loss(&sibling.filter, Some(&sibling.name)));
+        let siblings = self.unaccepted_siblings();
+        let losses = siblings.filter_map(|it| loss(&it.filter, Some(&it.name)));
         Ok(losses.take(1).collect())
+    }
+
+    /// Returns the findings of the policy; the first download needs no approval.
+    fn policy_findings(&self, old: &CommitSha) -> Vec<Finding> {
+        let (target, commit) = (self.target, &self.remote.commit);
+        if target.is_accepted_by_any(commit) {
+            return Vec::new();
+        }
+        let mut findings = Vec::new();
+        if target.policy.rules.policy == Policy::Approve && target.published().is_some() {
+            let detail = format!("upstream is at {commit}, and the policy asks for an approval");
+            let reason = HoldReason::Approval;
+            findings.push(Finding { reason, detail });
+        }
+        if self.has_tag_moved {
+            let detail = format!("the followed tag was moved from {old} to {commit}");
+            let reason = HoldReason::HistoryRewritten;
+            findings.push(Finding { reason, detail });
+        }
+        findings
     }
 
     /// Measures the selected files of a published commit. A commit of another program

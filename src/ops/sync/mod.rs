@@ -5,8 +5,8 @@
 //! of `syncer`: `checking` asks the Hub and plans, `proving` reads files that are
 //! used unchanged and have no proof, `preflight` refuses plans that cannot
 //! succeed, `importing` adopts contents from elsewhere on this machine,
-//! `fetching` downloads the files of all targets through one engine, and
-//! `publishing` makes a target visible after its last file is proven.
+//! `fetching` downloads the files of all targets through one engine,
+//! `gating` lets a program of the user judge a new commit, and `publishing` makes a target visible after its last file is proven.
 //!
 //! Invariants: an error of a target becomes its result and stops no other; only
 //! the coordinating thread gives final names and writes proofs; a name and a
@@ -24,6 +24,8 @@ mod destination;
 mod either_source;
 mod fetching;
 mod file_fetch;
+mod gating;
+mod guarding;
 mod holds;
 mod importing;
 mod local_reads;
@@ -40,15 +42,17 @@ mod source;
 mod syncer;
 mod target;
 mod target_sync;
+mod upstream;
 
 pub use crate::cache::Vanished;
 pub use cache_room::CacheFull;
 pub use check::{BadFiles, Checked, MissingFile, Planned, check_all};
 pub use delta::Asker;
 pub use destination::TargetDestination;
+pub use gating::GateProgram;
 pub use local_reads::LocalReads;
 pub use preflight::{NoFiles, NoSpace, TooLarge};
 pub use proofs::Proofs;
 pub use result::{SyncEvent, SyncResult};
 pub use syncer::Syncer;
-pub use target::{CacheChoice, Sibling, SyncRequest, Target, TargetId, siblings_of};
+pub use target::{CacheChoice, PolicyInput, Sibling, SyncRequest, Target, TargetId, siblings_of};

@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::check::{BadFiles, ReusedFile};
+use super::target::Target;
 use crate::domain::content::ContentId;
+use crate::domain::gate::GateRecord;
 use crate::domain::model::ModelId;
 use crate::domain::proof::ProofStamp;
+use crate::domain::repo::CommitSha;
 use crate::domain::run::{Event, EventKind, RunId};
+use crate::domain::time::Timestamp;
 use crate::store::Store;
 use crate::sys::host::Host;
 
@@ -35,6 +39,28 @@ impl<'a> Proofs<'a> {
     /// Returns the files that were found bad and not replaced since.
     pub(super) fn bad_files(&self) -> Result<BadFiles> {
         Ok(self.store.bad_files()?)
+    }
+
+    /// Returns the record of the gate about a commit of a target, if it still holds the
+    /// commit.
+    pub(super) fn gate_record(
+        &self,
+        target: &Target,
+        commit: &CommitSha,
+        command: &str,
+    ) -> Option<GateRecord> {
+        let record = self
+            .store
+            .gate_record(&target.repo, &target.destination, commit);
+        let record = record.unwrap_or_else(|err| {
+            log::warn!("cannot read the last verdict of the gate: {err}");
+            None
+        });
+        record.filter(|record| record.is_valid(command, self.now()))
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.host.now()
     }
 
     /// Returns those of some files that are not proven.

@@ -31,6 +31,16 @@ impl Syncer<'_> {
         mut sync: TargetSync,
         busy_since: Option<Stopwatch>,
     ) {
+        let mut request = request;
+        if busy_since.is_none() {
+            self.judge_files(&request.target, &mut sync.record);
+        }
+        if sync.record.is_complete() {
+            match self.pass_gate(id, request, sync) {
+                Some(passed) => (request, sync) = passed,
+                None => return,
+            }
+        }
         let stopped = request.limits.stop_reason();
         let mut renamed = RenamedFiles::default();
         if sync.record.is_complete() {

@@ -4,8 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::target::TargetId;
+use crate::domain::changes::Changes;
+use crate::domain::gate::GateRecord;
+use crate::domain::guard::Terms;
 use crate::domain::hold::Hold;
 use crate::domain::outcome::{Outcome, VerifyOutcome};
+use crate::domain::policy::PolicyNote;
 use crate::domain::session::{SessionFile, SessionProgress, Trouble};
 use crate::domain::units::ByteSize;
 use crate::sys::stop::StopReason;
@@ -83,12 +87,20 @@ pub struct SyncResult {
     pub stopped: Option<StopReason>,
     /// The Hub's present name of the repository, when it was renamed.
     pub renamed_to: Option<String>,
+    /// The facts about the policy, if the Hub has answered.
+    pub note: Option<PolicyNote>,
     /// The newer commit that is held, and why.
     pub hold: Option<Hold>,
+    /// The terms of the repository at the check.
+    pub terms: Terms,
+    /// The gate that holds the commit.
+    pub gate: Option<GateRecord>,
     /// This machine had no network at all.
     pub is_offline: bool,
     /// Messages about deltas that gave wrong bytes.
     pub abandoned_deltas: Vec<String>,
+    /// The changes since the published commit, if this was an update of a model.
+    pub changes: Option<Box<Changes>>,
 }
 
 impl SyncResult {
@@ -108,9 +120,13 @@ impl SyncResult {
             moved: Vec::new(),
             stopped: None,
             renamed_to: None,
+            note: None,
             hold: None,
+            terms: Terms::default(),
+            gate: None,
             is_offline: false,
             abandoned_deltas: Vec::new(),
+            changes: None,
         }
     }
 

@@ -77,6 +77,7 @@ impl Syncer<'_> {
         let failure = Some(failure.clone());
         let result = SyncResult {
             renamed_to: planned.renamed_to,
+            note: Some(planned.note),
             ..SyncResult::without_files(Outcome::Failed, failure, progress)
         };
         self.end(id, result);

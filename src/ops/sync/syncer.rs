@@ -12,6 +12,7 @@ use super::cache_room::CacheRoom;
 use super::check::Planned;
 use super::checking::Checker;
 use super::file_fetch::FileFetch;
+use super::gating::Gate;
 use super::importing::Importing;
 use super::local_reads::LocalReads;
 use super::preflight::{Need, NeedPlace, PromisedBytes, refuse_unfit_plan};
@@ -61,6 +62,7 @@ pub struct Syncer<'a> {
     pub(super) reads: BTreeMap<ReadId, (ReadPurpose, Arc<str>)>,
     pub(super) proofs: Proofs<'a>,
     pub(super) proofs_in_progress: BTreeSet<FileKey>,
+    pub(super) gate: Gate,
     pub(super) engine: Engine,
     pub(super) clients: HubClients,
     pub(super) xet: Option<XetStorage>,
@@ -95,6 +97,8 @@ pub(super) enum TargetState {
     Short(Box<Planned>, Error),
     Importing(Importing),
     Fetching(TargetSync),
+    /// The gate judges the snapshot.
+    Gating(TargetSync),
     /// Another process was publishing the same commit at the last attempt.
     Publishing {
         sync: TargetSync,
@@ -125,6 +129,7 @@ impl<'a> Syncer<'a> {
             reads: BTreeMap::new(),
             proofs,
             proofs_in_progress: BTreeSet::new(),
+            gate: Gate::default(),
             limits: options.limits.clone(),
             engine: Engine::start(options),
             clients: clients.clone(),
@@ -183,6 +188,7 @@ impl<'a> Syncer<'a> {
         // With no fetch and no reading in progress, block on the checker.
         let only_checks = self.has_checks() && !self.has_fetches() && !self.readers.is_busy();
         self.report_limit(only_checks);
+        self.take_gates();
         self.take_checks(self.wait_if(only_checks, wait));
         self.begin_ready();
         // With a fetch in progress, block on the engine below.
@@ -219,8 +225,8 @@ impl<'a> Syncer<'a> {
     }
 
     fn has_fetches(&self) -> bool {
-        use TargetState::{Fetching, Publishing};
-        self.has_state(|state| matches!(state, Fetching(_) | Publishing { .. }))
+        use TargetState::{Fetching, Gating, Publishing};
+        self.has_state(|state| matches!(state, Fetching(_) | Gating(_) | Publishing { .. }))
     }
 
     pub(super) fn has_ready(&self) -> bool {
@@ -365,7 +371,9 @@ impl<'a> Syncer<'a> {
                         imported.push(*id);
                     }
                 }
-                TargetState::Fetching(_) | TargetState::Publishing { .. } => {}
+                TargetState::Fetching(_)
+                | TargetState::Gating(_)
+                | TargetState::Publishing { .. } => {}
             }
         }
         for (id, result) in ended {

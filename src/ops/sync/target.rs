@@ -1,6 +1,6 @@
 //! A repository to synchronise, and the request to do so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,11 +10,20 @@ use crate::cache::{CacheLayout, Vanished};
 use crate::domain::adopt::AdoptedFiles;
 use crate::domain::deletion::{FetchKey, HomeIdentity};
 use crate::domain::filter::Filter;
+use crate::domain::guard::{GuardRules, Terms};
+use crate::domain::hold::{HeldUpdate, PinKind};
+use crate::domain::lock_file::locked_files;
 use crate::domain::login::TokenName;
-use crate::domain::model::{Destination, EntryName, Model, ModelId};
+use crate::domain::model::{Destination, EntryName, Model, ModelId, Tag};
+use crate::domain::policy::{
+    EffectiveRules, FollowedTag, Policy, SeenCommits, SharedRules, UpdateRules,
+};
 use crate::domain::queue_order::QueueOrder;
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
+use crate::domain::snapshot::RemoteSnapshot;
+use crate::domain::time::Timestamp;
 use crate::download::LimitGroup;
+use crate::ops::lock_file::{NotAsLocked, files_digest};
 use crate::ops::places::{PlaceError, Places};
 use crate::store::Store;
 
@@ -25,7 +34,51 @@ pub struct Sibling {
     pub filter: Filter,
     /// A commit that is accepted for it although it looks like a loss.
     pub accepted: Option<String>,
+    /// The update that a person keeps back from it.
+    pub rejected: Option<HeldUpdate>,
     pub published: Option<CommitSha>,
+}
+
+/// The rules about updates of a target, with the facts that its check needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetPolicy {
+    /// The strictest rules of the model and its siblings.
+    pub rules: EffectiveRules,
+    pub followed: Option<FollowedTag>,
+    pub seen: SeenCommits,
+    pub now: Timestamp,
+}
+
+impl Default for TargetPolicy {
+    /// Returns the rules of a repository that no model is registered for.
+    fn default() -> Self {
+        Self {
+            rules: EffectiveRules::default(),
+            followed: None,
+            seen: SeenCommits::new(),
+            now: Timestamp::UNIX_EPOCH,
+        }
+    }
+}
+
+/// The values that the rules of all models of a run are computed with.
+#[derive(Clone, Debug)]
+pub struct PolicyInput {
+    pub tags: BTreeMap<Tag, UpdateRules>,
+    pub now: Timestamp,
+}
+
+impl PolicyInput {
+    pub fn load(store: &Store, now: Timestamp) -> Result<Self> {
+        let tags = store.tag_rules()?;
+        Ok(Self { tags, now })
+    }
+
+    /// Returns the strictest rules of a model and of its siblings among others.
+    pub fn rules(&self, model: &Model, others: &[Model]) -> SharedRules {
+        let others = others.iter().map(|it| &it.spec);
+        SharedRules::of(&model.spec, others, &self.tags)
+    }
 }
 
 /// A repository to synchronise, registered or not.
@@ -45,16 +98,24 @@ pub struct Target {
     pub token_name: Option<TokenName>,
     /// The published commit according to the database; a directory has no ref.
     pub known_commit: Option<CommitSha>,
+    /// The terms with which it was published.
+    pub known_terms: Terms,
     /// The Hub showed the repository to the token only.
     pub needs_token: bool,
+    /// The rules about updates, and the facts of earlier checks about them.
+    pub policy: TargetPolicy,
     /// A rollback of the model or of a sibling holds this commit in place.
     pub held_commit: Option<CommitSha>,
     /// The commit to synchronise instead of that of the revision.
     pub pinned: Option<CommitSha>,
+    /// The digest of the files that the pinned commit must have.
+    pub locked_files: Option<[u8; 32]>,
     /// The other model whose rollback holds the commit.
     pub held_by: Option<EntryName>,
     /// A commit, or the beginning of one, that is published whatever is found about it.
     pub accepted: Option<String>,
+    /// The update that a person keeps back, with the findings of then.
+    pub rejected: Option<HeldUpdate>,
     /// Fetch files again that are there already.
     pub force: bool,
     /// The treatment of files of a directory that are gone upstream.
@@ -76,11 +137,18 @@ impl From<&Model> for Target {
             destination: spec.destination.clone(),
             token_name: spec.token_name.clone(),
             known_commit: state.published_commit.clone(),
+            known_terms: state.published_terms.clone(),
             needs_token: state.needs_token,
+            policy: TargetPolicy {
+                followed: state.followed.clone(),
+                ..TargetPolicy::default()
+            },
             held_commit: state.held_commit.clone(),
             pinned: state.pinned.as_ref().map(|pin| pin.commit.clone()),
+            locked_files: state.locked_files,
             held_by: None,
             accepted: accepted.map(|update| update.commit.to_string()),
+            rejected: state.held_update.clone().filter(HeldUpdate::is_rejected),
             force: false,
             vanished: Vanished::Keep,
         }
@@ -100,11 +168,15 @@ impl Target {
             destination: Destination::Cache,
             token_name: None,
             known_commit: None,
+            known_terms: Terms::default(),
             needs_token: false,
+            policy: TargetPolicy::default(),
             held_commit: None,
             pinned: None,
+            locked_files: None,
             held_by: None,
             accepted: None,
+            rejected: None,
             force: false,
             vanished: Vanished::Keep,
         }
@@ -113,9 +185,16 @@ impl Target {
     /// Returns a registered model with its siblings: the ref moves for all of them at
     /// once, so that a commit must be whole for each. A rollback of one of them, enabled
     /// or not, holds the ref.
-    pub fn with_siblings(store: &Store, model: &Model) -> Result<Self> {
+    pub fn with_siblings(store: &Store, model: &Model, input: &PolicyInput) -> Result<Self> {
         let mut target = Self::from(model);
-        for other in siblings_of(store, model)? {
+        let siblings = siblings_of(store, model)?;
+        target.policy.rules = input.rules(model, &siblings).rules;
+        target.policy.now = input.now;
+        if target.policy.rules.delay.get() > 0 {
+            target.policy.seen = store.seen_commits(model.id)?;
+        }
+        target.pinned = pinned(&target.policy.rules, model, &siblings);
+        for other in siblings {
             if let (None, Some(held)) = (&target.held_commit, &other.state.held_commit) {
                 target.held_commit = Some(held.clone());
                 target.held_by = Some(other.spec.name.clone());
@@ -123,6 +202,7 @@ impl Target {
             if other.spec.enabled {
                 target.siblings.push(Sibling {
                     accepted: Self::from(&other).accepted,
+                    rejected: (other.state.held_update).filter(HeldUpdate::is_rejected),
                     published: other.state.published_commit,
                     name: other.spec.name,
                     filter: other.spec.filter,
@@ -165,11 +245,55 @@ impl Target {
         self.pinned.as_ref() == Some(commit) || is_accepted(self.accepted.as_ref(), commit)
     }
 
+    /// Checks that a listing has the files of the lock file, before any byte is fetched.
+    pub(super) fn check_locked_files(&self, remote: &RemoteSnapshot) -> Result<(), NotAsLocked> {
+        let commit = &remote.commit;
+        let is_locked = self.pinned.as_ref() == Some(commit);
+        let locked = self.locked_files.filter(|_| is_locked);
+        let is_other = |locked| files_digest(&locked_files(remote, &self.filter)) != locked;
+        if locked.is_some_and(is_other) {
+            let commit = commit.clone();
+            return Err(NotAsLocked { commit });
+        }
+        Ok(())
+    }
+
     /// Returns the name of the target in messages.
     pub fn label(&self) -> String {
         match &self.model {
             Some((_, name)) => name.to_string(),
             None => self.repo.to_string(),
+        }
+    }
+}
+
+/// Returns the commit that a model stays at, as far as it is known: that of a lock file,
+/// else the pin of its policy or of a sibling's, else the published commit.
+fn pinned(rules: &EffectiveRules, model: &Model, siblings: &[Model]) -> Option<CommitSha> {
+    let enabled = siblings.iter().filter(|it| it.spec.enabled);
+    let all = || std::iter::once(model).chain(enabled.clone());
+    let pins = |by: PinKind| {
+        let pins = all().filter_map(|it| it.state.pinned.as_ref());
+        pins.filter(move |pin| pin.by == by).map(|pin| &pin.commit)
+    };
+    if let Some(locked) = pins(PinKind::Lock).next() {
+        return Some(locked.clone());
+    }
+    if rules.policy != Policy::Pin {
+        return None;
+    }
+    match &rules.pinned {
+        Some(written) => {
+            let known = pins(PinKind::Policy).find(|commit| written.is_start_of(commit));
+            written.as_commit().or_else(|| known.cloned())
+        }
+        None => {
+            let published = || {
+                all()
+                    .filter_map(|it| it.state.published_commit.as_ref())
+                    .next()
+            };
+            pins(PinKind::Policy).next().or_else(published).cloned()
         }
     }
 }
@@ -210,6 +334,8 @@ pub struct CacheChoice {
     pub places: Arc<Places>,
     /// Files of other programs whose bytes may be used.
     pub adopted: Arc<AdoptedFiles>,
+    /// The guards of models that choose none themselves.
+    pub guards: GuardRules,
 }
 
 impl CacheChoice {

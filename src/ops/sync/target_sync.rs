@@ -11,11 +11,13 @@ use super::destination::DestinationWriter;
 use super::file_fetch::SavedBytes;
 use super::result::SyncResult;
 use super::target::Target;
+use crate::cache::{UnpublishedFile, UnpublishedSnapshot};
 use crate::domain::content::ContentId;
+use crate::domain::gate::GateRecord;
 use crate::domain::hold::{Finding, Hold};
 use crate::domain::origin::{OriginKind, Origins};
 use crate::domain::outcome::{ErrorKind, Outcome};
-use crate::domain::plan::{Action, ContentLocation};
+use crate::domain::plan::{Action, ContentLocation, PlannedFile};
 use crate::domain::proof::ProofStamp;
 use crate::domain::repo::Repo;
 use crate::domain::session::{
@@ -55,6 +57,35 @@ impl TargetSync {
         &self.record.planned
     }
 
+    /// Returns the snapshot as the gate gets to see it.
+    pub(super) fn unpublished(&self, reserve: ByteSize) -> UnpublishedSnapshot {
+        let planned = self.planned();
+        let files = planned
+            .plan
+            .files
+            .iter()
+            .map(|PlannedFile { file, action, .. }| {
+                let (source, permissions) = match action {
+                    Action::Keep => (
+                        planned.destination.read_as(&planned.remote.commit, file),
+                        None,
+                    ),
+                    _ => (self.writer.stored(&file.content), self.writer.permissions()),
+                };
+                UnpublishedFile {
+                    path: file.path.clone(),
+                    source,
+                    permissions,
+                }
+            });
+        UnpublishedSnapshot {
+            root: self.writer.aside(),
+            links: planned.destination.links(),
+            files: files.collect(),
+            reserve,
+        }
+    }
+
     /// Returns whether every file has ended.
     pub(super) fn is_done(&self) -> bool {
         self.waiting.is_empty()
@@ -89,6 +120,8 @@ pub(super) struct SyncRecord {
     failure: Option<Trouble>,
     /// Findings about the fetched files, which are not published.
     hold: Option<Hold>,
+    /// The gate that holds them.
+    gate: Option<GateRecord>,
     pub(super) is_stopped: bool,
 }
 
@@ -119,6 +152,7 @@ impl SyncRecord {
             abandoned: Vec::new(),
             failure: None,
             hold: None,
+            gate: None,
             is_stopped: false,
         }
     }
@@ -130,13 +164,21 @@ impl SyncRecord {
 
     /// Holds the fetched commit back. Its contents stay stored, so that a later run
     /// does not fetch them again.
-    #[allow(dead_code, reason = "guards of files and the gate will call it")]
     pub(super) fn hold(&mut self, findings: Vec<Finding>) {
         self.hold = Some(Hold {
             findings,
             commit: self.planned.remote.commit.clone(),
             published: self.planned.old_commit.clone(),
         });
+    }
+
+    /// Holds the fetched commit back, because the gate did not let it pass.
+    pub(super) fn hold_by_gate(&mut self, record: GateRecord) {
+        let planned = &self.planned;
+        let published = planned.old_commit.as_ref();
+        self.progress.path = published.map(|old| planned.destination.readable_at(old));
+        self.hold(vec![record.finding.clone()]);
+        self.gate = Some(record);
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -305,7 +347,7 @@ impl SyncRecord {
             (Some(_), _) => Outcome::Failed,
             (None, _) if self.is_stopped => Outcome::Partial,
             (None, Some(hold)) => {
-                self.failure = Some(trouble_of_hold(&target.label(), hold));
+                self.failure = trouble_of_hold(&target.label(), hold);
                 Outcome::Held
             }
             (None, None) => self.good_outcome(target),
@@ -314,8 +356,12 @@ impl SyncRecord {
             files: self.files,
             stopped,
             renamed_to: self.planned.renamed_to.clone(),
+            terms: self.planned.terms.clone(),
+            note: Some(self.planned.note.clone()),
             abandoned_deltas: self.abandoned,
+            changes: self.planned.changes.clone(),
             hold: self.hold,
+            gate: self.gate,
             ..SyncResult::without_files(outcome, self.failure, self.progress)
         }
     }

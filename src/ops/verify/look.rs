@@ -53,6 +53,26 @@ impl Listed {
     }
 }
 
+/// The files of a listing that are expected at the destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// All files that the filter of the target selects.
+    Selected,
+    /// Those of them that have a name there. The filter may be newer than the files.
+    Named,
+}
+
+impl Expected {
+    /// Returns the files to expect of a target that a person names. The filter of the
+    /// download of an unregistered repository is unknown.
+    pub fn of(target: &Target) -> Self {
+        match target.model {
+            Some(_) => Self::Selected,
+            None => Self::Named,
+        }
+    }
+}
+
 /// A file that differs from the listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadFile {
@@ -89,7 +109,7 @@ pub struct Look {
     pub filter: Filter,
     /// Files of the right size, to be read.
     pub present: Vec<RemoteFile>,
-    bad: Vec<BadFile>,
+    pub bad: Vec<BadFile>,
     n_unknown: u64,
 }
 
@@ -101,6 +121,7 @@ pub fn look(
     stop: &StopFlag,
     choice: &CacheChoice,
     target: &Target,
+    expected: Expected,
 ) -> Result<Option<Look>> {
     let place = TargetDestination::new(choice, target)?;
     // The commit that hfdl published, even if another program has moved the ref since.
@@ -132,7 +153,7 @@ pub fn look(
         }
     }
     if look.remote.is_some() {
-        look.by_listing(target)?;
+        look.by_listing(target, expected)?;
         return Ok(Some(look));
     }
     let folder = look.place.readable_at(&look.commit);
@@ -207,14 +228,13 @@ impl Look {
         bad
     }
 
-    fn by_listing(&mut self, target: &Target) -> Result<()> {
+    fn by_listing(&mut self, target: &Target, expected: Expected) -> Result<()> {
         let remote = self.remote.iter();
         let mut wanted: Vec<RemoteFile> = remote
             .flat_map(|remote| remote.selected(&target.filter))
             .cloned()
             .collect();
-        if target.model.is_none() {
-            // The filter of the download is unknown; the files that are here are expected.
+        if expected == Expected::Named {
             let has_name = |file: &RemoteFile| {
                 let entry = self.place.entry(&self.commit, &file.path);
                 entry.symlink_metadata().is_ok()

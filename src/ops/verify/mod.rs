@@ -21,5 +21,10 @@ mod run;
 mod witness;
 
 pub use look::{BadFile, BadReason, Listed, is_in_cache};
+pub(in crate::ops) use look::{Expected, Look, look};
+pub(in crate::ops) use prove::HashResult;
+pub(in crate::ops) use repair::{blame_damage, failed};
 pub use report::{Verified, VerifyReport};
+pub(in crate::ops) use run::{FileRead, close};
 pub use run::{MayReplace, Verify};
+pub(in crate::ops) use witness::HashFinding;

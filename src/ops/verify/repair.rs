@@ -10,9 +10,11 @@ use super::look::{BadFile, BadReason, Look, ask_for_listing};
 use super::report::{Verified, failure_with, result_of, session_files};
 use super::run::{MayReplace, Verify, close};
 use crate::domain::adopt::AdoptedSources;
+use crate::domain::guard::Terms;
 use crate::domain::model::Priority;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::plan_sync;
+use crate::domain::policy::PolicyNote;
 use crate::domain::queue_order::QueueOrder;
 use crate::domain::repo::RepoPath;
 use crate::domain::repo_arg::escape_pattern;
@@ -26,7 +28,7 @@ use crate::ops::sync::{Asker, LocalReads, Planned, SyncEvent, SyncRequest, SyncR
 
 impl Verify<'_> {
     /// Repairs models with bad files, and closes their sessions.
-    pub(super) fn repair(
+    pub(in crate::ops) fn repair(
         &self,
         run: &mut ActiveRun<'_>,
         sessions: &[SessionId],
@@ -39,10 +41,12 @@ impl Verify<'_> {
             return Ok(());
         }
         let may_replace = self.ask(&broken, models, may_replace)?;
-        run.start_syncer(&Bounds {
-            limit_rate: self.services.settings.limit_rate().cloned(),
-            ..Bounds::default()
-        })?;
+        if !run.has_syncer() {
+            run.start_syncer(&Bounds {
+                limit_rate: self.services.settings.limit_rate().cloned(),
+                ..Bounds::default()
+            })?;
+        }
         let limits = run.limits()?;
         let mut indices = BTreeMap::new();
         for (index, look) in broken {
@@ -52,13 +56,21 @@ impl Verify<'_> {
                     indices.insert(session, index);
                     run.sync(session, request, Some(planned))?;
                 }
-                Err(result) => close(run, session, *result, &models[index]),
+                Err(mut result) => {
+                    if self.is_scrub {
+                        blame_damage(&models[index], &mut result);
+                    }
+                    close(run, session, *result, &models[index]);
+                }
             }
         }
         while run.is_syncing() {
             for (session, mut result) in run.step(show) {
                 if let Some(index) = indices.get(&session) {
                     note_repair(&mut models[*index], &mut result, may_replace);
+                    if self.is_scrub {
+                        blame_damage(&models[*index], &mut result);
+                    }
                 }
                 run.close(session, &result);
             }
@@ -162,10 +174,13 @@ fn plan_repair(
         asker.add_deltas(&mut plan);
     }
     Ok(Planned {
+        changes: None,
         // This run has read them, or the sample leaves them out.
         reused: Vec::new(),
         local_reads: LocalReads::default(),
         adopted: AdoptedSources::default(),
+        unjudged: BTreeSet::new(),
+        terms: Terms::default(),
         destination: look.place,
         remote,
         plan,
@@ -173,6 +188,7 @@ fn plan_repair(
         is_read_here: true,
         moves_ref: false,
         renamed_to: None,
+        note: PolicyNote::default(),
         distrusted,
     })
 }
@@ -194,6 +210,23 @@ fn note_repair(model: &mut Verified, result: &mut SyncResult, may_replace: bool)
     result.verify_outcome = model.outcome();
 }
 
+/// Makes damage the failure of a session, with the reason why it is not repaired. A
+/// repair that a limit has stopped continues in the next run.
+pub(in crate::ops) fn blame_damage(model: &Verified, result: &mut SyncResult) {
+    let left = still_there(model);
+    if left.is_empty() || result.stopped.is_some() {
+        return;
+    }
+    let mut damage = failure_with(&left, None);
+    if let Some(failure) = result.failure.take() {
+        let why = failure.message;
+        damage.message = format!("{}; it cannot be fetched again: {why}", damage.message);
+        damage.hint = failure.hint;
+    }
+    result.outcome = Outcome::Failed;
+    result.failure = Some(damage);
+}
+
 fn still_there(model: &Verified) -> Vec<BadFile> {
     let left = model.bad.iter().filter(|bad| !bad.is_repaired);
     left.cloned().collect()
@@ -207,7 +240,7 @@ fn still_bad(model: &Verified, path: PathBuf) -> SyncResult {
     result
 }
 
-fn failed(model: &Verified, path: PathBuf, err: &anyhow::Error) -> SyncResult {
+pub(in crate::ops) fn failed(model: &Verified, path: PathBuf, err: &anyhow::Error) -> SyncResult {
     let outcome = match outcome_of(err, false) {
         // The check has succeeded; the repair has failed.
         Outcome::CouldNotCheck => Outcome::Failed,

@@ -1,23 +1,24 @@
 //! The run of a verification, from listing the files to closing the sessions.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::look::{Look, look};
+use super::look::{Expected, Look, look};
 use super::prove::{HashResult, Job, prove_all};
 use super::report::{
     Verified, VerifyReport, failure_with, nothing_published, result_of, session_files,
 };
 use crate::domain::content::ContentId;
-use crate::domain::model::EntryName;
+use crate::domain::model::{EntryName, ModelId};
 use crate::domain::outcome::{Outcome, Trigger, VerifyOutcome};
 use crate::domain::run::{Event, EventKind, RunCommand};
 use crate::domain::sample::{Candidate, choose_sample};
 use crate::domain::session::SessionId;
 use crate::domain::snapshot::RemoteFile;
+use crate::domain::time::Timestamp;
 use crate::domain::units::ByteSize;
 use crate::ops::diagnose::{outcome_of, trouble_of};
 use crate::ops::parallel::HashEvent;
@@ -36,6 +37,9 @@ pub struct Verify<'a> {
     pub sample: Option<ByteSize>,
     /// Send no request, not even for a missing listing.
     pub offline: bool,
+    /// Nobody waits for the result: a bad file that cannot be fetched again is damage,
+    /// whatever the reason.
+    pub is_scrub: bool,
 }
 
 /// Asks a person whether files that somebody changed may be replaced.
@@ -50,7 +54,7 @@ impl Verify<'_> {
     ) -> Result<VerifyReport> {
         let mut run = ActiveRun::begin(self.services, RunCommand::Verify, Trigger::Manual)?;
         let targets = self.targets.iter().cloned().map(Arc::new);
-        let sessions = run.open(targets.map(Opening::without_slot).collect())?;
+        let sessions = run.open(targets.map(Opening::of_verification).collect())?;
         let sessions: Vec<SessionId> = sessions.into_iter().flatten().collect();
         let mut models = vec![Verified::default(); self.targets.len()];
         let looks = self.look_at_all(&mut run, &sessions)?;
@@ -100,7 +104,7 @@ impl Verify<'_> {
             if let Some(held) = &target.held_commit {
                 rollback::hold(&choice.layout(), target, held);
             }
-            match look(clients, stop, &choice, target) {
+            match look(clients, stop, &choice, target, Expected::of(target)) {
                 Ok(Some(look)) => looks.push((index, look)),
                 Ok(None) => {
                     run.close(sessions[index], &nothing_published(target));
@@ -229,8 +233,7 @@ impl Verify<'_> {
         Ok(chosen)
     }
 
-    /// Saves the finding for one file. The next download replaces a damaged file; a
-    /// file that a person has edited is not damaged, and only they decide about it.
+    /// Saves the result for one file under each of its names.
     fn note_down(
         &self,
         run: &ActiveRun<'_>,
@@ -238,41 +241,17 @@ impl Verify<'_> {
         looks: &[(usize, Look)],
         proof: &HashResult,
     ) -> Result<()> {
-        let (store, now) = (&self.services.store, self.services.host.now());
         for one in uses {
             let (index, look) = &looks[one.look];
-            let (path, file) = (one.kept_at(looks), one.of(looks));
-            match proof {
-                HashResult::Good(_, Some(stamp)) => {
-                    store.save_blob(&path, &file.content, stamp, now)?;
-                }
-                HashResult::Good(_, None) => drop(store.forget_bad_file(&path)?),
-                HashResult::Bad(_) | HashResult::Unreadable(_) if look.is_edited(file) => {
-                    store.forget_blob(&path)?;
-                    store.forget_bad_file(&path)?;
-                }
-                // The next sync fetches an unreadable file again.
-                HashResult::Bad(_) | HashResult::Unreadable(_) => {
-                    store.transaction(|store| -> Result<()> {
-                        if store.save_bad_file(&path, &file.content, now)? {
-                            let model = self.targets[*index].model.as_ref();
-                            store.record_event(&Event {
-                                at: now,
-                                kind: EventKind::Corrupt,
-                                model_id: model.map(|(id, _)| *id),
-                                run_id: Some(run.id().clone()),
-                                detail: match proof {
-                                    HashResult::Unreadable(why) => {
-                                        format!("`{}` cannot be read: {why}", path.display())
-                                    }
-                                    _ => format!("`{}` no longer has its hash", path.display()),
-                                },
-                            })?;
-                        }
-                        Ok(())
-                    })?
-                }
-            }
+            let file = one.of(looks);
+            let read = FileRead {
+                path: &one.kept_at(looks),
+                content: &file.content,
+                model: self.targets[*index].model.as_ref().map(|(id, _)| *id),
+                is_edited: look.is_edited(file),
+                begun_at: self.services.host.now(),
+            };
+            read.save(run, proof)?;
         }
         Ok(())
     }
@@ -298,6 +277,54 @@ impl Verify<'_> {
         result.files = session_files(&model.bad);
         result.progress = progress;
         result
+    }
+}
+
+/// A file that was read as a whole.
+pub struct FileRead<'a> {
+    pub path: &'a Path,
+    pub content: &'a ContentId,
+    pub model: Option<ModelId>,
+    /// A person has edited it.
+    pub is_edited: bool,
+    /// The time at which the first byte was read.
+    pub begun_at: Timestamp,
+}
+
+impl FileRead<'_> {
+    /// Saves the result. The next download replaces a damaged file; a file that a person
+    /// has edited is not damaged, and only they decide about it.
+    pub fn save(&self, run: &ActiveRun<'_>, result: &HashResult) -> Result<()> {
+        let (path, store, now) = (self.path, &run.services.store, run.services.host.now());
+        let why = match result {
+            HashResult::Good(_, Some(stamp)) => {
+                return Ok(store.save_blob(path, self.content, stamp, self.begun_at)?);
+            }
+            HashResult::Good(_, None) => {
+                store.forget_bad_file(path)?;
+                return Ok(());
+            }
+            HashResult::Bad(_) => "no longer has its hash".to_owned(),
+            HashResult::Unreadable(why) => format!("cannot be read: {why}"),
+        };
+        if self.is_edited {
+            store.forget_blob(path)?;
+            store.forget_bad_file(path)?;
+            return Ok(());
+        }
+        // The next sync fetches an unreadable file again, too.
+        store.transaction(|store| -> Result<()> {
+            if store.save_bad_file(path, self.content, now)? {
+                store.record_event(&Event {
+                    at: now,
+                    kind: EventKind::Corrupt,
+                    model_id: self.model,
+                    run_id: Some(run.id().clone()),
+                    detail: format!("`{}` {why}", path.display()),
+                })?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -336,7 +363,7 @@ fn count_proofs(
 }
 
 /// Closes a session with the outcome of the verification.
-pub(super) fn close(
+pub(in crate::ops) fn close(
     run: &mut ActiveRun<'_>,
     session: SessionId,
     mut result: SyncResult,

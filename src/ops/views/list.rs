@@ -49,7 +49,7 @@ pub fn list(store: &Store) -> Result<Vec<ListedView>> {
     let made = store.views()?;
     let mut listed = Vec::new();
     for model in store.readable_models(&ModelFilter::default())? {
-        for spec in &model.spec.views {
+        for spec in &model.spec.all_views() {
             let mut own = made.iter();
             let own = own.find(|view| view.model == Some(model.id) && view.spec == *spec);
             listed.push(describe(store, &model, spec, own)?);

@@ -1,5 +1,6 @@
 //! The published files of a model, as views show them.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -7,15 +8,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-use crate::cache::layout::native;
-use crate::cache::{self, CacheLayout, LocalDir};
-use crate::domain::model::{Destination, Model};
+use crate::cache::CacheLayout;
+use crate::domain::content::ContentId;
+use crate::domain::model::Model;
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::view::{
     GGUF_PREFIX_BYTES, GgufFacts, OllamaTexts, ViewKind, ViewLayout, ViewListing, lay_out,
     model_file,
 };
+use crate::ops::checksums::sha256_remembered;
+use crate::ops::published::{file_of, stored_listing};
+use crate::store::Store;
 
 /// A larger file is no template of ollama, and is not read.
 const LARGEST_TEXT: u64 = 1 << 20;
@@ -37,13 +41,7 @@ impl<'a> PublishedFiles<'a> {
         commit: &'a CommitSha,
     ) -> Result<Self> {
         let spec = &model.spec;
-        let listing = match &spec.destination {
-            Destination::Cache => cache::stored_listing(&cache.repo(&spec.repo), commit)?,
-            Destination::Directory(root) => match LocalDir::open_existing(root)? {
-                Some(dir) => dir.stored_listing(commit)?,
-                None => None,
-            },
-        };
+        let listing = stored_listing(cache, spec, commit)?;
         let listing =
             listing.with_context(|| format!("no listing of commit {} is kept", commit.short()))?;
         let files = listing.selected(&spec.filter);
@@ -61,23 +59,10 @@ impl<'a> PublishedFiles<'a> {
     pub(super) fn source(&self, path: &RepoPath) -> Option<PathBuf> {
         let at = self.files.binary_search_by(|file| file.path.cmp(path));
         let file = self.files.get(at.ok()?)?;
-        let spec = &self.model.spec;
-        Some(match &spec.destination {
-            Destination::Directory(root) => root.join(native(path)),
-            Destination::Cache => {
-                let layout = self.cache.repo(&spec.repo);
-                let entry = layout.entry(self.commit, path);
-                let is_real = entry.symlink_metadata().is_ok_and(|found| found.is_file());
-                if is_real {
-                    entry
-                } else {
-                    layout.blob(&file.content)
-                }
-            }
-        })
+        Some(file_of(self.cache, &self.model.spec, self.commit, file))
     }
 
-    pub(super) fn lay_out(&self, kind: ViewKind) -> Result<ViewLayout> {
+    pub(super) fn lay_out(&self, store: &Store, kind: ViewKind) -> Result<ViewLayout> {
         let mut listing = ViewListing {
             repo: &self.model.spec.repo,
             revision: &self.model.spec.revision,
@@ -86,6 +71,7 @@ impl<'a> PublishedFiles<'a> {
             header: None,
             texts: OllamaTexts::default(),
             sha256: |bytes| Sha256::digest(bytes).into(),
+            checksums: self.checksums(store)?,
         };
         if kind == ViewKind::Ollama {
             let weights = model_file(&self.files)?;
@@ -100,6 +86,22 @@ impl<'a> PublishedFiles<'a> {
             };
         }
         Ok(lay_out(kind, &listing)?)
+    }
+
+    /// Returns the SHA-256 of each content if the model wants a file of checksums. A file
+    /// that the Hub knows by its git blob id is read once, and its hash remembered.
+    fn checksums(&self, store: &Store) -> Result<Option<BTreeMap<ContentId, [u8; 32]>>> {
+        if !self.model.spec.checksums {
+            return Ok(None);
+        }
+        let mut known = BTreeMap::new();
+        for file in &self.files {
+            let path = file_of(self.cache, &self.model.spec, self.commit, file);
+            if let Some(sha256) = sha256_remembered(store, &path, file)? {
+                known.insert(file.content, sha256);
+            }
+        }
+        Ok(Some(known))
     }
 
     /// Returns the content of a small file at the top of the repository.

@@ -78,8 +78,8 @@ pub fn refresh(context: ViewContext<'_>, model: &Model) -> Result<Vec<ViewFailur
         return Ok(Vec::new());
     };
     let mut failures = Vec::new();
-    for spec in &model.spec.views {
-        let made = context.store.view_of(model.id, &model.spec.name, spec)?;
+    for spec in model.spec.all_views() {
+        let made = context.store.view_of(model.id, &model.spec.name, &spec)?;
         if let Err(err) = show(context, model, commit, &made) {
             failures.push(note_failure(context, model, &made, &err)?);
         }
@@ -145,7 +145,7 @@ fn show(
         cache_root.display()
     );
     let published = PublishedFiles::read(context.cache, model, commit)?;
-    let layout = published.lay_out(made.spec.kind)?;
+    let layout = published.lay_out(context.store, made.spec.kind)?;
     let root = &made.spec.root;
     let source = |entry: &ViewEntry| match &entry.source {
         EntrySource::File(path) => published.source(path),

@@ -31,7 +31,7 @@ pub fn settle(context: ViewContext<'_>) -> Result<Settled> {
             Some(id) => context.store.model_by_id(id)?,
             None => None,
         };
-        if model.is_some_and(|model| model.spec.views.contains(&made.spec)) {
+        if model.is_some_and(|model| model.spec.all_views().contains(&made.spec)) {
             continue;
         }
         kept.extend(remove(context, &made)?);
@@ -62,7 +62,7 @@ fn remove(context: ViewContext<'_>, made: &MadeView) -> Result<Settled> {
     }
     let claim = claim_of(&made.spec, BTreeSet::new(), &files);
     let removed = view::remove_files(root, &files, &claim)?;
-    if made.spec.kind == ViewKind::Dir {
+    if matches!(made.spec.kind, ViewKind::Dir | ViewKind::Checksums) {
         removal::remove_empty_dir(root);
     }
     for (path, refusal) in &removed.kept {

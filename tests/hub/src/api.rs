@@ -74,6 +74,15 @@ impl ApiCall<'_> {
             "usedStorage": commit.files.values().map(|file| file.content.len()).sum::<u64>(),
             "siblings": siblings,
         });
+        if let Some(licence) = &self.repo.licence {
+            info["cardData"] = json!({ "license": licence });
+        }
+        if self.has_flag("securityStatus") {
+            let issues = self.repo.issues.iter();
+            let issues = issues.map(|(path, level)| json!({"path": path, "level": level}));
+            let issues: Vec<Value> = issues.collect();
+            info["securityRepoStatus"] = json!({"scansDone": true, "filesWithIssues": issues});
+        }
         let fields: Vec<String> = form_pairs(self.incoming.raw_query())
             .into_iter()
             .filter_map(|(key, value)| (key.trim_end_matches("[]") == "expand").then_some(value))

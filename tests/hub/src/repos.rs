@@ -68,7 +68,7 @@ impl Repo {
         self
     }
 
-    /// Removes a commit itself, as a rewritten history that was cleaned up.
+    /// Removes a commit, as the Hub may after a rewritten history.
     pub fn forget_commit(&self, commit: &str) -> &Self {
         self.write(|repo| repo.commits.remove(commit));
         self
@@ -92,6 +92,19 @@ impl Repo {
 
     pub fn disabled(&self) -> &Self {
         self.write(|repo| repo.access.disabled = true);
+        self
+    }
+
+    /// Sets the licence in the model card.
+    pub fn licence(&self, licence: &str) -> &Self {
+        self.write(|repo| repo.licence = Some(licence.to_owned()));
+        self
+    }
+
+    /// Lets the scanners of the Hub find something in a file, such as `unsafe`.
+    pub fn scan(&self, path: &str, level: &str) -> &Self {
+        let issue = (path.to_owned(), level.to_owned());
+        self.write(|repo| repo.issues.push(issue));
         self
     }
 

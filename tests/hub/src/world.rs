@@ -102,6 +102,10 @@ pub(crate) struct RepoState {
     pub(crate) refs: BTreeMap<String, String>,
     pub(crate) commits: HashMap<String, Arc<Commit>>,
     pub(crate) access: Access,
+    /// The licence in the model card.
+    pub(crate) licence: Option<String>,
+    /// The files in which the Hub's scanners found something, each with a level.
+    pub(crate) issues: Vec<(String, String)>,
     /// The tag objects of annotated tags, by full name.
     pub(crate) tag_objects: BTreeMap<String, String>,
 }

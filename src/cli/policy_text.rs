@@ -1,0 +1,27 @@
+//! Update policies in words: the rules in force, and updates that wait for a delay.
+
+use anyhow::Result;
+use jiff::tz::TimeZone;
+
+use super::context::Context;
+use crate::domain::model::Model;
+use crate::domain::policy::{SharedRules, UpdateWait};
+use crate::domain::units::Seconds;
+use crate::ops::sync::PolicyInput;
+use crate::store::Store;
+use crate::ui::text;
+
+/// Returns the rules in force for a model.
+pub fn rules_in_force(store: &Store, context: &Context, model: &Model) -> Result<SharedRules> {
+    let input = PolicyInput::load(store, context.now())?;
+    let others = store.models_of_repo(&model.spec.repo)?;
+    Ok(input.rules(model, &others))
+}
+
+/// Says how long an update waits.
+pub fn waits(wait: &UpdateWait, delay: Seconds, zone: &TimeZone) -> String {
+    format!(
+        "waits until {} (delay {delay})",
+        text::day(wait.until, zone)
+    )
+}

@@ -1,0 +1,214 @@
+//! The sections that list single things: updates, holds, failures, events, next starts.
+
+use jiff::tz::TimeZone;
+
+use super::page::{Block, Entry, Grid, Line};
+use crate::domain::changes::{ChangeNote, ChangedFiles, NewCommits};
+use crate::domain::hold::Decision;
+use crate::domain::report::{FailureFigures, Offer, PeriodReport, PublishedUpdate};
+use crate::domain::time::Timestamp;
+use crate::domain::units::ByteSize;
+use crate::ui::text;
+
+/// An update lists so many of its commits and of its files.
+const MOST_LINES: usize = 10;
+
+pub(super) fn lasts(failure: &FailureFigures) -> bool {
+    failure.recovered_at.is_none()
+}
+
+pub(super) fn waits(offer: &Offer) -> bool {
+    offer.decision == Decision::Waiting && offer.published_at.is_none()
+}
+
+pub(super) fn updates(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
+    if report.updates.is_empty() {
+        return vec![Block::Paragraph("No update was published.".to_owned())];
+    }
+    let entries = report
+        .updates
+        .iter()
+        .map(|it| Block::Entry(update(it, zone)));
+    let mut blocks: Vec<Block> = entries.collect();
+    if report.n_more_updates > 0 {
+        let more = format!("and {} earlier updates", report.n_more_updates);
+        blocks.push(Block::Paragraph(more));
+    }
+    blocks
+}
+
+fn update(update: &PublishedUpdate, zone: &TimeZone) -> Entry {
+    let at = text::local_time(update.at, zone);
+    let (fetched, reused) = (update.bytes.fetched, update.bytes.reused);
+    let size = |bytes| ByteSize(bytes).render_short();
+    let mut facts = vec![(
+        "commit",
+        match &update.old_commit {
+            Some(old) => format!("{} to {}", old.short(), update.commit.short()),
+            None => format!("{}, the first download", update.commit.short()),
+        },
+    )];
+    match &update.note {
+        Some(note) => facts.push(("changes", note.summary())),
+        None => facts.push((
+            "bytes",
+            format!("{} fetched, {} reused", size(fetched), size(reused)),
+        )),
+    }
+    Entry {
+        heading: format!("{}, {at}", update.label),
+        page: update.page.clone(),
+        facts,
+        lists: note_lists(update.note.as_ref(), zone),
+    }
+}
+
+pub(super) fn offers(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
+    let entry = |offer: &Offer| {
+        let time = |at: Timestamp| text::local_time(at, zone);
+        let mut facts = vec![
+            ("commit", offer.commit.short().to_owned()),
+            ("found", time(offer.first_seen_at)),
+            ("decision", decision(offer, zone)),
+        ];
+        facts.extend(offer.remark.clone().map(|remark| ("remark", remark)));
+        let details: Vec<String> = (offer.findings.iter())
+            .map(|finding| format!("{}: {}", finding.reason, finding.detail))
+            .collect();
+        facts.push(("findings", details.join("; ")));
+        facts.extend(offer.note.as_ref().map(|note| ("changes", note.summary())));
+        Block::Entry(Entry {
+            heading: offer.label.clone(),
+            page: offer.page.clone(),
+            facts,
+            lists: note_lists(offer.note.as_ref(), zone),
+        })
+    };
+    report.offers.iter().map(entry).collect()
+}
+
+fn decision(offer: &Offer, zone: &TimeZone) -> String {
+    let mut words = offer.decision.to_string();
+    if let Some(at) = offer.decided_at {
+        words.push_str(&format!(" {}", text::local_time(at, zone)));
+    }
+    if let Some(at) = offer.published_at {
+        words.push_str(&format!(", published {}", text::local_time(at, zone)));
+    }
+    words
+}
+
+fn note_lists(note: Option<&ChangeNote>, zone: &TimeZone) -> Vec<(&'static str, Vec<Line>)> {
+    let Some(note) = note else {
+        return Vec::new();
+    };
+    let commits = note.changes.commits.as_ref();
+    let commits = commits.map_or_else(Vec::new, |new| commit_lines(new, zone));
+    let files = note.changes.files.as_ref();
+    let files = files.map_or_else(Vec::new, file_lines);
+    let mut lists = vec![("Commits", commits), ("Files", files)];
+    lists.retain(|(_, lines)| !lines.is_empty());
+    lists
+}
+
+fn commit_lines(new: &NewCommits, zone: &TimeZone) -> Vec<Line> {
+    let shown = new.commits.iter().take(MOST_LINES).map(|commit| Line {
+        before: commit.commit.short().to_owned(),
+        quoted: commit.title.clone(),
+        after: text::optional_time(commit.at, zone),
+    });
+    let mut lines: Vec<Line> = shown.collect();
+    let n_more = new.commits.len().saturating_sub(MOST_LINES);
+    if n_more > 0 || new.has_more {
+        let at_least = if new.has_more { "at least " } else { "" };
+        lines.push(more(&format!("{at_least}{}", n_more.max(1))));
+    }
+    lines
+}
+
+fn file_lines(files: &ChangedFiles) -> Vec<Line> {
+    let shown = files.files.iter().take(MOST_LINES).map(|file| {
+        let size = ByteSize(file.size_bytes).render_short();
+        let code = if file.has_code { ", runs code" } else { "" };
+        Line {
+            before: file.change.to_string(),
+            quoted: file.path.to_string(),
+            after: format!("{size}{code}"),
+        }
+    });
+    let mut lines: Vec<Line> = shown.collect();
+    let n_more = files.n_more + files.files.len().saturating_sub(MOST_LINES) as u64;
+    if n_more > 0 {
+        lines.push(more(&n_more.to_string()));
+    }
+    lines
+}
+
+fn more(n: &str) -> Line {
+    Line {
+        before: format!("and {n} more"),
+        ..Line::default()
+    }
+}
+
+pub(super) fn failures(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
+    if report.failures.is_empty() {
+        return vec![Block::Paragraph("No model failed.".to_owned())];
+    }
+    let rows = report.failures.iter().map(|failure| {
+        let state = match failure.recovered_at {
+            Some(at) => format!("well again {}", text::local_time(at, zone)),
+            None => "lasts".to_owned(),
+        };
+        vec![
+            failure.label.clone(),
+            failure.n_failures.to_string(),
+            text::local_time(failure.last_at, zone),
+            state,
+            text::or_nothing(failure.kind),
+            text::shorten(&failure.message, 200),
+        ]
+    });
+    let rows = rows.collect();
+    let columns = vec!["Model", ">Failures", "Last", "State", "Kind", "Error"];
+    vec![Block::Table(Grid { columns, rows })]
+}
+
+pub(super) fn events(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
+    if report.events.is_empty() {
+        return Vec::new();
+    }
+    let rows = report.events.iter().map(|(model, event)| {
+        vec![
+            text::local_time(event.at, zone),
+            event.kind.to_string(),
+            text::or_nothing(model.as_ref().filter(|name| !name.is_empty())),
+            text::shorten(&event.detail, 200),
+        ]
+    });
+    let rows = rows.collect();
+    let columns = vec!["Time", "Event", "Model", "Detail"];
+    let mut blocks = vec![Block::Table(Grid { columns, rows })];
+    if report.n_more_events > 0 {
+        let more = format!("and {} earlier events", report.n_more_events);
+        blocks.push(Block::Paragraph(more));
+    }
+    blocks
+}
+
+pub(super) fn next_due(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
+    if report.next_due.is_empty() {
+        return Vec::new();
+    }
+    let rows = report.next_due.iter().map(|due| {
+        let planned = due.next.planned;
+        vec![
+            due.schedule.to_string(),
+            text::local_time(planned.ready, zone),
+            text::optional_time(planned.deadline, zone),
+        ]
+    });
+    let rows = rows.collect();
+    let columns = vec!["Schedule", "Starts", "Until"];
+    vec![Block::Table(Grid { columns, rows })]
+}

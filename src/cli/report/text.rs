@@ -1,0 +1,69 @@
+//! A report as plain text, for terminals and mails.
+
+use super::page::{Block, Entry, Grid, Line, Page};
+use crate::ui::{Output, table};
+
+/// Renders a page. A file is not as wide as a terminal, and has no colours.
+pub(super) fn render(page: &Page, out: &Output, is_file: bool) -> String {
+    let mut out = out.clone();
+    if is_file {
+        (out.width, out.colour) = (None, false);
+    }
+    let mut text = format!("{}\n{}\n", page.title, table::clean(&page.subtitle));
+    for section in &page.sections {
+        let title = section.title.to_uppercase();
+        text.push_str(&format!("\n{title}\n"));
+        for (index, block) in section.blocks.iter().enumerate() {
+            if index > 0 && matches!(block, Block::Entry(_) | Block::Paragraph(_)) {
+                text.push('\n');
+            }
+            text.push_str(&render_block(block, &out));
+        }
+    }
+    text
+}
+
+fn render_block(block: &Block, out: &Output) -> String {
+    match block {
+        Block::Paragraph(words) => format!("{}\n", table::clean(words)),
+        Block::Facts(facts) => table::facts(facts),
+        Block::Table(grid) => render_grid(grid, out),
+        Block::Entry(entry) => render_entry(entry),
+        // The table has its figures.
+        Block::Chart(_) => String::new(),
+    }
+}
+
+fn render_grid(grid: &Grid, out: &Output) -> String {
+    let titles: Vec<String> = grid.columns.iter().map(|it| it.to_uppercase()).collect();
+    let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
+    table::render(out, &titles, grid.rows.clone())
+}
+
+fn render_entry(entry: &Entry) -> String {
+    let mut text = format!("{}\n", table::clean(&entry.heading));
+    let mut facts = entry.facts.clone();
+    for (name, lines) in &entry.lists {
+        let name = match *name {
+            "Commits" => "commits",
+            _ => "files",
+        };
+        let lines: Vec<String> = lines.iter().map(render_line).collect();
+        facts.push((name, lines.join("\n")));
+    }
+    facts.extend(entry.page.clone().map(|page| ("page", page)));
+    for line in table::facts(&facts).lines() {
+        text.push_str(&format!("  {line}\n"));
+    }
+    text
+}
+
+fn render_line(line: &Line) -> String {
+    let quoted = table::clean(&line.quoted);
+    match (quoted.is_empty(), line.after.is_empty()) {
+        (true, true) => line.before.clone(),
+        (_, true) => format!("{} {quoted}", line.before),
+        (true, false) => format!("{} ({})", line.before, line.after),
+        (false, false) => format!("{} {quoted} ({})", line.before, line.after),
+    }
+}

@@ -1,0 +1,63 @@
+//! `hfdl updates list`
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::context::Context;
+use crate::domain::hold::Finding;
+use crate::domain::update::OfferedUpdate;
+use crate::json::{UpdateView, document};
+use crate::ui::{table, text};
+
+/// List the updates that wait for a decision or for the next run
+#[derive(Debug, Args)]
+pub(super) struct ListUpdates {
+    /// All updates that models were offered: published, rejected and superseded ones too
+    #[arg(long)]
+    all: bool,
+}
+
+impl ListUpdates {
+    pub(super) fn run(self, context: &Context) -> Result<()> {
+        let mut updates = match context.existing_store()? {
+            Some(store) => store.offered_updates(None)?,
+            None => Vec::new(),
+        };
+        updates.retain(|update| self.all || update.is_open());
+        let zone = context.host.time_zone();
+        context.out.result(
+            |out| {
+                if updates.is_empty() {
+                    return String::new();
+                }
+                let columns = ["NAME", "COMMIT", "STATE", "SINCE", "REASONS"];
+                let rows = updates.iter().map(|update| {
+                    vec![
+                        update.model.to_string(),
+                        update.commit.short().to_owned(),
+                        update.state().to_string(),
+                        text::local_time(update.found_at, &zone),
+                        reasons(update),
+                    ]
+                });
+                table::render(out, &columns, rows.collect())
+            },
+            || {
+                let views: Vec<UpdateView> = updates.iter().map(UpdateView::from).collect();
+                document("hfdl.updates/1", json!({ "updates": views }))
+            },
+        )?;
+        if updates.is_empty() {
+            context.say_to_people(match self.all {
+                true => "no model was offered an update yet",
+                false => "no update waits; `hfdl updates list --all` shows earlier ones",
+            });
+        }
+        Ok(())
+    }
+}
+
+fn reasons(update: &OfferedUpdate) -> String {
+    text::list(update.findings.iter().map(|Finding { reason, .. }| reason))
+}

@@ -1,0 +1,119 @@
+//! `hfdl updates show`
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::cli::context::Context;
+use crate::cli::explain::Explanation;
+use crate::cli::models::find;
+use crate::domain::model::EntryName;
+use crate::domain::outcome::ExitStatus;
+use crate::domain::units::ByteSize;
+use crate::domain::update::{FileDifference, UpdateState};
+use crate::json::{FileDifferenceView, UpdateView, document};
+use crate::ops::services::Services;
+use crate::ops::updates::{UpdateDetails, details};
+use crate::ui::{Output, table, text};
+
+/// Show the update of a model that waits: the findings, and the files that change
+///
+/// Without an update that waits, the last one is shown. The Hub is asked for the list of files if it
+/// is not stored here.
+#[derive(Debug, Args)]
+pub(super) struct ShowUpdate {
+    /// Name of the model
+    name: EntryName,
+}
+
+impl ShowUpdate {
+    pub(super) fn run(self, context: &Context) -> Result<()> {
+        let (store, model) = find(context, &self.name)?;
+        let settings = context.settings(Some(&store))?;
+        let services = Services::read_only(&context.host, &context.home, settings, store);
+        let details = details(&services, model)?;
+        if let Err(err) = &details.files {
+            context.show_note(&Explanation {
+                headline: format!("the changed files of `{}` are unknown", self.name),
+                cause: Some(format!("{err:#}")),
+                next: None,
+                status: ExitStatus::Ok,
+            });
+        }
+        context.out.result(
+            |out| show_text(context, out, &details),
+            || show_document(&details),
+        )
+    }
+}
+
+fn show_text(context: &Context, out: &Output, details: &UpdateDetails) -> String {
+    let (update, zone) = (&details.update, &context.host.time_zone());
+    let spec = &details.model.spec;
+    let mut facts = vec![
+        ("model", spec.name.to_string()),
+        ("repository", format!("{} ({})", spec.repo, spec.repo.kind)),
+        ("revision", spec.revision.to_string()),
+        ("state", update.state().to_string()),
+        ("new commit", update.commit.to_string()),
+        ("old commit", text::or_nothing(update.old_commit.as_ref())),
+        ("found", text::local_time(update.found_at, zone)),
+        ("decided", text::optional_time(update.decided_at, zone)),
+        ("note", text::or_nothing(update.note.as_ref())),
+        ("published", text::optional_time(update.published_at, zone)),
+    ];
+    for finding in &update.findings {
+        facts.push(("finding", format!("{}: {}", finding.reason, finding.detail)));
+    }
+    let mut shown = table::facts(&facts);
+    if let Ok(files) = &details.files
+        && !files.is_empty()
+    {
+        shown.push('\n');
+        shown.push_str(&files_text(out, files));
+    }
+    if update.state() == UpdateState::Waiting {
+        let name = &spec.name;
+        shown.push_str(&format!(
+            "\n`hfdl updates approve {name}` publishes it with the next run, and \
+             `hfdl updates reject {name}` keeps it back\n"
+        ));
+    }
+    shown
+}
+
+fn files_text(out: &Output, files: &[FileDifference]) -> String {
+    let size = |bytes: Option<u64>| {
+        bytes.map_or(text::NOTHING.to_owned(), |bytes| {
+            ByteSize(bytes).render_short()
+        })
+    };
+    let rows = files.iter().map(|file| {
+        vec![
+            file.path.to_string(),
+            file.change.to_string(),
+            size(file.old_bytes),
+            size(file.new_bytes),
+        ]
+    });
+    table::render(
+        out,
+        &["FILE", "CHANGE", ">BEFORE", ">AFTER"],
+        rows.collect(),
+    )
+}
+
+fn show_document(details: &UpdateDetails) -> Value {
+    let spec = &details.model.spec;
+    let files = details.files.as_ref().ok();
+    let files: Option<Vec<FileDifferenceView>> =
+        files.map(|files| files.iter().map(FileDifferenceView::from).collect());
+    let mut shown = document("hfdl.update/1", UpdateView::from(&details.update));
+    if let Value::Object(fields) = &mut shown {
+        fields.insert("repo".to_owned(), json!(spec.repo.to_string()));
+        fields.insert("repo_type".to_owned(), json!(spec.repo.kind.as_str()));
+        fields.insert("revision".to_owned(), json!(spec.revision.to_string()));
+        fields.insert("files".to_owned(), json!(files));
+    }
+    shown
+}

@@ -1,0 +1,127 @@
+//! Decisions about held updates.
+
+use anyhow::Result;
+use thiserror::Error;
+
+use crate::domain::hold::{Decision, HeldUpdate};
+use crate::domain::model::{EntryName, Model, ModelId};
+use crate::domain::repo::CommitSha;
+use crate::domain::run::{Event, EventKind};
+use crate::domain::time::Timestamp;
+use crate::store::Store;
+
+/// The commit that a person decides about is not the one that is held.
+#[derive(Debug, Error)]
+#[error("the update of `{model}` that is held is {held}")]
+pub struct OtherUpdate {
+    pub model: EntryName,
+    pub held: CommitSha,
+}
+
+/// A model has no update that waits.
+#[derive(Debug, Error)]
+#[error("no update of `{0}` waits for a decision")]
+pub struct NothingWaits(pub EntryName);
+
+/// A decision about the held updates of some models.
+#[derive(Clone, Debug)]
+pub struct DecisionRequest<'a> {
+    pub decision: Decision,
+    /// The commit or its first digits; `None` takes the one that is held.
+    pub commit: Option<&'a str>,
+    pub note: Option<&'a str>,
+}
+
+/// Records a decision for all models or for none. Returns the commits.
+pub fn decide(
+    store: &Store,
+    names: &[EntryName],
+    request: &DecisionRequest<'_>,
+    now: Timestamp,
+) -> Result<Vec<(EntryName, CommitSha)>> {
+    store.transaction(|store| {
+        let decided = names.iter().map(|name| {
+            let model = store.model(name)?;
+            let commit = record(store, &model, request, now)?;
+            let commit = commit.ok_or_else(|| NothingWaits(name.clone()))?;
+            Ok((name.clone(), commit))
+        });
+        decided.collect()
+    })
+}
+
+/// Records the approval of a held update by a download, so that it outlives a run that is
+/// cut short.
+///
+/// `beginning` is the commit or its first digits. Without a held update nothing is
+/// recorded, because the download itself has the approved commit.
+pub fn accept(store: &Store, id: ModelId, beginning: &str, now: Timestamp) -> Result<()> {
+    let request = DecisionRequest {
+        decision: Decision::Approved,
+        commit: Some(beginning),
+        note: None,
+    };
+    store.transaction(|store| {
+        if let Some(model) = store.model_by_id(id)? {
+            record(store, &model, &request, now)?;
+        }
+        Ok(())
+    })
+}
+
+/// Makes the gate judge the held update of each model again at the next check.
+pub fn ask_gate_again(store: &Store, names: &[EntryName]) -> Result<Vec<(EntryName, CommitSha)>> {
+    store.transaction(|store| {
+        let asked = names.iter().map(|name| {
+            let model = store.model(name)?;
+            let update = undecided(&model).ok_or_else(|| NothingWaits(name.clone()))?;
+            store.forget_gate_records(&model.spec.repo, &model.spec.destination)?;
+            Ok((name.clone(), update.commit.clone()))
+        });
+        asked.collect()
+    })
+}
+
+/// Returns the commit, or `None` if the model holds no update that is not published.
+fn record(
+    store: &Store,
+    model: &Model,
+    request: &DecisionRequest<'_>,
+    now: Timestamp,
+) -> Result<Option<CommitSha>> {
+    let Some(update) = undecided(model) else {
+        return Ok(None);
+    };
+    let held = update.commit.clone();
+    if let Some(beginning) = request.commit
+        && !held.as_str().starts_with(beginning)
+    {
+        let model = model.spec.name.clone();
+        return Err(OtherUpdate { model, held }.into());
+    }
+    let is_new = update.decision != request.decision;
+    if is_new || request.note.is_some() {
+        store.decide_update(model.id, &held, request.decision, request.note, now)?;
+    }
+    let (kind, word) = match request.decision {
+        Decision::Approved => (EventKind::Released, "accepted"),
+        Decision::Rejected => (EventKind::Rejected, "rejected"),
+        Decision::Waiting => return Ok(Some(held)),
+    };
+    if is_new {
+        store.record_event(&Event {
+            at: now,
+            kind,
+            model_id: Some(model.id),
+            run_id: None,
+            detail: format!("the update to {held} was {word}"),
+        })?;
+    }
+    Ok(Some(held))
+}
+
+/// Returns the held update of a model, unless it is published already.
+fn undecided(model: &Model) -> Option<&HeldUpdate> {
+    let update = model.state.held_update.as_ref();
+    update.filter(|update| model.state.published_commit.as_ref() != Some(&update.commit))
+}

@@ -1,0 +1,14 @@
+//! Updates that a hold keeps back, and a person's decisions about them.
+//!
+//! Runs write the rows of the table `updates`; this room reads them and records
+//! decisions. An approved commit is published by the next run or download, whatever is
+//! found about it. A rejected one stays held without a notice, and the next commit
+//! upstream is a new update. Each decision is one event.
+//!
+//! Deliberately absent: the reasons to hold an update (`ops::sync`), and the publication.
+
+mod decide;
+mod show;
+
+pub use decide::{DecisionRequest, NothingWaits, OtherUpdate, accept, ask_gate_again, decide};
+pub use show::{UpdateDetails, details};
