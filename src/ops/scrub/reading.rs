@@ -232,11 +232,15 @@ impl<'r> Reading<'r> {
             Some(Ok(PartRead::Whole(_))) => file.size_bytes,
             _ => begin,
         };
-        self.bytes_read += end - begin;
-        if let Some(left) = &mut self.budget_bytes {
-            *left = left.saturating_sub(end - begin);
-        }
+        self.spend(end - begin);
         found
+    }
+
+    fn spend(&mut self, n_bytes: u64) {
+        self.bytes_read += n_bytes;
+        if let Some(left) = &mut self.budget_bytes {
+            *left = left.saturating_sub(n_bytes);
+        }
     }
 
     /// Ends the reading when a slot has become due.
