@@ -17,10 +17,13 @@
 //! | target | one repository at one revision to synchronise, registered or given on the command line |
 //! | destination | the place of the files: the shared Hub cache, or a plain directory |
 //! | snapshot | the files of a repository at one commit; *published* when readers of the destination see it |
-//! | hold | an update that waits for a person |
+//! | hold | an update that waits for a person, with its findings |
 //! | finding | one reason to hold an update, with a sentence for a person |
 //! | guard | a judge of updates that compares two commits, or reads a header, and returns findings |
 //! | gate | a program of the user that judges each new commit before it is published |
+//! | tag | a word that models share, with defaults for them; a tag of a repository is always named so |
+//! | policy | the treatment of new commits: follow, approve or pin; with a delay and tags to follow |
+//! | pin | the commit that a model stays at |
 //! | schedule | a cadence with windows and limits, and the selection of models it includes |
 //! | cadence | the calendar rule of a schedule: interval, daily, weekly, monthly, cron or once |
 //! | slot | one planned instant of a cadence |

@@ -98,6 +98,7 @@ pub(super) fn plan_models(
         }
     }
     refuse_shared_directories(entries, &models.list)?;
+    refuse_pins_apart(entries, &models.list)?;
     Ok(models)
 }
 
@@ -129,6 +130,21 @@ fn plan_change(plan: &mut ApplyPlan, models: &mut Models, old: &Model, new: &Mod
         spec: new.clone(),
         ..old.clone()
     });
+}
+
+/// One ref cannot name two pinned commits.
+fn refuse_pins_apart(entries: &[Entry<ModelSpec>], models: &[Model]) -> Result<(), Objection> {
+    for entry in entries {
+        let mut others = models.iter().map(|model| &model.spec);
+        if let Some(other) = others.find(|other| other.is_pinned_apart(&entry.value)) {
+            let message = format!(
+                "`{}` and `{}` share a revision and are pinned at different commits",
+                entry.value.name, other.name
+            );
+            return Err(Objection::new(&entry.place, message));
+        }
+    }
+    Ok(())
 }
 
 /// Two models in one directory would each take the other's files for vanished ones.

@@ -11,7 +11,7 @@ use std::io;
 use anyhow::Error;
 
 use super::login::{NoIdentity, UnknownTokenName, UnreadableTokenFile};
-use super::models::DirectoryInUse;
+use super::models::{DirectoryInUse, PinnedApart};
 use super::places::PlaceError;
 use super::rate_limits::AskedToWait;
 use super::run_due::WrongClock;
@@ -174,6 +174,8 @@ fn configuration(link: &(dyn StdError + 'static)) -> Option<Known> {
         Some(unmet.hint().to_owned())
     } else if let Some(missing) = link.downcast_ref::<MissingFile>() {
         missing.hint()
+    } else if link.is::<PinnedApart>() {
+        Some("pin both at one commit, or keep one of them in a directory of its own".to_owned())
     } else if link.is::<DirectoryInUse>() {
         Some("name another directory: each model deletes files outside its revision".to_owned())
     } else if link.is::<VariableNotUtf8>() {

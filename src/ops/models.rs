@@ -134,6 +134,26 @@ pub fn refuse_shared_directory(
     }
 }
 
+/// Another model pins the same ref at another commit.
+#[derive(Debug, Error)]
+#[error("the model `{model}`, which shares the revision, is pinned at another commit")]
+pub struct PinnedApart {
+    pub model: EntryName,
+}
+
+/// Refuses a pin at another commit than that of a sibling: one ref cannot name both.
+pub fn refuse_other_pin(store: &Store, spec: &ModelSpec, own: Option<ModelId>) -> Result<()> {
+    let models = store.models_of_repo(&spec.repo)?;
+    let mut others = models.into_iter().filter(|model| Some(model.id) != own);
+    match others.find(|other| other.spec.is_pinned_apart(spec)) {
+        Some(other) => Err(PinnedApart {
+            model: other.spec.name,
+        }
+        .into()),
+        None => Ok(()),
+    }
+}
+
 /// Tells whether a model uses a directory, also by another path.
 pub fn uses_directory(spec: &ModelSpec, path: &Path) -> bool {
     match &spec.destination {

@@ -63,6 +63,7 @@ impl AddModel {
         if let Some(store) = &existing {
             ops::models::refuse_known(store, &spec)?;
             ops::models::refuse_shared_directory(store, &spec, None)?;
+            ops::models::refuse_other_pin(store, &spec, None)?;
         }
         let check = if self.no_check {
             None

@@ -45,6 +45,7 @@ impl SetModel {
         self.flags.read_into(context, &settings, &mut spec)?;
         refuse_contradiction(&spec)?;
         ops::models::refuse_shared_directory(&store, &spec, Some(model.id))?;
+        ops::models::refuse_other_pin(&store, &spec, Some(model.id))?;
         let state = model.state.after_edit(&model.spec, &spec);
         store.transaction(|store| -> Result<()> {
             store.update_model(model.id, &spec, context.now())?;

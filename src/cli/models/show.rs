@@ -120,7 +120,7 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
         ("published", commit(state.published_commit.as_ref())),
         ("held at", commit(state.held_commit.as_ref())),
         ("held update", held_update(state.held_update.as_ref())),
-        ("updates", updates(context, model, &facts.in_force)),
+        ("updates", updates(context, model, facts)),
         (
             "last check",
             text::optional_time(state.last_check_at, &zone),
@@ -192,7 +192,8 @@ fn show_document(model: &Model, facts: &ModelFacts) -> Value {
 }
 
 /// Describes the rules in force about updates, and the update that they keep waiting.
-fn updates(context: &Context, model: &Model, in_force: &RulesInForce) -> String {
+fn updates(context: &Context, model: &Model, facts: &ModelFacts) -> String {
+    let in_force = &facts.in_force;
     let state = &model.state;
     let pinned = state.pinned.as_ref();
     let pinned = pinned.map(|pin| format!("pinned at {} by a {}", pin.commit.short(), pin.by));
@@ -203,7 +204,18 @@ fn updates(context: &Context, model: &Model, in_force: &RulesInForce) -> String 
         format!("{} {words}", wait.commit.short())
     });
     let note = in_force.note(&model.spec.name);
-    let lines = [Some(in_force.rules.to_string()), pinned, tag, wait, note];
+    let last = facts.sessions.first().and_then(|last| last.end.as_ref());
+    let last = last.filter(|end| end.outcome == Outcome::UpToDate);
+    let gone = last.and_then(|end| end.trouble.as_ref());
+    let gone = gone.map(|trouble| trouble.message.clone());
+    let lines = [
+        Some(in_force.rules.to_string()),
+        pinned,
+        gone,
+        tag,
+        wait,
+        note,
+    ];
     let lines: Vec<String> = lines.into_iter().flatten().collect();
     lines.join("\n")
 }

@@ -140,6 +140,16 @@ impl ModelSpec {
         ))
     }
 
+    /// Tells whether two entries pin the ref that they share at different commits.
+    pub fn is_pinned_apart(&self, other: &Self) -> bool {
+        let pin = |spec: &Self| spec.update.policy.as_ref()?.commit.clone();
+        let (Some(one), Some(two)) = (pin(self), pin(other)) else {
+            return false;
+        };
+        let (one, two) = (one.as_str(), two.as_str());
+        self.shares_ref(other) && !one.starts_with(two) && !two.starts_with(one)
+    }
+
     /// Tells whether two entries mean the same files in the same place; there can be
     /// only one entry of each. The cache holds several selections of a revision, a
     /// directory one.

@@ -6,6 +6,13 @@
 //! or the newest commit that is old enough (`delay`). Everything here is a function of
 //! plain values; the time is an argument.
 //!
+//! Decision: the ref of the model's own revision moves to the commit that the policy
+//! allows, also for a followed tag and a pin. Readers that name no revision load it
+//! offline. No ref with the tag's name is written: a ref keeps its commit on disk.
+//!
+//! Decision: the first download waits for nothing. There is no good copy to protect yet,
+//! and a person has just chosen the repository.
+//!
 //! Deliberately absent: requests to the Hub (`ops::sync`), and the hold of an update for
 //! a person (`hold`).
 

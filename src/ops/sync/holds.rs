@@ -60,6 +60,12 @@ impl Update<'_> {
         self.amount(old.as_ref(), &self.target.filter)
     }
 
+    /// Returns the siblings for which no person has accepted the commit.
+    pub(super) fn unaccepted_siblings(&self) -> impl Iterator<Item = &Sibling> {
+        let siblings = self.target.siblings.iter();
+        siblings.filter(|it| !is_accepted(it.accepted.as_ref(), &self.remote.commit))
+    }
+
     /// Returns the findings of then about a commit that a person has rejected. Models that
     /// share a ref stay where they are together.
     fn rejected(&self) -> Option<Vec<Finding>> {
@@ -77,12 +83,6 @@ impl Update<'_> {
             ..finding.clone()
         };
         Some(update.findings.iter().map(of_sibling).collect())
-    }
-
-    /// Returns the siblings for which no person has accepted the commit.
-    pub(super) fn unaccepted_siblings(&self) -> impl Iterator<Item = &Sibling> {
-        let siblings = self.target.siblings.iter();
-        siblings.filter(|it| !is_accepted(it.accepted.as_ref(), &self.remote.commit))
     }
 
     fn findings(&self) -> Result<Vec<Finding>> {

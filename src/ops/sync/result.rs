@@ -83,10 +83,10 @@ pub struct SyncResult {
     pub note: Option<PolicyNote>,
     /// The newer commit that is held, and why.
     pub hold: Option<Hold>,
-    /// The gate that holds the commit.
-    pub gate: Option<GateRecord>,
     /// The terms of the repository at the check.
     pub terms: Terms,
+    /// The gate that holds the commit.
+    pub gate: Option<GateRecord>,
     /// This machine had no network at all.
     pub is_offline: bool,
     /// Messages about deltas that gave wrong bytes.
@@ -112,8 +112,8 @@ impl SyncResult {
             renamed_to: None,
             note: None,
             hold: None,
-            gate: None,
             terms: Terms::default(),
+            gate: None,
             is_offline: false,
             abandoned_deltas: Vec::new(),
         }
