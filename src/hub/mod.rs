@@ -46,6 +46,6 @@ pub use files::{ContentRange, FileAddress, FileStream};
 pub use history::{CommitList, RepoCommit};
 pub use limits::{HubWarning, RateLimitCounter};
 pub use locations::Location;
-pub use oauth::Grant;
+pub use oauth::IssuedTokens;
 pub use stored_tokens::{MalformedTokens, StoredTokens};
 pub use token::{Token, TokenError, TokenInputs, TokenOrigin, find_token};

@@ -17,7 +17,7 @@ pub(super) enum Block {
     Paragraph(String),
     Facts(Vec<(&'static str, String)>),
     Table(Grid),
-    Entry(Entry),
+    Entry(PageEntry),
     Chart(Chart),
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Grid {
 }
 
 /// One update, with its facts and lists.
-pub(super) struct Entry {
+pub(super) struct PageEntry {
     pub heading: String,
     /// The address of its page.
     pub page: Option<String>,

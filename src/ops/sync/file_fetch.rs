@@ -29,10 +29,10 @@ pub(super) struct FileFetch {
     pub(super) is_distrusted: bool,
     /// Bytes that were missing on disk before the engine started the file.
     pub(super) need: Need,
-    pub(super) state: FileState,
+    pub(super) state: FetchState,
 }
 
-pub(super) enum FileState {
+pub(super) enum FetchState {
     /// The engine has the file.
     Fetching,
     /// Another process was fetching it at the last attempt.
@@ -155,7 +155,7 @@ impl Syncer<'_> {
                 if is_busy && file.retries_left > 0 && !self.limits.is_stopped() {
                     let is_first = file.retries_left == BUSY_RETRIES;
                     file.retries_left -= 1;
-                    file.state = FileState::Busy;
+                    file.state = FetchState::Busy;
                     if is_first {
                         let seconds = (BUSY_PAUSE * BUSY_RETRIES).as_secs();
                         self.report_wait(format!(
