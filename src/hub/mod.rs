@@ -26,6 +26,7 @@ mod classify;
 mod client;
 mod endpoint;
 mod error;
+mod error_text;
 mod files;
 mod history;
 mod limits;
