@@ -63,6 +63,7 @@ pub mod allowance;
 pub mod argv;
 pub mod changes;
 pub mod checksums;
+mod chunk_index;
 pub mod content;
 pub mod deletion;
 pub mod delta;
