@@ -15,7 +15,6 @@ use crate::domain::session::{SessionId, SessionProgress};
 use crate::download::{LimitGroup, TransferBudget};
 use crate::ops::allowances::Accounts;
 use crate::ops::deadline_thread::{DeadlineThread, TimeLimits};
-use crate::ops::download::cache_choice;
 use crate::ops::services::Services;
 use crate::ops::sync::{
     CacheChoice, Planned, Proofs, SyncEvent, SyncRequest, SyncResult, Syncer, Target, TargetId,

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Error, Result, anyhow};
 
-use super::check::{BadFiles, Checked, check};
+use super::check::{Checked, check};
+use super::local_files::BadFiles;
 use super::local_reads::LocalReads;
 use super::result::SyncResult;
 use super::syncer::{Syncer, TargetEntry, TargetState};

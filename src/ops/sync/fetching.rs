@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::check::Planned;
 use super::delta::{client_for, save_new_maps};
-use super::destination::DestinationWriter;
+use super::destination_writer::DestinationWriter;
 use super::either_source::EitherSource;
 use super::file_fetch::{FetchState, FileFetch, FileUse, SavedBytes};
 use super::preflight::{Need, missing_bytes};

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Error};
 
 use super::check::Planned;
-use super::destination::DestinationWriter;
+use super::destination_writer::DestinationWriter;
 use super::preflight::Need;
 use super::readers::{GoodRead, ReadJob, ReadResult, Task};
 use super::reading::ReadPurpose;
