@@ -36,7 +36,7 @@ pub(super) struct PageEntry {
     pub lists: Vec<(&'static str, Vec<Line>)>,
 }
 
-/// A line of a list: a quoted text that a stranger may have written, between own words.
+/// A line of a list: a quoted text of foreign origin, between own words.
 #[derive(Default)]
 pub(super) struct Line {
     pub before: String,

@@ -3,7 +3,7 @@
 //! Decision: a commit's age counts from the time at which this home first saw it upstream.
 //! The date of a commit is written by its committer: a forged old date would end the delay
 //! at once, and a date in the future would never end it. A home that was off for a month
-//! therefore waits once more; it takes nothing that nobody could have looked at.
+//! therefore waits once more: its commits get the whole delay too.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub struct UpdateWait {
     pub until: Timestamp,
 }
 
-/// The commit that a delay lets through.
+/// The decision about the commits of a model with a delay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DelayVerdict {
     Take(CommitSha),
