@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::disk::CACHEDIR_TAG;
 use super::homes::{HOMES, origin_of_snapshot};
 use super::layout::{CacheLayout, RepoLayout, SIDECAR_SUFFIX};
 use super::local_dir::{LocalDir, PRIVATE, RECORDS};
-use super::publish::CACHEDIR_TAG;
 use super::scan::{LocalEntry, LocalRepo, files_below, scan_repo};
 use super::sweep::{contents_used_elsewhere, execute_sweep, remove_unless_in_use};
 use super::sweep_plan::{Evidence, SweepRules, SweepTarget, plan_sweep};

@@ -16,11 +16,11 @@ use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result};
 
+use super::disk::create_inside;
 use super::home_text;
 use super::layout::{CacheLayout, PARTIAL_LOCK_SUFFIX, staging_name};
 use super::local_dir::PRIVATE;
 use super::local_records::{parse_contents, render_contents};
-use super::publish::create_inside;
 use super::scan::{LocalRepo, LocalSnapshot, read_dir};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::{

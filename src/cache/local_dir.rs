@@ -16,11 +16,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
+use super::disk::{check_size, create_inside, write_tag_once};
 use super::facts::look_in_cache;
 use super::homes::HomeFolder;
 use super::layout::{CacheLayout, PARTIAL_SUFFIX, native};
 use super::local_records::{FileNote, Written, WrittenFile, parse_written};
-use super::publish::{check_size, create_inside, write_tag_once};
 use super::wire;
 use crate::domain::content::ContentId;
 use crate::domain::deletion::HomeIdentity;

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::disk::{check_size, create_inside, sync_dir};
 use super::layout::native;
 use super::local_dir::{LocalDir, PRIVATE, RECORDS};
 use super::local_records::{FileNote, Written, WrittenFile, render_written};
-use super::publish::{TakeLock, check_size, create_inside, sync_dir};
+use super::publish::TakeLock;
 use super::scan::read_dir;
 use super::sweep_dir::LeftoverKind;
 use super::wire;

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use uuid::Uuid;
 
+use super::disk::create_inside;
 use super::local_dir::PRIVATE;
-use super::publish::create_inside;
 use crate::domain::model::Destination;
 use crate::sys::files;
 

@@ -15,7 +15,8 @@
 //! root), which is read through links and never written.
 
 mod abilities;
-pub mod facts;
+pub mod disk;
+mod facts;
 mod forget;
 mod home_text;
 pub mod homes;

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::disk::{create_inside, remove_scratch, sync_dir};
 use super::homes::is_busy;
 use super::layout::{
     CacheLayout, JOURNAL_SUFFIX, NEW_JOURNAL_SUFFIX, PARTIAL_LOCK_SUFFIX, RepoLayout,
     SIDECAR_SUFFIX, STAGING_PREFIX, folder_name,
 };
-use super::publish::{create_inside, remove_scratch, sync_dir};
 use super::scan::{LocalRepo, by_names_alone, cached_repos, files_below, read_dir, scan_repo};
 use super::sweep_plan::{SweepPlan, SweepRules, SweepTarget, plan_sweep};
 use crate::domain::content::ContentId;

@@ -50,13 +50,13 @@ pub struct UnpublishedSnapshot {
 /// The snapshot as it was before the program looked at it.
 pub struct Exposed<'a> {
     snapshot: &'a UnpublishedSnapshot,
-    before: Vec<FileState>,
+    before: Vec<SnapshotFileState>,
     names: BTreeSet<PathBuf>,
 }
 
 /// A file as it is found, by its entry and by its source.
 #[derive(PartialEq, Eq)]
-struct FileState {
+struct SnapshotFileState {
     entry: Option<ProofStamp>,
     link: Option<PathBuf>,
     source: Option<ProofStamp>,
@@ -163,11 +163,11 @@ impl UnpublishedSnapshot {
         self.root.join(native(&file.path))
     }
 
-    fn states(&self) -> Vec<FileState> {
+    fn states(&self) -> Vec<SnapshotFileState> {
         let state = |file: &UnpublishedFile| {
             let entry = self.entry(file);
             let found = fs::metadata(&file.source);
-            FileState {
+            SnapshotFileState {
                 entry: stamp_at(&entry).ok().flatten(),
                 link: fs::read_link(&entry).ok(),
                 source: stamp_at(&file.source).ok().flatten(),

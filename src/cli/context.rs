@@ -1,6 +1,7 @@
 //! The context of every command: the host, the home, the output, the settings.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
@@ -10,10 +11,14 @@ use crate::domain::time::Timestamp;
 use crate::ops::services::Services;
 use crate::ops::settings::resolve_settings;
 use crate::store::Store;
+use crate::sys::files::write_for_all;
 use crate::sys::host::Host;
 use crate::sys::logging::LogFormat;
 use crate::sys::paths::Home;
 use crate::ui::{self, Format, Output};
+
+/// The name of stdout for options that take the path of a document.
+pub const STDOUT: &str = "-";
 
 pub struct Context {
     pub host: Host,
@@ -26,6 +31,15 @@ pub struct Context {
 }
 
 impl Context {
+    /// Writes a document to a file, which is replaced as a whole, or for `-` to stdout.
+    pub fn write_document(&self, output: &Path, text: &str) -> Result<()> {
+        if output == Path::new(STDOUT) {
+            return self.out.print(text);
+        }
+        write_for_all(output, text.as_bytes())
+            .with_context(|| format!("cannot write `{}`", output.display()))
+    }
+
     pub fn now(&self) -> Timestamp {
         self.host.now()
     }

@@ -255,9 +255,21 @@ pub fn draw(bars: Option<&mut Bars>, event: &SyncEvent) {
     }
 }
 
-/// Prints the paths of what is published, without the network. `revision` is one
-/// that is not the model's own. `missing` is the exit status for targets of which nothing
-/// whole is published.
+/// Names the command that fetches a target.
+fn download_command(target: &Target, revision: Option<&Revision>) -> String {
+    // The name of a repository alone may be another selection.
+    match (&target.model, revision) {
+        (Some((_, name)), None) => format!("`hfdl download {name}`"),
+        (Some((_, name)), Some(revision)) => {
+            format!("`hfdl download {name} --revision {revision}`")
+        }
+        (None, _) => "the same command".to_owned(),
+    }
+}
+
+/// Prints the paths of published files, without the network. `revision` is one that is
+/// not the model's own. `missing` is the exit status for targets without a whole
+/// publication.
 pub fn show_published(
     context: &Context,
     services: &Services<'_>,
@@ -281,14 +293,7 @@ pub fn show_published(
                 let mut explanation = explain::explain(&err);
                 if err.is::<NotPublished>() {
                     explanation.status = missing;
-                    // The name of a repository alone may be another selection.
-                    let command = match (&target.model, revision) {
-                        (Some((_, name)), None) => format!("`hfdl download {name}`"),
-                        (Some((_, name)), Some(revision)) => {
-                            format!("`hfdl download {name} --revision {revision}`")
-                        }
-                        (None, _) => "the same command".to_owned(),
-                    };
+                    let command = download_command(target, revision);
                     explanation.next =
                         Some(format!("{command} fetches it when the network may be used"));
                 }

@@ -157,7 +157,7 @@ fn hung_run(context: &Context, store: &Store, run: &Run) -> Result<Option<String
     }))
 }
 
-/// Tells whether a hung run was not told of in the last day.
+/// Tells whether a hung run was not reported in the last day.
 fn is_first_of_day(store: &Store, hung: &str, now: Timestamp) -> Result<bool> {
     let since = shift(now, -24 * 3_600);
     Ok(!store.has_event(EventKind::Skipped, hung, since, now)?)

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Error, Result};
 use clap::Args;
 use serde_json::json;
 
-use super::context::Context;
+use super::context::{Context, STDOUT};
 use super::explain::Complaint;
 use super::models::named_or_all;
 use crate::domain::lock_file::LockFile;
@@ -49,7 +49,7 @@ pub struct Lock {
 
 impl Lock {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
-        let is_stdout = self.output == Path::new("-");
+        let is_stdout = self.output == Path::new(STDOUT);
         if is_stdout && self.check {
             return Err(Complaint::usage("`--check` needs a file to compare with").into());
         }
@@ -62,15 +62,14 @@ impl Lock {
         }
         let text = lock_file::render(&lock);
         if is_stdout {
-            context.out.print(&text)?;
+            context.write_document(&self.output, &text)?;
             return Ok(ExitStatus::Ok);
         }
         let path = &self.output;
         let old = files::read_if_present(path).ok().flatten();
         let is_changed = old.as_deref() != Some(text.as_bytes());
         if is_changed {
-            files::write_for_all(path, text.as_bytes())
-                .with_context(|| format!("cannot write `{}`", path.display()))?;
+            context.write_document(path, &text)?;
         }
         let n_models = lock.models.len();
         context.out.done(

@@ -1,8 +1,8 @@
 //! `hfdl sbom`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
@@ -15,7 +15,6 @@ use crate::domain::time::{Timestamp, end_of_day, parse_moment};
 use crate::json;
 use crate::ops::sbom::{Moment, collect};
 use crate::store::Store;
-use crate::sys::files;
 
 /// Write a bill of materials of the published models, in the form of CycloneDX
 ///
@@ -50,13 +49,7 @@ impl Sbom {
         let models = named_or_all(&store, &self.names)?;
         let bill = collect(&store, &settings, &models, moment)?;
         let text = json::render(&json::cyclonedx(&bill));
-        if self.output == Path::new("-") {
-            context.out.print(&text)?;
-        } else {
-            let path = &self.output;
-            files::write_for_all(path, text.as_bytes())
-                .with_context(|| format!("cannot write `{}`", path.display()))?;
-        }
+        context.write_document(&self.output, &text)?;
         tell_unknown(context, &bill);
         Ok(ExitStatus::Ok)
     }

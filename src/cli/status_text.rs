@@ -101,6 +101,13 @@ fn facts(
         let allowances = status.allowances.iter().map(allowance_text);
         facts.push(("allowances", lines(&allowances.collect::<Vec<_>>())));
     }
+    facts.extend(stored_facts(status, zone));
+    table::facts(&facts)
+}
+
+/// Returns the facts about files on disk.
+fn stored_facts(status: &Status, zone: &TimeZone) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
     if status.leftover_bytes > 0 {
         let bytes = ByteSize(status.leftover_bytes).render_short();
         facts.push((
@@ -124,7 +131,7 @@ fn facts(
     }
     let disks: Vec<String> = status.disks.iter().map(disk).collect();
     facts.push(("disk", lines(&disks)));
-    table::facts(&facts)
+    facts
 }
 
 fn cache_use(cache: &CacheUse, zone: &TimeZone) -> String {

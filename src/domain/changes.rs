@@ -17,7 +17,7 @@ pub const MOST_COMMITS: usize = 100;
 pub const MOST_FILES: usize = 200;
 
 words! {
-    /// How a file differs between two commits.
+    /// The difference of a file between two commits.
     FileChange {
         Added = "added",
         Changed = "changed",
@@ -165,7 +165,7 @@ pub struct NewCommits {
 pub struct Changes {
     pub old_commit: CommitSha,
     pub commit: CommitSha,
-    /// `None`: the Hub did not tell them.
+    /// `None`: the Hub did not send them.
     pub commits: Option<NewCommits>,
     /// `None`: the listing of the older commit is not kept.
     pub files: Option<ChangedFiles>,

@@ -7,10 +7,9 @@
 //! fetched. An error in this data cannot produce a wrong file: the hash check
 //! of the finished file fails and the file is fetched whole.
 
-use std::collections::HashMap;
-
+use super::chunk_index::{ChunkIndex, Pieces};
 use super::ranges::{ByteRange, RangeSet};
-use super::xet::{FileMap, Term, XetHash};
+use super::xet::{FileMap, Term};
 
 /// Bytes at one offset of an old file and at another offset of the new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,127 +151,6 @@ pub fn known_lengths(new: &[Term], old: &[FileMap]) -> Vec<Option<u32>> {
     chunks.collect()
 }
 
-/// The position of a chunk or term in an old file.
-#[derive(Clone, Copy)]
-struct ChunkPosition {
-    source: usize,
-    offset: u64,
-    length: u32,
-}
-
-/// The chunks and terms of the old files, by address.
-struct ChunkIndex {
-    /// The chunks of each xorb, by chunk number.
-    chunks: HashMap<XetHash, Vec<Option<ChunkPosition>>>,
-    terms: HashMap<Term, ChunkPosition>,
-}
-
-impl ChunkIndex {
-    fn new(old: &[FileMap]) -> Self {
-        let mut index = Self {
-            chunks: HashMap::new(),
-            terms: HashMap::new(),
-        };
-        for (source, map) in old.iter().enumerate() {
-            let mut lengths = map.chunk_lengths.as_deref().map(|lengths| lengths.iter());
-            let mut offset = 0;
-            for term in &map.terms {
-                let spot = |offset, length| ChunkPosition {
-                    source,
-                    offset,
-                    length,
-                };
-                index
-                    .terms
-                    .entry(*term)
-                    .or_insert_with(|| spot(offset, term.length));
-                if let Some(lengths) = &mut lengths {
-                    let chunks = index.chunks.entry(term.xorb).or_default();
-                    let end = term.end as usize;
-                    if chunks.len() < end {
-                        chunks.resize(end, None);
-                    }
-                    let mut at = offset;
-                    for (chunk, length) in term.chunks().zip(lengths) {
-                        chunks[chunk as usize].get_or_insert_with(|| spot(at, *length));
-                        at += u64::from(*length);
-                    }
-                }
-                offset += u64::from(term.length);
-            }
-        }
-        index
-    }
-
-    /// Splits a term into known chunks at its start, known chunks at its end,
-    /// and the part between.
-    ///
-    /// Offsets behind an unknown chunk cannot be computed, so known chunks
-    /// between two unknown ones are fetched as well. This is rare: new chunks
-    /// usually lie in new xorbs.
-    fn look_up(&self, term: &Term, pieces: &mut Pieces) {
-        let total = u64::from(term.length);
-        if let Some(spot) = self.terms.get(term) {
-            pieces.copy(spot);
-            return;
-        }
-        let known = self.chunks.get(&term.xorb);
-        let known = |chunk: u32| known.and_then(|known| *known.get(chunk as usize)?);
-        let front: Vec<ChunkPosition> = term.chunks().map_while(known).collect();
-        let rest = term.start + front.len() as u32..term.end;
-        let mut back: Vec<ChunkPosition> = rest.rev().map_while(known).collect();
-        back.reverse();
-        let length =
-            |spots: &[ChunkPosition]| -> u64 { spots.iter().map(|s| u64::from(s.length)).sum() };
-        let found = length(&front) + length(&back);
-        let is_whole = front.len() == term.n_chunks() as usize;
-        // Contradictory lengths: use none of them.
-        if found > total || is_whole != (found == total) {
-            pieces.miss(total);
-            return;
-        }
-        front.iter().for_each(|spot| pieces.copy(spot));
-        pieces.miss(total - found);
-        back.iter().for_each(|spot| pieces.copy(spot));
-    }
-}
-
-/// The parts of the new file, collected from its start to its end.
-#[derive(Default)]
-struct Pieces {
-    position: u64,
-    copies: Vec<RangeCopy>,
-    missing: RangeSet,
-}
-
-impl Pieces {
-    fn copy(&mut self, spot: &ChunkPosition) {
-        let length = u64::from(spot.length);
-        let to = self.position;
-        self.position += length;
-        if let Some(last) = self.copies.last_mut()
-            && last.source == spot.source
-            && last.from + last.length == spot.offset
-            && last.to + last.length == to
-        {
-            last.length += length;
-            return;
-        }
-        self.copies.push(RangeCopy {
-            source: spot.source,
-            from: spot.offset,
-            to,
-            length,
-        });
-    }
-
-    fn miss(&mut self, length: u64) {
-        let end = self.position + length;
-        self.missing.insert(ByteRange::new(self.position, end));
-        self.position = end;
-    }
-}
-
 /// Also fetches small gaps between missing ranges.
 fn merge_close(pieces: Pieces, merge_below: u64) -> Delta {
     let mut missing = RangeSet::new();
@@ -296,6 +174,7 @@ fn merge_close(pieces: Pieces, merge_below: u64) -> Delta {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::xet::XetHash;
 
     const ANY: DeltaRules = DeltaRules {
         merge_below: 0,

@@ -1,7 +1,7 @@
-//! The gate: a program of the user that judges each new commit before it is published.
+//! The gate: a program of the user that checks each new commit before it is published.
 //!
-//! Exit code 0 lets the commit pass. A commit that was held is not judged at each tick:
-//! its record says when the gate looks at it again.
+//! Exit code 0 publishes the commit. A held commit is not checked at each tick: its
+//! record has the time of the next check.
 
 use super::hold::{Finding, HoldReason};
 use super::time::{Timestamp, believed_wait};

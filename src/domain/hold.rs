@@ -42,7 +42,7 @@ words! {
 }
 
 impl HoldReason {
-    /// Tells whether nobody is told: the hold ends by itself.
+    /// Tells whether the hold is not reported to a person: it ends by itself.
     pub fn is_silent(self) -> bool {
         matches!(self, Self::Delay | Self::GateLater)
     }
@@ -89,7 +89,7 @@ impl HeldUpdate {
         self.decision == Decision::Rejected
     }
 
-    /// Tells whether nobody is told about the update.
+    /// Tells whether the update is not reported to a person.
     pub fn is_silent(&self) -> bool {
         are_silent(&self.findings)
     }
@@ -111,7 +111,7 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Tells whether nobody is told about the hold.
+    /// Tells whether the hold is not reported to a person.
     pub fn is_silent(&self) -> bool {
         are_silent(&self.findings)
     }

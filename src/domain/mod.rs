@@ -19,8 +19,8 @@
 //! | snapshot | the files of a repository at one commit; *published* when readers of the destination see it |
 //! | hold | an update that waits for a person, with its findings |
 //! | finding | one reason to hold an update, with a sentence for a person |
-//! | guard | a judge of updates that compares two commits, or reads a header, and returns findings |
-//! | gate | a program of the user that judges each new commit before it is published |
+//! | guard | a check of updates that compares two commits, or reads a header, and returns findings |
+//! | gate | a program of the user that checks each new commit before it is published |
 //! | tag | a word that models share, with defaults for them; a tag of a repository is always named so |
 //! | policy | the treatment of new commits: follow, approve or pin; with a delay and tags to follow |
 //! | pin | the commit that a model stays at |
@@ -63,6 +63,7 @@ pub mod allowance;
 pub mod argv;
 pub mod changes;
 pub mod checksums;
+mod chunk_index;
 pub mod content;
 pub mod deletion;
 pub mod delta;
@@ -103,7 +104,6 @@ pub mod scrub;
 pub mod session;
 pub mod settings;
 pub mod shard;
-
 pub mod snapshot;
 pub mod status;
 pub mod tag;

@@ -16,7 +16,7 @@ pub const SCRUB_EVERY: Seconds = Seconds(20 * 3600);
 
 const NIGHT: i64 = 86_400;
 
-/// A file as far as a scrub is concerned.
+/// The facts about a file that a scrub needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScrubFile {
     /// The date of its proof; `None` if it has none that holds.

@@ -88,7 +88,7 @@ pub fn prove_part(
     up_to: u64,
     on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) -> io::Result<PartRead> {
-    let mut reading = Reading::open(path)?;
+    let mut reading = FileReading::open(path)?;
     let hasher = match from {
         None => Some(ContentHasher::new(*content, reading.stamp.size_bytes)),
         Some(from) => ContentHasher::resume(*content, from),
@@ -124,7 +124,7 @@ fn read_whole(
     contents: &[ContentId],
     on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) -> io::Result<Option<(Vec<ContentHasher>, Option<ProofStamp>)>> {
-    let mut reading = Reading::open(path)?;
+    let mut reading = FileReading::open(path)?;
     let contents = contents.iter();
     let mut hashers: Vec<ContentHasher> = contents
         .map(|content| ContentHasher::new(*content, reading.stamp.size_bytes))
@@ -139,7 +139,7 @@ fn read_whole(
 ///
 /// The bytes are evicted from the page cache: a read of everything on disk must not displace
 /// the working set of other programs.
-struct Reading<'p> {
+struct FileReading<'p> {
     path: &'p Path,
     file: File,
     /// The stamp of the file when it was opened.
@@ -148,7 +148,7 @@ struct Reading<'p> {
     evicted_up_to: u64,
 }
 
-impl<'p> Reading<'p> {
+impl<'p> FileReading<'p> {
     fn open(path: &'p Path) -> io::Result<Self> {
         let file = open::read_through_links(path)?;
         Ok(Self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::endpoint::Endpoint;
 use super::text::clean;
-use crate::domain::login::{LOGIN_ADVICE, TokenName};
+use crate::domain::login::TokenName;
 use crate::domain::outcome::ErrorKind;
 use crate::domain::repo::Repo;
 use crate::domain::retry::{AttemptError, Prospect, is_transient_status};
@@ -89,11 +89,11 @@ pub(super) struct RequestContext {
     pub path: Option<String>,
     pub has_token: bool,
     /// The login of the token, if that login ends.
-    login: Option<TokenName>,
+    pub login: Option<TokenName>,
     /// The repository's page, where terms are accepted.
-    page: String,
+    pub page: String,
     /// The page where tokens are created.
-    tokens_page: String,
+    pub tokens_page: String,
 }
 
 impl RequestContext {
@@ -120,6 +120,14 @@ impl RequestContext {
     pub fn path(mut self, path: impl fmt::Display) -> Self {
         self.path = Some(path.to_string());
         self
+    }
+
+    /// Returns the repository for a message, or the Hub itself.
+    pub fn subject(&self) -> String {
+        match &self.repo {
+            Some(repo) => format!("`{repo}`"),
+            None => "the Hub".to_owned(),
+        }
     }
 
     /// Builds an error without details from a server.
@@ -157,6 +165,11 @@ impl fmt::Display for RequestContext {
 impl HubError {
     pub fn fault(&self) -> &Fault {
         &self.0.fault
+    }
+
+    /// Returns the subject of the request.
+    pub(super) fn about(&self) -> &RequestContext {
+        &self.0.about
     }
 
     /// Tells whether the server seems to lack the endpoint of a request, as mirrors do,
@@ -245,170 +258,6 @@ impl HubError {
             Fault::Network(http) => http.kind().is_offline(),
             Fault::Offline => true,
             _ => false,
-        }
-    }
-
-    /// Returns the next step for a user, where one is certain.
-    pub fn hint(&self) -> Option<String> {
-        let about = &self.0.about;
-        let (page, tokens) = (&about.page, &about.tokens_page);
-        match self.fault() {
-            Fault::Gated if self.is_awaiting_review() => Some(format!(
-                "wait until the authors grant access (see {page}), then run it again"
-            )),
-            Fault::Gated if !about.has_token => Some(format!(
-                "accept the terms at {page}, make a token at {tokens} and set `HF_TOKEN`, then run it again"
-            )),
-            Fault::Gated => Some(format!(
-                "accept the terms at {page} with the account of the token, then run it again"
-            )),
-            Fault::TokenMissing => Some(
-                "set `HF_TOKEN` where this is started from, or run `hf auth login` as this user; the local copy is kept"
-                    .to_owned(),
-            ),
-            Fault::BadToken if about.login.is_some() => Some(LOGIN_ADVICE.to_owned()),
-            Fault::BadToken => Some(format!(
-                "make a new token at {tokens} and put it where the old one is, or unset it for public repositories"
-            )),
-            Fault::NoGrant => Some(
-                "check `HF_OIDC_RESOURCE`, and that its trusted publisher on the Hub admits this pipeline; \
-                 the audience of `HF_OIDC_ID_TOKEN` must be the Hub"
-                    .to_owned(),
-            ),
-            Fault::Forbidden => Some(format!(
-                "give the token read access to this repository at {tokens}"
-            )),
-            Fault::RepoNotFoundOrPrivate { anonymous: true } => Some(
-                "check the name; if the repository is private, set `HF_TOKEN` or run `hf auth login`"
-                    .to_owned(),
-            ),
-            Fault::RepoNotFoundOrPrivate { anonymous: false } => Some(format!(
-                "check the name, and whether the account of the token can open {page}"
-            )),
-            Fault::RevisionNotFound => Some(format!("choose one of the revisions at {page}")),
-            Fault::RateLimited { .. } if !about.has_token => {
-                Some("set `HF_TOKEN`: the limits of an account are higher".to_owned())
-            }
-            Fault::Network(error) => error.hint().map(str::to_owned),
-            Fault::Offline => Some("unset `HF_HUB_OFFLINE` and run it again".to_owned()),
-            _ => None,
-        }
-    }
-
-    fn is_awaiting_review(&self) -> bool {
-        let message = self.server_message().unwrap_or("").to_ascii_lowercase();
-        message.contains("awaiting") || message.contains("pending")
-    }
-}
-
-impl fmt::Display for HubError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ErrorParts { fault, about, .. } = &*self.0;
-        let repo = || match &about.repo {
-            Some(repo) => format!("`{repo}`"),
-            None => "the Hub".to_owned(),
-        };
-        match fault {
-            Fault::RevisionNotFound => {
-                let revision = about.revision.as_deref().unwrap_or("requested");
-                write!(f, "{} has no revision `{}`", repo(), clean(revision))?;
-            }
-            Fault::EntryNotFound => {
-                let path = about.path.as_deref().unwrap_or("requested");
-                write!(f, "{} has no file `{}`", repo(), clean(path))?;
-                if let Some(revision) = &about.revision {
-                    write!(f, " at `{revision}`")?;
-                }
-            }
-            Fault::Gated => write!(
-                f,
-                "{} is gated, and access to its files was not granted",
-                repo()
-            )?,
-            Fault::Disabled => write!(f, "the Hub has disabled {}", repo())?,
-            Fault::RepoNotFoundOrPrivate { anonymous: true } => write!(
-                f,
-                "{} does not exist, or is private or gated and no token was sent",
-                repo()
-            )?,
-            Fault::RepoNotFoundOrPrivate { anonymous: false } => write!(
-                f,
-                "{} does not exist, or the token has no access to it",
-                repo()
-            )?,
-            Fault::TokenMissing => write!(
-                f,
-                "the Hub shows {} with a token only, and there is none now",
-                repo()
-            )?,
-            Fault::BadToken => {
-                f.write_str("the Hub refused the token: it is invalid or has expired")?;
-                if let Some(login) = &about.login {
-                    write!(f, " (login `{login}`)")?;
-                }
-            }
-            Fault::NoGrant => {
-                f.write_str("the Hub issued no token")?;
-                self.write_message(f)?;
-            }
-            Fault::Forbidden => {
-                write!(f, "the Hub refused access to {about} (HTTP 403)")?;
-                self.write_message(f)?;
-            }
-            Fault::BadRequest => {
-                write!(f, "the Hub refused the request about {about} (HTTP 400)")?;
-                self.write_message(f)?;
-            }
-            Fault::RateLimited {
-                retry_after,
-                bucket,
-            } => {
-                f.write_str("the Hub's rate limit")?;
-                if let Some(bucket) = bucket {
-                    write!(f, " for `{bucket}` requests")?;
-                }
-                f.write_str(" is exhausted")?;
-                if let Some(span) = retry_after {
-                    write!(f, " for another {} s", span.as_secs())?;
-                }
-            }
-            Fault::BadRange { total } => {
-                write!(f, "{about} does not have the requested bytes")?;
-                if let Some(total) = total {
-                    write!(f, ": it has {total}")?;
-                }
-            }
-            Fault::Server { status } => {
-                write!(f, "the Hub answered HTTP {status} for {about}")?;
-                self.write_message(f)?;
-            }
-            Fault::Storage { status, host } => {
-                write!(
-                    f,
-                    "the storage host `{host}` answered HTTP {status} for {about}"
-                )?;
-                self.write_message(f)?;
-            }
-            Fault::Network(error) => {
-                let (origin, reason) = (error.origin(), error.reason());
-                write!(f, "no answer about {about} from `{origin}`: {reason}")?;
-            }
-            Fault::Offline => {
-                write!(f, "offline mode is on: no request was sent about {about}")?;
-            }
-            Fault::BadAnswer(reason) | Fault::WrongPart(reason) => {
-                write!(f, "the Hub's answer about {about} is not usable: {reason}")?
-            }
-        }
-        Ok(())
-    }
-}
-
-impl HubError {
-    fn write_message(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.server_message() {
-            Some(message) => write!(f, ": {message}"),
-            None => Ok(()),
         }
     }
 }

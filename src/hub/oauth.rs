@@ -17,7 +17,7 @@ use crate::sys::http::{Method, Response};
 const MAX_GRANT_BYTES: usize = 64 * 1024;
 
 /// A token that the Hub has issued.
-pub struct Grant {
+pub struct IssuedTokens {
     pub access: Token,
     /// The refresh token from now on; `None` if it is the same as before.
     pub refresh: Option<Token>,
@@ -29,7 +29,7 @@ impl HubClient {
     ///
     /// One attempt: if the answer to the first was lost, the Hub may take a second
     /// use of the same refresh token for a theft. The next run tries again.
-    pub fn renew(&self, refresh: &Token, client_id: &str) -> Result<Grant, HubError> {
+    pub fn renew(&self, refresh: &Token, client_id: &str) -> Result<IssuedTokens, HubError> {
         let pairs = [
             ("grant_type", "refresh_token"),
             ("refresh_token", refresh.secret()),
@@ -43,7 +43,7 @@ impl HubClient {
     }
 
     /// Exchanges the identity of a CI pipeline for a token of a repository or user.
-    pub fn exchange(&self, id_token: &Token, resource: &str) -> Result<Grant, HubError> {
+    pub fn exchange(&self, id_token: &Token, resource: &str) -> Result<IssuedTokens, HubError> {
         let body = wire::exchange_request(id_token.secret(), resource);
         self.grant(id_token, "application/json", body)
     }
@@ -53,7 +53,7 @@ impl HubClient {
         secret: &Token,
         content_type: &'static str,
         body: Vec<u8>,
-    ) -> Result<Grant, HubError> {
+    ) -> Result<IssuedTokens, HubError> {
         // No other token goes along.
         let client = self.with_token(None, None);
         let about = client.about(None);
@@ -87,12 +87,12 @@ fn refusal(answer: Response, about: &RequestContext, secret: &Token) -> HubError
     error.with_fault(Fault::NoGrant)
 }
 
-fn parse_grant(text: &str) -> Result<Grant, String> {
+fn parse_grant(text: &str) -> Result<IssuedTokens, String> {
     let malformed = || "it holds no usable token".to_owned();
     let grant: wire::TokenGrant = wire::parse(text.as_bytes()).map_err(|_| malformed())?;
     let token = |text: &str| Token::parse(text, &TokenOrigin::File).map_err(|_| malformed());
     let refresh = grant.refresh_token.as_deref().map(token).transpose()?;
-    Ok(Grant {
+    Ok(IssuedTokens {
         access: token(&grant.access_token)?.ok_or_else(malformed)?,
         refresh: refresh.flatten(),
         expires_in_seconds: grant.expires_in,

@@ -16,18 +16,18 @@ const DEFAULTS: &str = "DEFAULT";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoredTokens {
     text: String,
-    sections: Vec<Section>,
+    sections: Vec<TokenSection>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Section {
+struct TokenSection {
     name: String,
-    entries: Vec<Entry>,
+    entries: Vec<TokenEntry>,
     /// The end of its header line, without the line break.
     header_end: usize,
 }
 
-impl Section {
+impl TokenSection {
     /// Adds an entry that ends at a byte of the file.
     fn push_entry(&mut self, line: &str, end: usize, indent: usize) -> Result<(), &'static str> {
         let delimiter = line.find(['=', ':']).filter(|at| *at > 0);
@@ -37,7 +37,7 @@ impl Section {
             return Err("the section has this key already");
         }
         let value = line[delimiter + 1..].trim_start();
-        self.entries.push(Entry {
+        self.entries.push(TokenEntry {
             key,
             value: value.to_owned(),
             at: end - value.len()..end,
@@ -48,7 +48,7 @@ impl Section {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Entry {
+struct TokenEntry {
     key: String,
     value: String,
     /// The bytes of the value, with its continuation lines.
@@ -73,7 +73,7 @@ impl StoredTokens {
                 reason: "it is not UTF-8",
             }
         })?;
-        let mut sections: Vec<Section> = Vec::new();
+        let mut sections: Vec<TokenSection> = Vec::new();
         // The indentation of the entry that an indented line continues.
         let mut continues: Option<usize> = None;
         for (number, line) in lines(&text).enumerate() {
@@ -102,7 +102,7 @@ impl StoredTokens {
                 if sections.iter().any(|other| other.name == name) {
                     return Err(malformed("a section of this name is there already"));
                 }
-                sections.push(Section {
+                sections.push(TokenSection {
                     name: name.to_owned(),
                     entries: Vec::new(),
                     header_end: end,
@@ -163,7 +163,7 @@ impl StoredTokens {
         Self::parse(text.into_bytes())
     }
 
-    fn section(&self, name: &str) -> Option<&Section> {
+    fn section(&self, name: &str) -> Option<&TokenSection> {
         self.sections.iter().find(|section| section.name == name)
     }
 }

@@ -164,12 +164,12 @@ pub(super) struct TokenGrant {
 
 /// The part of a signed token that names its issuer.
 #[derive(Deserialize)]
-struct Claims {
+struct TokenClaims {
     iss: String,
 }
 
 pub(super) fn issuer(payload: &[u8]) -> Option<String> {
-    let claims: Claims = serde_json::from_slice(payload).ok()?;
+    let claims: TokenClaims = serde_json::from_slice(payload).ok()?;
     Some(claims.iss)
 }
 

@@ -44,7 +44,7 @@ pub fn keep_note(
     Ok(note)
 }
 
-/// Asks for the commits of an update; `None` if the Hub does not tell. A failure leaves
+/// Asks for the commits of an update; `None` if the Hub does not answer. A failure leaves
 /// the update alone.
 pub fn commits_of(hub: &HubClient, target: &Target, changes: &Changes) -> Option<NewCommits> {
     let (old, new) = (&changes.old_commit, &changes.commit);

@@ -5,46 +5,12 @@
 //! chain that is known decides. An error of the database that only reports a failed
 //! file operation is passed over, so that the file operation decides.
 
-use std::error::Error as StdError;
-use std::io;
-
 use anyhow::Error;
 
-use super::lock_file::NotAsLocked;
-use super::login::{NoIdentity, UnknownTokenName, UnreadableTokenFile};
-use super::models::{DirectoryInUse, PinnedApart};
-use super::places::PlaceError;
-use super::rate_limits::AskedToWait;
-use super::run_due::WrongClock;
-use super::schedules::Duplicate;
-use super::sync::{CacheFull, MissingFile, NoFiles, NoSpace, TooLarge};
-use super::timer::TimerRefusal;
-use super::timer_places::OtherPlace;
-use super::updates::{NothingWaits, OtherUpdate};
-use crate::domain::login::LOGIN_ADVICE;
-use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, UnknownWord};
-use crate::domain::placement::PlacementError;
-use crate::domain::plan::PlanError;
-use crate::domain::policy::UnmetPolicy;
-use crate::domain::repo::NameError;
-use crate::domain::schedule::{Impossible, SpecError};
+use super::known_errors::{Known, known_error};
+use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome};
 use crate::domain::session::Trouble;
-use crate::domain::settings::SettingError;
-use crate::domain::shard::ShardError;
-use crate::domain::snapshot::NothingSelected;
-use crate::domain::time::MomentError;
-use crate::domain::units::UnitError;
-use crate::hub::{HubError, MalformedTokens, TokenError};
-use crate::store::StoreError;
-use crate::sys::file_limit;
-use crate::sys::files::{FORBIDDEN_ADVICE, is_disk_failure, is_forbidden};
-use crate::sys::host::VariableNotUtf8;
-use crate::sys::http::HttpError;
-use crate::sys::paths::PathNotUtf8;
-
-/// The hint for a file that is too large for its file system.
-const TOO_LARGE: &str =
-    "use a file system for large files (exFAT, NTFS, APFS, ext4), and no `ulimit -f`";
+use crate::hub::HubError;
 
 /// The meaning of an error for its readers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,11 +33,7 @@ impl Diagnosis {
 
 /// Finds the kind, the cause and the next step of an error.
 pub fn diagnose(error: &Error) -> Diagnosis {
-    let known = error.chain().find_map(|link| {
-        configuration(link)
-            .or_else(|| service(link))
-            .or_else(|| local(link))
-    });
+    let known = error.chain().find_map(|link| known_error(link));
     let known = known.unwrap_or_else(|| Known::new(ErrorKind::Internal, None));
     Diagnosis {
         kind: known.kind,
@@ -131,217 +93,19 @@ fn messages(error: &Error) -> Vec<String> {
     messages
 }
 
-/// The facts that a known link of the chain decides.
-struct Known {
-    kind: ErrorKind,
-    status: ExitStatus,
-    hint: Option<String>,
-}
-
-impl Known {
-    fn new(kind: ErrorKind, hint: Option<String>) -> Self {
-        Self {
-            kind,
-            status: kind.exit_status(),
-            hint,
-        }
-    }
-
-    fn hinted(kind: ErrorKind, hint: impl Into<String>) -> Self {
-        Self::new(kind, Some(hint.into()))
-    }
-
-    /// An error of this machine that ends without a change of the configuration.
-    fn temporary(hint: Option<String>) -> Self {
-        Self {
-            status: ExitStatus::Temporary,
-            ..Self::new(ErrorKind::Internal, hint)
-        }
-    }
-}
-
-/// Knows arguments, settings and entries that cannot be used.
-fn configuration(link: &(dyn StdError + 'static)) -> Option<Known> {
-    let hint = if let Some(setting) = link.downcast_ref::<SettingError>() {
-        Some(setting.hint())
-    } else if let Some(place) = link.downcast_ref::<OtherPlace>() {
-        Some(place.hint())
-    } else if let Some(other) = link.downcast_ref::<OtherUpdate>() {
-        let model = &other.model;
-        Some(format!("`hfdl updates show {model}` shows the held update"))
-    } else if let Some(nothing) = link.downcast_ref::<NothingSelected>() {
-        nothing.hint().map(str::to_owned)
-    } else if let Some(unmet) = link.downcast_ref::<UnmetPolicy>() {
-        Some(unmet.hint().to_owned())
-    } else if let Some(missing) = link.downcast_ref::<MissingFile>() {
-        missing.hint()
-    } else if link.is::<PinnedApart>() {
-        Some("pin both at one commit, or keep one of them in a directory of its own".to_owned())
-    } else if link.is::<DirectoryInUse>() {
-        Some("name another directory: each model deletes files outside its revision".to_owned())
-    } else if link.is::<VariableNotUtf8>() {
-        Some("give it a value in UTF-8, or unset it".to_owned())
-    } else if link.is::<NameError>()
-        || link.is::<UnitError>()
-        || link.is::<SpecError>()
-        || link.is::<Impossible>()
-        || link.is::<Duplicate>()
-        || link.is::<MomentError>()
-        || link.is::<UnknownWord>()
-        || link.is::<ShardError>()
-        || link.is::<PathNotUtf8>()
-    {
-        None
-    } else {
-        return None;
-    };
-    Some(Known::new(ErrorKind::Config, hint))
-}
-
-/// Knows errors of the Hub, of its token and of the database.
-fn service(link: &(dyn StdError + 'static)) -> Option<Known> {
-    if let Some(hub) = link.downcast_ref::<HubError>() {
-        return Some(Known::new(hub.kind(), hub.hint()));
-    }
-    if let Some(http) = link.downcast_ref::<HttpError>() {
-        let hint = http.hint().map(str::to_owned);
-        return Some(Known::new(ErrorKind::Internal, hint));
-    }
-    if let Some(store) = link.downcast_ref::<StoreError>() {
-        return database(store);
-    }
-    if link.is::<NothingWaits>() {
-        let hint = "`hfdl updates list` shows those that wait";
-        return Some(Known::hinted(ErrorKind::Internal, hint));
-    }
-    if let Some(PlacementError::Refused { .. }) = link.downcast_ref() {
-        let hint = "leave the file out with `--exclude`, or use another file system";
-        return Some(Known::hinted(ErrorKind::Disk, hint));
-    }
-    if link.is::<PlanError>() || link.is::<PlacementError>() {
-        return Some(Known::new(ErrorKind::Hub, None));
-    }
-    if link.is::<NotAsLocked>() {
-        let hint = "`hfdl apply -f FILE --locked --dry-run` names the differences";
-        return Some(Known::hinted(ErrorKind::Integrity, hint));
-    }
-    if link.is::<AskedToWait>() {
-        let hint = "run it again after that time";
-        return Some(Known::hinted(ErrorKind::RateLimit, hint));
-    }
-    if link.is::<TokenError>() {
-        let hint = "correct it where it is set, or write a new token: `hf auth login`";
-        return Some(Known::hinted(ErrorKind::Auth, hint));
-    }
-    if link.is::<UnknownTokenName>() {
-        let hint =
-            "choose one of these names with `--token-name`, or store the token: `hf auth login`";
-        return Some(Known::hinted(ErrorKind::Auth, hint));
-    }
-    if link.is::<MalformedTokens>() {
-        return Some(Known::hinted(ErrorKind::Auth, LOGIN_ADVICE));
-    }
-    if let Some(identity) = link.downcast_ref::<NoIdentity>() {
-        let hint = "set `HF_OIDC_ID_TOKEN` to the identity token of the pipeline (a job of GitHub needs \
-            `permissions: id-token: write`), or unset `HF_OIDC_RESOURCE`";
-        return Some(Known::hinted(identity.kind(), hint));
-    }
-    if link.is::<UnreadableTokenFile>() {
-        let hint = "make it readable for this user, write a new token (`hf auth login`), or name \
-            another file with `HF_TOKEN_PATH`";
-        return Some(Known::hinted(ErrorKind::Auth, hint));
-    }
-    None
-}
-
-fn database(error: &StoreError) -> Option<Known> {
-    let hint = match error {
-        StoreError::NotUnique {
-            entity: "model",
-            existing,
-            ..
-        } => Some(format!(
-            "`hfdl models set {existing}` changes it; another revision, place or selection needs another `--name`"
-        )),
-        StoreError::UnusableSchedule(schedule) => Some(schedule.hint()),
-        other => other.hint().map(str::to_owned),
-    };
-    let kind = match error {
-        StoreError::File { .. } => return None,
-        StoreError::Busy => return Some(Known::temporary(hint)),
-        StoreError::DiskFull | StoreError::DiskFailed { .. } | StoreError::ReadOnly => {
-            ErrorKind::Disk
-        }
-        StoreError::NotUnique { .. }
-        | StoreError::NotFound { .. }
-        | StoreError::Refused(_)
-        | StoreError::PathNotUtf8(_)
-        | StoreError::UnusableSchedule(_)
-        | StoreError::MissingReference => ErrorKind::Config,
-        _ => ErrorKind::Internal,
-    };
-    Some(Known::new(kind, hint))
-}
-
-/// Knows errors of this machine: its clock, its timer and its disks.
-fn local(link: &(dyn StdError + 'static)) -> Option<Known> {
-    if let Some(refusal) = link.downcast_ref::<TimerRefusal>() {
-        let kind = if refusal.is_usage {
-            ErrorKind::Config
-        } else {
-            ErrorKind::Internal
-        };
-        return Some(Known::new(kind, refusal.next.clone()));
-    }
-    if link.is::<WrongClock>() {
-        let hint = "set the clock, or switch time synchronisation on; the next tick tries again";
-        return Some(Known::temporary(Some(hint.to_owned())));
-    }
-    if let Some(place) = link.downcast_ref::<PlaceError>() {
-        return Some(Known::hinted(place.kind(), place.hint()));
-    }
-    if let Some(space) = link.downcast_ref::<NoSpace>() {
-        return Some(Known::hinted(ErrorKind::Disk, space.hint()));
-    }
-    if let Some(full) = link.downcast_ref::<CacheFull>() {
-        return Some(Known::hinted(ErrorKind::Disk, full.hint()));
-    }
-    if link.is::<NoFiles>() {
-        let hint = "delete small files there, or use a file system with more inodes";
-        return Some(Known::hinted(ErrorKind::Disk, hint));
-    }
-    if link.is::<TooLarge>() {
-        return Some(Known::hinted(ErrorKind::Disk, TOO_LARGE));
-    }
-    link.downcast_ref::<io::Error>().and_then(file_operation)
-}
-
-fn file_operation(error: &io::Error) -> Option<Known> {
-    if file_limit::is_reached(error) {
-        return Some(Known::hinted(ErrorKind::Internal, file_limit::ADVICE));
-    }
-    let hint = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Some("free space there, and run it again; a download is resumed")
-        }
-        io::ErrorKind::FileTooLarge => Some(TOO_LARGE),
-        io::ErrorKind::ReadOnlyFilesystem => {
-            Some("make the place writable for this user, or use another one")
-        }
-        io::ErrorKind::PermissionDenied if is_forbidden(error) => Some(FORBIDDEN_ADVICE),
-        io::ErrorKind::PermissionDenied => Some("make the place accessible to this user"),
-        _ if is_disk_failure(error) => None,
-        _ => return None,
-    };
-    Some(Known::new(ErrorKind::Disk, hint.map(str::to_owned)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::placement::PlacementError;
     use crate::domain::units::ByteSize;
-    use crate::hub::TokenOrigin;
+    use crate::hub::{TokenError, TokenOrigin};
+    use crate::ops::login::UnreadableTokenFile;
+    use crate::ops::rate_limits::AskedToWait;
+    use crate::ops::sync::{NoFiles, NoSpace, TooLarge};
+    use crate::store::StoreError;
+    use crate::sys::file_limit;
     use anyhow::Context;
+    use std::io;
 
     fn operation(kind: io::ErrorKind) -> io::Error {
         kind.into()

@@ -81,13 +81,13 @@ impl Objection {
     }
 }
 
-pub(super) type Result<T> = std::result::Result<T, Objection>;
+pub(super) type EntryResult<T> = Result<T, Objection>;
 
 const SECTIONS: &[&str] = &["version", "config", "tags", "models", "schedules"];
 
 impl Wanted {
     /// Reads the whole file and checks each entry by itself.
-    pub fn read(root: &Node, around: &Surroundings) -> Result<Self> {
+    pub fn read(root: &Node, around: &Surroundings) -> EntryResult<Self> {
         let root = EntryItem::root(root);
         let file = root.fields("the file", SECTIONS)?;
         match file.get("version").map(|item| (item.node, item)) {
@@ -128,7 +128,7 @@ impl Wanted {
     }
 }
 
-fn read_settings(section: EntryItem<'_>) -> Result<Vec<Entry<(SettingKey, String)>>> {
+fn read_settings(section: EntryItem<'_>) -> EntryResult<Vec<Entry<(SettingKey, String)>>> {
     let Node::Map(entries) = section.node else {
         return Err(section.refuse("`config` must be a mapping of settings to values"));
     };
@@ -160,12 +160,12 @@ fn read_settings(section: EntryItem<'_>) -> Result<Vec<Entry<(SettingKey, String
     Ok(settings)
 }
 
-fn program(item: &EntryItem<'_>) -> Result<Argv> {
+fn program(item: &EntryItem<'_>) -> EntryResult<Argv> {
     let words = item
         .list()
         .iter()
         .map(EntryItem::text_owned)
-        .collect::<Result<Vec<_>>>()?;
+        .collect::<EntryResult<Vec<_>>>()?;
     Argv::from_words(words).map_err(|err| item.refuse_value(err))
 }
 
@@ -173,7 +173,7 @@ fn program(item: &EntryItem<'_>) -> Result<Argv> {
 fn expand_paths(
     mut settings: Vec<Entry<(SettingKey, String)>>,
     around: &Surroundings,
-) -> Result<Vec<Entry<(SettingKey, String)>>> {
+) -> EntryResult<Vec<Entry<(SettingKey, String)>>> {
     for entry in &mut settings {
         let (key, value) = &mut entry.value;
         if matches!(key.spec().kind, ValueKind::Path | ValueKind::File) {
@@ -186,7 +186,7 @@ fn expand_paths(
     Ok(settings)
 }
 
-fn read_tag(item: EntryItem<'_>, around: &Surroundings) -> Result<Entry<TagSpec>> {
+fn read_tag(item: EntryItem<'_>, around: &Surroundings) -> EntryResult<Entry<TagSpec>> {
     let fields = item.entity::<TagSpec>("a tag")?;
     let name = fields
         .parsed("name")?
@@ -196,7 +196,7 @@ fn read_tag(item: EntryItem<'_>, around: &Surroundings) -> Result<Entry<TagSpec>
     Ok(Entry::new(tag, item.place))
 }
 
-fn read_model(item: EntryItem<'_>, around: &Surroundings) -> Result<Entry<ModelSpec>> {
+fn read_model(item: EntryItem<'_>, around: &Surroundings) -> EntryResult<Entry<ModelSpec>> {
     let fields = item.entity::<ModelSpec>("a model")?;
     let repo = fields.required("repo")?;
     let arg =
@@ -226,7 +226,11 @@ fn read_model(item: EntryItem<'_>, around: &Surroundings) -> Result<Entry<ModelS
 }
 
 /// Reads the fields that the file gives, each by its entry in the table.
-fn read_fields<S: Entity>(fields: &Fields<'_>, entry: &mut S, around: &Surroundings) -> Result<()> {
+fn read_fields<S: Entity>(
+    fields: &Fields<'_>,
+    entry: &mut S,
+    around: &Surroundings,
+) -> EntryResult<()> {
     for field in S::FIELDS {
         let Some(item) = fields.get(field.key) else {
             continue;
@@ -269,9 +273,9 @@ fn read_fields<S: Entity>(fields: &Fields<'_>, entry: &mut S, around: &Surroundi
 fn read_list<S: Entity>(
     item: &EntryItem<'_>,
     entry: &mut S,
-    read: fn(&mut S, Option<Vec<String>>) -> std::result::Result<(), String>,
-    complete: impl Fn(String) -> std::result::Result<String, &'static str>,
-) -> Result<()> {
+    read: fn(&mut S, Option<Vec<String>>) -> Result<(), String>,
+    complete: impl Fn(String) -> Result<String, &'static str>,
+) -> EntryResult<()> {
     let mut texts = Vec::new();
     let mut scratch = entry.clone();
     for part in item.list() {
@@ -283,10 +287,7 @@ fn read_list<S: Entity>(
     read(entry, Some(texts)).map_err(|err| item.refuse_value(err))
 }
 
-fn destination(
-    text: &str,
-    around: &Surroundings,
-) -> std::result::Result<Destination, &'static str> {
+fn destination(text: &str, around: &Surroundings) -> Result<Destination, &'static str> {
     Ok(match text {
         "cache" => Destination::Cache,
         path => Destination::Directory(directory(path, around)?),
@@ -294,7 +295,7 @@ fn destination(
 }
 
 /// Accepts an absolute path, or one below the home directory.
-fn directory(text: &str, around: &Surroundings) -> std::result::Result<PathBuf, &'static str> {
+fn directory(text: &str, around: &Surroundings) -> Result<PathBuf, &'static str> {
     let path = match (text.strip_prefix("~/"), &around.home) {
         (Some(rest), Some(home)) => home.join(rest),
         (Some(_), None) => return Err("no home directory is known; write the whole path"),
@@ -312,7 +313,7 @@ fn directory(text: &str, around: &Surroundings) -> std::result::Result<PathBuf, 
     Ok(path.components().collect())
 }
 
-fn read_schedule(item: EntryItem<'_>, around: &Surroundings) -> Result<Entry<ScheduleSpec>> {
+fn read_schedule(item: EntryItem<'_>, around: &Surroundings) -> EntryResult<Entry<ScheduleSpec>> {
     let fields = item.entity::<ScheduleSpec>("a schedule")?;
     let name = fields.required("name")?;
     let name = name.text()?.parse().map_err(|err| name.refuse_value(err))?;
@@ -341,7 +342,7 @@ fn read_schedule(item: EntryItem<'_>, around: &Surroundings) -> Result<Entry<Sch
     })
 }
 
-fn read_cadence(fields: &Fields<'_>) -> Result<Cadence> {
+fn read_cadence(fields: &Fields<'_>) -> EntryResult<Cadence> {
     let mut given = CadenceKind::ALL
         .iter()
         .zip(CADENCE_KEYS)

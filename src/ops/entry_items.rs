@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use super::document::{Node, Place};
-use super::entries::{Objection, Result};
+use super::entries::{EntryResult, Objection};
 use crate::domain::field::Entity;
 use crate::domain::model::EntryName;
 use crate::domain::nearest::nearest;
@@ -56,7 +56,7 @@ impl<'a> EntryItem<'a> {
 
     /// Takes a text as it is written. Numbers are refused, because their
     /// spelling is lost: `1.0` and `1.00` are the same number.
-    pub(super) fn text(&self) -> Result<&'a str> {
+    pub(super) fn text(&self) -> EntryResult<&'a str> {
         match self.node {
             Node::Text(text) => Ok(text),
             Node::Switch(_) | Node::Number(_) | Node::Fraction => {
@@ -66,18 +66,18 @@ impl<'a> EntryItem<'a> {
         }
     }
 
-    pub(super) fn text_owned(&self) -> Result<String> {
+    pub(super) fn text_owned(&self) -> EntryResult<String> {
         self.text().map(str::to_owned)
     }
 
-    pub(super) fn number_or_text(&self) -> Result<String> {
+    pub(super) fn number_or_text(&self) -> EntryResult<String> {
         match self.node {
             Node::Number(number) => Ok(number.to_string()),
             _ => self.text().map(str::to_owned),
         }
     }
 
-    pub(super) fn switch(&self) -> Result<bool> {
+    pub(super) fn switch(&self) -> EntryResult<bool> {
         match self.node {
             Node::Switch(value) => Ok(*value),
             _ => Err(self.refuse_kind("true or false")),
@@ -100,7 +100,7 @@ impl<'a> EntryItem<'a> {
         }
     }
 
-    pub(super) fn refuse_repeated(&self, entries: &[(String, Node)]) -> Result<()> {
+    pub(super) fn refuse_repeated(&self, entries: &[(String, Node)]) -> EntryResult<()> {
         let mut seen = BTreeSet::new();
         match entries.iter().position(|(key, _)| !seen.insert(key)) {
             Some(index) => {
@@ -112,13 +112,13 @@ impl<'a> EntryItem<'a> {
     }
 
     /// Takes a mapping with fields of an entity, each at most once.
-    pub(super) fn entity<S: Entity>(&self, what: &str) -> Result<Fields<'a>> {
+    pub(super) fn entity<S: Entity>(&self, what: &str) -> EntryResult<Fields<'a>> {
         let keys: Vec<&str> = S::FIELDS.iter().map(|field| field.key).collect();
         self.fields(what, &keys)
     }
 
     /// Takes a mapping with some of the known keys, each at most once.
-    pub(super) fn fields(&self, what: &str, known: &[&str]) -> Result<Fields<'a>> {
+    pub(super) fn fields(&self, what: &str, known: &[&str]) -> EntryResult<Fields<'a>> {
         let Node::Map(entries) = self.node else {
             return Err(self.refuse(format!("{what} must be a mapping of keys to values")));
         };
@@ -167,18 +167,18 @@ impl<'a> Fields<'a> {
         self.item.refuse(format!("`{name}` is missing"))
     }
 
-    pub(super) fn required(&self, name: &str) -> Result<EntryItem<'a>> {
+    pub(super) fn required(&self, name: &str) -> EntryResult<EntryItem<'a>> {
         self.get(name).ok_or_else(|| self.missing(name))
     }
 
-    pub(super) fn parsed<T: FromStr<Err: ToString>>(&self, name: &str) -> Result<Option<T>> {
+    pub(super) fn parsed<T: FromStr<Err: ToString>>(&self, name: &str) -> EntryResult<Option<T>> {
         let parse =
             |item: EntryItem<'a>| item.text()?.parse().map_err(|err| item.refuse_value(err));
         self.get(name).map(parse).transpose()
     }
 
     /// Returns words that name other entries, each with its place.
-    pub(super) fn places_of_words(&self, name: &str) -> Result<Vec<(EntryName, Place)>> {
+    pub(super) fn places_of_words(&self, name: &str) -> EntryResult<Vec<(EntryName, Place)>> {
         let items = self.get(name).map(|item| item.list()).unwrap_or_default();
         let read = |part: EntryItem<'a>| {
             let word = part.text()?.parse().map_err(|err| part.refuse_value(err))?;
@@ -188,7 +188,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Refuses a section without a value: with pruning it would delete all entries.
-    pub(super) fn section(&self, name: &str, empty: &str) -> Result<Option<EntryItem<'a>>> {
+    pub(super) fn section(&self, name: &str, empty: &str) -> EntryResult<Option<EntryItem<'a>>> {
         let Some(index) = self.entries.iter().position(|(key, _)| key == name) else {
             return Ok(None);
         };
@@ -206,8 +206,8 @@ impl<'a> Fields<'a> {
     pub(super) fn entries<T>(
         &self,
         name: &str,
-        read: impl Fn(EntryItem<'a>) -> Result<T>,
-    ) -> Result<Option<Vec<T>>> {
+        read: impl Fn(EntryItem<'a>) -> EntryResult<T>,
+    ) -> EntryResult<Option<Vec<T>>> {
         let Some(section) = self.section(name, "[]")? else {
             return Ok(None);
         };

@@ -199,12 +199,12 @@ pub fn partial_bytes(spec: &ModelSpec, settings: &Settings) -> Result<u64> {
 }
 
 /// A model that is about to be removed, with its commits in the database.
-pub struct Removal {
+pub struct ModelRemoval {
     model: Model,
     commits: BTreeSet<CommitSha>,
 }
 
-impl Removal {
+impl ModelRemoval {
     pub fn of(store: &Store, model: Model) -> Result<Self> {
         let commits = ownership::commits_of(store, &model)?;
         Ok(Self { model, commits })

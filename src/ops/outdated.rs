@@ -27,7 +27,7 @@ words! {
 
 /// The Hub's answer for one model.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpstreamAnswer {
+pub struct ModelStanding {
     pub model: Model,
     pub standing: UpstreamStanding,
     pub upstream: Option<CommitSha>,
@@ -43,7 +43,7 @@ pub struct UpstreamAnswer {
 
 /// Checks all models, with one request for each, several at a time; a model that follows
 /// tags may need a second one.
-pub fn ask_all(clients: &HubClients, models: Vec<(Model, EffectiveRules)>) -> Vec<UpstreamAnswer> {
+pub fn ask_all(clients: &HubClients, models: Vec<(Model, EffectiveRules)>) -> Vec<ModelStanding> {
     let found = map_at_once(&models, QUESTIONS_AT_ONCE, |(model, rules)| {
         let hub = clients.with_token(model.spec.token_name.as_ref())?;
         newest(&hub, model, rules).map_err(|err| match err.downcast() {
@@ -81,7 +81,7 @@ fn newest(
 
 type Newest = Result<(CommitSha, Option<Revision>)>;
 
-fn answer((model, rules): (Model, EffectiveRules), found: Option<Newest>) -> UpstreamAnswer {
+fn answer((model, rules): (Model, EffectiveRules), found: Option<Newest>) -> ModelStanding {
     let published = model.state.published_commit.as_ref();
     let mut tag = None;
     let (standing, upstream, error) = match found {
@@ -105,7 +105,7 @@ fn answer((model, rules): (Model, EffectiveRules), found: Option<Newest>) -> Ups
     };
     let update = model.state.held_update.as_ref();
     let update = update.filter(|update| update.is_waiting());
-    UpstreamAnswer {
+    ModelStanding {
         is_held: update.is_some_and(|update| upstream.as_ref() == Some(&update.commit)),
         trouble: error.as_ref().map(trouble_of),
         rules,
@@ -126,7 +126,7 @@ fn stand(published: Option<&CommitSha>, upstream: &CommitSha) -> UpstreamStandin
 
 /// Returns the exit status: an outdated or removed model is an answer, a missing answer
 /// is a failure.
-pub fn status_of(answers: &[UpstreamAnswer]) -> ExitStatus {
+pub fn status_of(answers: &[ModelStanding]) -> ExitStatus {
     let unchecked = answers
         .iter()
         .filter(|answer| answer.standing == UpstreamStanding::CouldNotCheck);

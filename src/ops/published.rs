@@ -12,7 +12,7 @@ use super::sync::{Target, TargetDestination};
 use crate::cache::layout::native;
 use crate::cache::{self, CacheLayout, LocalDir, LocalEntry, scan_repo};
 use crate::domain::model::{Destination, ModelSpec};
-use crate::domain::repo::{CommitSha, RepoPath};
+use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 
 /// A published commit of a target.
@@ -32,18 +32,16 @@ pub enum NotPublished {
     NotWhole { label: String, commit: CommitSha },
 }
 
-/// Returns the listing that was stored when a model was published at a commit.
+/// Returns the listing of a commit that is stored beside the files. Writes nothing.
 pub fn stored_listing(
     cache: &CacheLayout,
-    spec: &ModelSpec,
+    repo: &Repo,
+    place: &Destination,
     commit: &CommitSha,
 ) -> Result<Option<RemoteSnapshot>> {
-    match &spec.destination {
-        Destination::Cache => cache::stored_listing(&cache.repo(&spec.repo), commit),
-        Destination::Directory(root) => match LocalDir::open_existing(root)? {
-            Some(dir) => dir.stored_listing(commit),
-            None => Ok(None),
-        },
+    match place {
+        Destination::Cache => cache::stored_listing(&cache.repo(repo), commit),
+        Destination::Directory(root) => LocalDir::listing_below(root, commit),
     }
 }
 

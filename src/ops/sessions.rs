@@ -3,14 +3,13 @@
 use anyhow::Result;
 
 use super::changes::note_of_session;
-use crate::cache::{self, CacheLayout, LocalDir};
+use super::published::stored_listing;
+use crate::cache::CacheLayout;
 use crate::domain::changes::{ChangeNote, FileChange, file_changes};
 use crate::domain::filter::Filter;
-use crate::domain::model::Destination;
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::session::{Session, SessionFile};
 use crate::domain::settings::Settings;
-use crate::domain::snapshot::RemoteSnapshot;
 use crate::store::Store;
 
 /// A session with its files and their changes, as far as they are still known.
@@ -29,8 +28,14 @@ pub struct SessionDetails {
 /// Reads the files of a session and compares the listings of its two commits.
 pub fn details(store: &Store, settings: &Settings, session: Session) -> Result<SessionDetails> {
     let files = store.session_files(session.id)?;
-    let old = listing(settings, &session, session.start.old_commit.as_ref())?;
-    let new = listing(settings, &session, session.progress.new_commit.as_ref())?;
+    let cache = CacheLayout::new(settings.cache_dir());
+    let (repo, place) = (&session.start.repo, &session.start.destination);
+    let listing = |commit: Option<&CommitSha>| match commit {
+        Some(commit) => stored_listing(&cache, repo, place, commit),
+        None => Ok(None),
+    };
+    let old = listing(session.start.old_commit.as_ref())?;
+    let new = listing(session.progress.new_commit.as_ref())?;
     // The filter of that time is not recorded; the current one is the best guess.
     let model = match session.start.model_id {
         Some(id) => store.model_by_id(id)?,
@@ -46,22 +51,4 @@ pub fn details(store: &Store, settings: &Settings, session: Session) -> Result<S
         gone,
         note,
     })
-}
-
-/// Returns the listing of a commit that is stored beside the files. Writes nothing.
-fn listing(
-    settings: &Settings,
-    session: &Session,
-    commit: Option<&CommitSha>,
-) -> Result<Option<RemoteSnapshot>> {
-    let Some(commit) = commit else {
-        return Ok(None);
-    };
-    match &session.start.destination {
-        Destination::Cache => {
-            let cache = CacheLayout::new(settings.cache_dir());
-            cache::stored_listing(&cache.repo(&session.start.repo), commit)
-        }
-        Destination::Directory(root) => LocalDir::listing_below(root, commit),
-    }
 }

@@ -21,7 +21,7 @@ use super::spec::{TimerId, TimerSpec};
 
 /// The position of hfdl's block in a crontab.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Block {
+pub struct CrontabBlock {
     range: Range<usize>,
     flags: BlockFlags,
 }
@@ -91,7 +91,7 @@ pub fn block_text(text: &[u8], id: &TimerId) -> Option<String> {
 
 /// Finds the block of an id; fails unless it is one well-formed pair of markers
 /// with at most the line of hfdl between them.
-pub fn find(text: &[u8], id: &TimerId) -> Result<Option<Block>, TimerRefusal> {
+pub fn find(text: &[u8], id: &TimerId) -> Result<Option<CrontabBlock>, TimerRefusal> {
     let mut start = None;
     let mut found = None;
     let mut line_number = 0;
@@ -115,7 +115,7 @@ pub fn find(text: &[u8], id: &TimerId) -> Result<Option<Block>, TimerRefusal> {
             }
             (Some(Marker::Start(_)), _) => return damaged(line_number, "begins a second block"),
             (Some(Marker::End), Some((start_at, flags))) => {
-                found = Some(Block {
+                found = Some(CrontabBlock {
                     range: start_at..range.end,
                     flags,
                 });

@@ -248,7 +248,7 @@ fn first_length(bytes: &[u8]) -> u32 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::chunking::tests::noise;
+    use super::super::noise::noise;
     use super::*;
 
     /// Chunks the bytes in one pass, on one thread.

@@ -25,6 +25,8 @@ mod chunking;
 mod client;
 mod error;
 mod hashes;
+#[cfg(test)]
+mod noise;
 mod reconstruction;
 mod route_health;
 pub mod sidecar;

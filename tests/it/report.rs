@@ -369,6 +369,9 @@ fn an_output_file_is_replaced_as_a_whole_and_readable_by_all() {
     env.line("report --output missing/report.txt")
         .exits(1)
         .explains("cannot write `missing/report.txt`");
+    let shown = env.line("report --since 7d --format html --output -");
+    assert!(shown.succeeds().stdout().starts_with("<!DOCTYPE html>"));
+    assert!(!env.root().join("work/-").exists());
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::domain::time::render_utc;
 use crate::json::document;
 use crate::ops;
 use crate::ops::login::Renewal;
-use crate::ops::outdated::{UpstreamAnswer, UpstreamStanding};
+use crate::ops::outdated::{ModelStanding, UpstreamStanding};
 use crate::store::{ModelFilter, Store};
 use crate::sys::stop::StopFlag;
 use crate::ui::{table, text};
@@ -69,7 +69,7 @@ impl Outdated {
 }
 
 /// Explains the failed check of a model; all other answers are in the table.
-fn explain(answer: &UpstreamAnswer) -> Option<Explanation> {
+fn explain(answer: &ModelStanding) -> Option<Explanation> {
     let trouble = answer.trouble.as_ref()?;
     (answer.standing == UpstreamStanding::CouldNotCheck).then(|| Explanation {
         headline: format!("could not check `{}`", answer.model.spec.name),
@@ -79,7 +79,7 @@ fn explain(answer: &UpstreamAnswer) -> Option<Explanation> {
     })
 }
 
-fn text(context: &Context, out: &crate::ui::Output, answers: &[UpstreamAnswer]) -> String {
+fn text(context: &Context, out: &crate::ui::Output, answers: &[ModelStanding]) -> String {
     if answers.is_empty() {
         return String::new();
     }
@@ -105,7 +105,7 @@ fn text(context: &Context, out: &crate::ui::Output, answers: &[UpstreamAnswer]) 
 }
 
 /// Returns the state of a model, and the reason why it does not take the newest commit.
-fn state_words(context: &Context, answer: &UpstreamAnswer) -> String {
+fn state_words(context: &Context, answer: &ModelStanding) -> String {
     let state = &answer.model.state;
     let zone = context.host.time_zone();
     let is_outdated = answer.standing == UpstreamStanding::Outdated;
@@ -121,7 +121,7 @@ fn state_words(context: &Context, answer: &UpstreamAnswer) -> String {
     }
 }
 
-fn views(answers: &[UpstreamAnswer]) -> Value {
+fn views(answers: &[ModelStanding]) -> Value {
     let models: Vec<Value> = answers
         .iter()
         .map(|answer| {

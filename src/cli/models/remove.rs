@@ -18,7 +18,7 @@ use crate::domain::run::RunCommand;
 use crate::domain::units::ByteSize;
 use crate::json::document;
 use crate::ops;
-use crate::ops::models::Removal;
+use crate::ops::models::ModelRemoval;
 use crate::ops::views::ViewContext;
 use crate::store::Store;
 
@@ -123,10 +123,10 @@ fn lost(copies: &[OnlyCopy]) -> String {
 
 /// Removes the entries before any file is deleted: a crash in between leaves
 /// too many files, not a model without files.
-fn remove(store: &Store, models: &[Model]) -> Result<Vec<Removal>> {
+fn remove(store: &Store, models: &[Model]) -> Result<Vec<ModelRemoval>> {
     let removals = models
         .iter()
-        .map(|model| Removal::of(store, model.clone()))
+        .map(|model| ModelRemoval::of(store, model.clone()))
         .collect::<Result<_>>()?;
     store.transaction(|store| -> Result<()> {
         for model in models {

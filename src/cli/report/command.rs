@@ -1,12 +1,12 @@
 //! The command line of `hfdl report`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 
 use super::{content, html, markdown, text};
-use crate::cli::context::Context;
+use crate::cli::context::{Context, STDOUT};
 use crate::cli::explain::Complaint;
 use crate::cli::models::known;
 use crate::cli::names::distinct;
@@ -17,7 +17,6 @@ use crate::json::{self, ReportView, document};
 use crate::ops::report::{ReportRequest, report};
 use crate::ops::status::StatusContext;
 use crate::store::Store;
-use crate::sys::files::write_for_all;
 use crate::ui::{Format, yaml};
 
 /// Report the updates, failures, bytes and disk use of a period
@@ -86,18 +85,16 @@ impl ReportCommand {
         let zone = context.host.time_zone();
         let page = || content::page(&report, &zone);
         let value = || document("hfdl.report/1", ReportView::from(&report));
+        let stdout = Path::new(STDOUT);
+        let output = self.output.as_deref().unwrap_or(stdout);
         let text = match context.out.format {
-            Format::Table => text::render(&page(), &context.out, self.output.is_some()),
+            Format::Table => text::render(&page(), &context.out, output != stdout),
             Format::Markdown => markdown::render(&page()),
             Format::Html => html::render(&page()),
             Format::Json => json::render(&value()),
             Format::Yaml => yaml::render(&value())?,
         };
-        match &self.output {
-            Some(path) => write_for_all(path, text.as_bytes())
-                .with_context(|| format!("cannot write `{}`", path.display()))?,
-            None => context.out.print(&text)?,
-        }
+        context.write_document(output, &text)?;
         Ok(ExitStatus::Ok)
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::chart;
-use super::page::{Block, Chart, Entry, Grid, Line, Page, Section};
+use super::page::{Block, Chart, Grid, Line, Page, PageEntry, Section};
 use crate::ui::table;
 
 const STYLE: &str = include_str!("report.css");
@@ -91,7 +91,7 @@ fn render_grid(grid: &Grid, title: &str) -> String {
     html + "</tbody>\n</table>\n</div>\n"
 }
 
-fn render_entry(entry: &Entry) -> String {
+fn render_entry(entry: &PageEntry) -> String {
     let heading = escape(&entry.heading);
     let heading = match &entry.page {
         Some(page) => format!(

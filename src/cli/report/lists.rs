@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::page::{Block, Entry, Grid, Line};
+use super::page::{Block, Grid, Line, PageEntry};
 use crate::domain::changes::{ChangeNote, ChangedFiles, NewCommits};
 use crate::domain::report::{FailureFigures, Offer, PeriodReport, PublishedUpdate};
 use crate::domain::units::ByteSize;
@@ -32,7 +32,7 @@ pub(super) fn updates(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
     blocks
 }
 
-fn update(update: &PublishedUpdate, zone: &TimeZone) -> Entry {
+fn update(update: &PublishedUpdate, zone: &TimeZone) -> PageEntry {
     let at = text::local_time(update.at, zone);
     let (fetched, reused) = (update.bytes.fetched, update.bytes.reused);
     let size = |bytes| ByteSize(bytes).render_short();
@@ -50,7 +50,7 @@ fn update(update: &PublishedUpdate, zone: &TimeZone) -> Entry {
             format!("{} fetched, {} reused", size(fetched), size(reused)),
         )),
     }
-    Entry {
+    PageEntry {
         heading: format!("{}, {at}", update.label),
         page: update.page.clone(),
         facts,
@@ -72,7 +72,7 @@ pub(super) fn offers(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
             .collect();
         facts.push(("findings", details.join("; ")));
         facts.extend(offer.note.as_ref().map(|note| ("changes", note.summary())));
-        Block::Entry(Entry {
+        Block::Entry(PageEntry {
             heading: update.model.to_string(),
             page: offer.page.clone(),
             facts,

@@ -1,6 +1,6 @@
 //! A report as Markdown.
 
-use super::page::{Block, Entry, Grid, Line, Page};
+use super::page::{Block, Grid, Line, Page, PageEntry};
 use crate::ui::table;
 
 /// Renders a page.
@@ -48,7 +48,7 @@ fn render_grid(grid: &Grid) -> String {
     text
 }
 
-fn render_entry(entry: &Entry) -> String {
+fn render_entry(entry: &PageEntry) -> String {
     let mut text = format!(
         "### {}\n\n{}",
         escape(&entry.heading),

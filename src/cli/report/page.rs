@@ -17,7 +17,7 @@ pub(super) enum Block {
     Paragraph(String),
     Facts(Vec<(&'static str, String)>),
     Table(Grid),
-    Entry(Entry),
+    Entry(PageEntry),
     Chart(Chart),
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Grid {
 }
 
 /// One update, with its facts and lists.
-pub(super) struct Entry {
+pub(super) struct PageEntry {
     pub heading: String,
     /// The address of its page.
     pub page: Option<String>,
@@ -36,7 +36,7 @@ pub(super) struct Entry {
     pub lists: Vec<(&'static str, Vec<Line>)>,
 }
 
-/// A line of a list: a quoted text that a stranger may have written, between own words.
+/// A line of a list: a quoted text of foreign origin, between own words.
 #[derive(Default)]
 pub(super) struct Line {
     pub before: String,

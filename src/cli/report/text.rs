@@ -1,6 +1,6 @@
 //! A report as plain text, for terminals and mails.
 
-use super::page::{Block, Entry, Grid, Line, Page};
+use super::page::{Block, Grid, Line, Page, PageEntry};
 use crate::ui::{Output, table};
 
 /// Renders a page. A file is not as wide as a terminal, and has no colours.
@@ -40,7 +40,7 @@ fn render_grid(grid: &Grid, out: &Output) -> String {
     table::render(out, &titles, grid.rows.clone())
 }
 
-fn render_entry(entry: &Entry) -> String {
+fn render_entry(entry: &PageEntry) -> String {
     let mut text = format!("{}\n", table::clean(&entry.heading));
     let mut facts = entry.facts.clone();
     for (name, lines) in &entry.lists {

@@ -91,7 +91,7 @@ fn record(context: &Context, names: &[EntryName], request: &DecisionRequest<'_>)
     show(context, &decided, word.as_str(), request.note, &sentence)
 }
 
-/// Lets the gate judge held commits again.
+/// Lets the gate check held commits again.
 pub(super) fn retry(context: &Context, names: &[EntryName]) -> Result<()> {
     let store = open(context, names)?;
     let asked = ask_gate_again(&store, names)?;

@@ -2,7 +2,7 @@
 //!
 //! The world is played minute by minute, with a rate of each night that differs by up to
 //! a third, ticks, a window, a limit of bytes for each run and an allowance for each day. After
-//! each night from the third on, the forecast for the rest is compared with what came.
+//! each night from the third on, the forecast for the rest is compared with the outcome.
 //! Stated error: at least eight of ten forecasts have the truth within their range; none
 //! is wrong by more than a day and a third of the time that was left; and in total they are wrong
 //! by less than a tenth of the time that was left. A limit of bytes that lasts about as long as

@@ -1,6 +1,6 @@
 //! The rates of past days. The runs of one night are much alike, so that a day is one sample.
 
-/// Days that fetched less say nothing about the line.
+/// Days that fetched less are no sample of the rate.
 const LEAST_BYTES: u64 = 1 << 20;
 
 /// The bytes and the duration of all runs of a day.
@@ -23,7 +23,7 @@ pub struct PastRates {
 }
 
 impl PastRates {
-    /// Returns the rates of past days; `None` without a day that tells one.
+    /// Returns the rates of past days; `None` without a sample.
     pub fn of_days(days: &[DayRate]) -> Option<Self> {
         let telling = days.iter();
         let telling = telling.filter(|day| day.bytes >= LEAST_BYTES && day.seconds > 0);

@@ -30,7 +30,7 @@ impl CodeKind {
 /// The endings of files that run code, in lower case, and the kind of each.
 ///
 /// Left out, with the reason: `npy` and `npz` (NumPy refuses objects in them unless it
-/// is told otherwise), `onnx` and `tflite` (operators, but no code), `gguf` (its template
+/// is configured otherwise), `onnx` and `tflite` (operators, but no code), `gguf` (its template
 /// runs in a sandbox), `skops` (refuses unknown types), `zip` and `tar` (not run; a gate can
 /// unpack them).
 const ENDINGS: &[(&str, CodeKind)] = &[

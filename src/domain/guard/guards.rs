@@ -27,7 +27,7 @@ pub const GUARDS: &[HoldReason] = &[
 const ALL: &str = "all";
 const OFF: &str = "off";
 
-/// The guards that judge updates; all of them are off by default.
+/// The guards that check updates; all of them are off by default.
 ///
 /// Written as `all`, `off`, a list such as `new-code,bad-header`, or `all` without some:
 /// `all,-changed-code`.
@@ -74,7 +74,7 @@ impl Guards {
         std::iter::once(ALL.to_owned()).chain(removed).collect()
     }
 
-    /// Tells whether a guard judges the updates of a repository.
+    /// Tells whether a guard checks the updates of a repository.
     ///
     /// A space and a kernel consist of code, so that its updates say nothing there.
     pub fn has(&self, guard: HoldReason, kind: RepoType) -> bool {

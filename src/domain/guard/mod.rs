@@ -1,4 +1,4 @@
-//! Guards: judges that hold an update for a person.
+//! Guards: checks of an update that can hold it for a person.
 //!
 //! Each guard is a pure function of facts about the published and the new commit: the
 //! selected files of both, the terms, the history, the Hub's scan, the headers of
@@ -9,9 +9,9 @@
 //! Invariants: a fact that is unknown is no finding; an unchanged file is none either, so
 //! that a commit once approved does not hold the next one for the same file. Headers are
 //! read with bounded memory, because any byte of a file may be hostile. With no published
-//! commit only the scan and the headers can be judged: the other guards compare.
+//! commit only the scan and the headers can be checked: the other guards compare.
 //! Deliberately absent: the contents of pickles and archives, which a program of
-//! `hooks.gate` can judge, and the loss rules, which no setting switches off.
+//! `hooks.gate` can check, and the loss rules, which no setting switches off.
 
 mod auto_map;
 mod code;

@@ -1,8 +1,8 @@
-//! Licence and gating of a repository, as the Hub tells them with a revision.
+//! Licence and gating of a repository, as the Hub sends them with a revision.
 
 use crate::domain::hold::{Finding, HoldReason};
 
-/// The terms of a repository; a server need not tell either.
+/// The terms of a repository; a server need not send either.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
     /// The licence, such as `apache-2.0`; `none` for a repository without one.

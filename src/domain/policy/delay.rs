@@ -3,7 +3,7 @@
 //! Decision: a commit's age counts from the time at which this home first saw it upstream.
 //! The date of a commit is written by its committer: a forged old date would end the delay
 //! at once, and a date in the future would never end it. A home that was off for a month
-//! therefore waits once more; it takes nothing that nobody could have looked at.
+//! therefore waits once more: its commits get the whole delay too.
 
 use std::collections::BTreeMap;
 
@@ -24,9 +24,9 @@ pub struct UpdateWait {
     pub until: Timestamp,
 }
 
-/// The commit that a delay lets through.
+/// The decision about the commits of a model with a delay.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Adoption {
+pub enum DelayVerdict {
     Take(CommitSha),
     Wait(UpdateWait),
     /// The history of the newest commit decides; it must be listed.
@@ -40,17 +40,17 @@ pub fn adopt_known(
     seen: &SeenCommits,
     delay: Seconds,
     now: Timestamp,
-) -> Adoption {
+) -> DelayVerdict {
     if believed(seen.get(newest).copied(), now).is_none() {
-        return Adoption::AskHistory;
+        return DelayVerdict::AskHistory;
     }
     if is_old(newest, seen, delay, now) {
-        return Adoption::Take(newest.clone());
+        return DelayVerdict::Take(newest.clone());
     }
     if seen.keys().any(|commit| is_old(commit, seen, delay, now)) {
-        return Adoption::AskHistory;
+        return DelayVerdict::AskHistory;
     }
-    Adoption::Wait(wait(newest, seen, delay, now))
+    DelayVerdict::Wait(wait(newest, seen, delay, now))
 }
 
 /// Decides with the history: the commits from the newest one down to the published one,
@@ -60,14 +60,14 @@ pub fn adopt_from(
     seen: &SeenCommits,
     delay: Seconds,
     now: Timestamp,
-) -> Option<Adoption> {
+) -> Option<DelayVerdict> {
     let newest = history.first()?;
     let old = history
         .iter()
         .find(|commit| is_old(commit, seen, delay, now));
     Some(match old {
-        Some(old) => Adoption::Take(old.clone()),
-        None => Adoption::Wait(wait(newest, seen, delay, now)),
+        Some(old) => DelayVerdict::Take(old.clone()),
+        None => DelayVerdict::Wait(wait(newest, seen, delay, now)),
     })
 }
 
@@ -122,9 +122,9 @@ mod tests {
     fn a_single_commit_is_taken_after_its_delay() {
         let newest = commit(1);
         let ask = adopt_known(&newest, &SeenCommits::new(), DELAY, day(0));
-        assert_eq!(ask, Adoption::AskHistory);
+        assert_eq!(ask, DelayVerdict::AskHistory);
         let seen = note_seen(std::slice::from_ref(&newest), &SeenCommits::new(), day(0));
-        let wait = Adoption::Wait(UpdateWait {
+        let wait = DelayVerdict::Wait(UpdateWait {
             commit: newest.clone(),
             until: day(7),
         });
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(adopt_known(&newest, &seen, DELAY, day(6)), wait);
         assert_eq!(
             adopt_known(&newest, &seen, DELAY, day(7)),
-            Adoption::Take(newest)
+            DelayVerdict::Take(newest)
         );
     }
 
@@ -142,7 +142,7 @@ mod tests {
         // Rewritten: commit 3 stands alone.
         assert_eq!(
             adopt_known(&commit(3), &seen, DELAY, day(8)),
-            Adoption::AskHistory
+            DelayVerdict::AskHistory
         );
         let rewritten = history(3..4);
         let seen = note_seen(&rewritten, &seen, day(8));
@@ -151,7 +151,7 @@ mod tests {
             commit: commit(3),
             until: day(15),
         };
-        assert_eq!(found, Some(Adoption::Wait(wait)));
+        assert_eq!(found, Some(DelayVerdict::Wait(wait)));
         assert!(!seen.contains_key(&commit(1)));
     }
 
@@ -161,7 +161,7 @@ mod tests {
         let seen = note_seen(std::slice::from_ref(&newest), &SeenCommits::new(), day(100));
         assert_eq!(
             adopt_known(&newest, &seen, DELAY, day(0)),
-            Adoption::AskHistory
+            DelayVerdict::AskHistory
         );
         let seen = note_seen(std::slice::from_ref(&newest), &seen, day(0));
         assert_eq!(seen[&newest], day(0));
@@ -176,7 +176,8 @@ mod tests {
             let n = today as usize + 1;
             let history = history(published + 1..n + 1);
             seen = note_seen(&history, &seen, day(today));
-            if let Some(Adoption::Take(found)) = adopt_from(&history, &seen, DELAY, day(today)) {
+            if let Some(DelayVerdict::Take(found)) = adopt_from(&history, &seen, DELAY, day(today))
+            {
                 taken.push(
                     (published + 1..n + 1)
                         .find(|n| commit(*n) == found)
@@ -201,17 +202,17 @@ mod tests {
                 .is_some_and(|age| age >= 0 && age * DAY >= delay.0 as i64);
             let newest_old = (0..history.len()).rev().find(|n| is_old(*n)).map(commit);
             match adopt_from(&history, &seen, delay, day(100)).unwrap() {
-                Adoption::Take(found) => prop_assert_eq!(Some(found), newest_old),
-                Adoption::Wait(wait) => {
+                DelayVerdict::Take(found) => prop_assert_eq!(Some(found), newest_old),
+                DelayVerdict::Wait(wait) => {
                     prop_assert_eq!(newest_old, None);
                     prop_assert!(wait.until > day(100) || delay.0 == 0);
                 }
-                Adoption::AskHistory => prop_assert!(false),
+                DelayVerdict::AskHistory => prop_assert!(false),
             }
             // Without the history the answer is the same, or none.
             let known = adopt_known(&history[0], &seen, delay, day(100));
             let full = adopt_from(&history, &seen, delay, day(100)).unwrap();
-            prop_assert!(known == Adoption::AskHistory || known == full);
+            prop_assert!(known == DelayVerdict::AskHistory || known == full);
         }
     }
 }

@@ -20,7 +20,7 @@ pub struct EffectiveRules {
     pub follow_tags: BTreeSet<TagPattern>,
     /// Guards that a model or a tag names.
     pub guards: Guards,
-    /// Whether the guards of the setting are on, too.
+    /// The guards of the setting are on, too.
     pub has_default_guards: bool,
 }
 
@@ -100,12 +100,12 @@ pub struct SharedRules {
     pub rules: EffectiveRules,
     /// The siblings.
     pub with: Vec<EntryName>,
-    /// Whether one of the models alone would have other rules.
+    /// One of the models alone would have other rules.
     pub differ: bool,
 }
 
 impl SharedRules {
-    /// Finds the siblings of a model among others; disabled ones have no say.
+    /// Finds the siblings of a model among others; disabled ones do not count.
     pub fn of<'a>(
         spec: &ModelSpec,
         others: impl IntoIterator<Item = &'a ModelSpec>,

@@ -22,7 +22,7 @@ mod note;
 mod rules;
 mod versions;
 
-pub use delay::{Adoption, SeenCommits, UpdateWait, adopt_from, adopt_known, note_seen};
+pub use delay::{DelayVerdict, SeenCommits, UpdateWait, adopt_from, adopt_known, note_seen};
 pub use effective::{EffectiveRules, SharedRules};
 pub use note::{FollowedTag, PolicyNote, UnmetPolicy};
 pub use rules::{

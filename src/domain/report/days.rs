@@ -34,7 +34,7 @@ pub fn days(since: Timestamp, until: Timestamp, zone: &TimeZone) -> Vec<Day> {
             Ok(midnight) => midnight.timestamp().min(until),
             Err(_) => until,
         };
-        // Where a whole date is skipped, both of its ends are the same instant.
+        // A whole date can be skipped; both of its ends are the same instant then.
         if end > from {
             days.push(Day {
                 date,

@@ -69,8 +69,8 @@ impl Offer {
     }
 }
 
-/// Tells whether a report of a period shows an update: one that was held, and found,
-/// decided or published then, or that waits still.
+/// Tells whether a report of a period shows a held update: it was found, decided or
+/// published in the period, or still waits.
 pub fn is_reported(update: &OfferedUpdate, since: Timestamp, until: Timestamp) -> bool {
     let is_then = |at: Timestamp| since <= at && at < until;
     let is_waiting = update.state() == UpdateState::Waiting && update.found_at < until;

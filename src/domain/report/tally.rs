@@ -204,7 +204,7 @@ fn moved_bytes(row: &SessionRow) -> MovedBytes {
 pub struct RunRow {
     pub outcome: RunOutcome,
     pub seconds: u64,
-    /// Whether the run had sessions; one without them was skipped or removed files.
+    /// The run had sessions; a run without them was skipped or removed files.
     pub had_work: bool,
 }
 

@@ -1,18 +1,15 @@
 //! The warnings of `status`: pure functions of its facts.
 
 use super::age::{impossible_schedule, stale_check, wrong_clock};
-use super::facts::{DiskFacts, ModelStatus, Status, TimerFacts};
+use super::facts::{DiskFacts, ModelStatus, Status};
 use super::failed_tick::FailedTick;
+use super::timer_health::timer_warnings;
 use super::trouble::{damage, failed_view, held_update, model_trouble, moved_ref, spent_allowance};
 use crate::domain::login::LOGIN_ADVICE;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::words;
 use crate::domain::run::Run;
 use crate::domain::schedule::Unusable;
-use crate::domain::time::{Timestamp, believed};
-
-/// The number of periods without a tick after which ticks are missed.
-const PERIODS_OF_SILENCE: u64 = 2;
 
 words! {
     /// The kind of a warning.
@@ -115,55 +112,6 @@ fn low_disk(disk: &DiskFacts) -> Option<Warning> {
     (disk.free < disk.reserve).then(|| Warning::new(WarningKind::DiskLow, message, hint))
 }
 
-fn timer_warnings(status: &Status) -> Vec<Warning> {
-    let Some(timer) = status.timer.as_ref().filter(|timer| timer.installed) else {
-        return Vec::new();
-    };
-    let mut warnings = Vec::new();
-    let n_missed = missed_ticks(timer, status.last_timer_tick, status.now);
-    if n_missed > 0 {
-        let message = format!(
-            "the timer ({}) starts a tick every {}, and {n_missed} were missed",
-            timer.backend, timer.every
-        );
-        let hint =
-            "`hfdl start` installs the timer anew; the system's own log says why it is silent";
-        warnings.push(Warning::new(WarningKind::MissedTick, message, hint));
-    }
-    if let Some(drift) = &timer.drift {
-        let message = format!("the timer's entry is not as it should be: {drift}");
-        let hint = "`hfdl start` brings it up to date";
-        warnings.push(Warning::new(WarningKind::TimerDrift, message, hint));
-    }
-    let ticks_come = status
-        .last_timer_tick
-        .is_some_and(|tick| n_missed == 0 && timer.since.is_none_or(|since| tick >= since));
-    if let Some(doubt) = timer.doubt.as_ref().filter(|_| !ticks_come) {
-        let message = format!(
-            "no tick has come from the timer ({}): {doubt}",
-            timer.backend
-        );
-        let hint = "start that daemon, or take another timer: `hfdl start --backend NAME`";
-        warnings.push(Warning::new(WarningKind::TimerDoubt, message, hint));
-    }
-    warnings
-}
-
-/// Counts the ticks of an installed timer that were missed.
-pub fn missed_ticks(timer: &TimerFacts, last: Option<Timestamp>, now: Timestamp) -> u64 {
-    // There is no time to count from.
-    let Some(from) = last.max(believed(timer.since, now)) else {
-        return 0;
-    };
-    let every = timer.every.get().max(1);
-    let silent = u64::try_from(now.duration_since(from).as_secs()).unwrap_or(0);
-    if silent > PERIODS_OF_SILENCE * every {
-        silent / every
-    } else {
-        0
-    }
-}
-
 fn crashed_run(run: &Run) -> Warning {
     let message = format!(
         "the run {} ({}, process {}) crashed",
@@ -227,7 +175,8 @@ mod tests {
     use crate::domain::schedule::{ScheduleId, UnusableKind};
     use crate::domain::session::Trouble;
     use crate::domain::snapshot::Amount;
-    use crate::domain::status::{DatabaseTrouble, DiskUse};
+    use crate::domain::status::{DatabaseTrouble, DiskUse, TimerFacts, missed_ticks};
+    use crate::domain::time::Timestamp;
     use crate::domain::units::{ByteSize, Seconds};
 
     const HOUR: i64 = 3600;

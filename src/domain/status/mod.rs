@@ -10,6 +10,7 @@ mod age;
 mod facts;
 mod failed_tick;
 mod health;
+mod timer_health;
 mod trouble;
 
 pub use facts::{
@@ -17,5 +18,6 @@ pub use facts::{
     RunInProgress, Status, TimerFacts,
 };
 pub use failed_tick::FailedTick;
-pub use health::{Warning, WarningKind, assess, missed_ticks};
+pub use health::{Warning, WarningKind, assess};
+pub use timer_health::missed_ticks;
 pub use trouble::next_for_ref;

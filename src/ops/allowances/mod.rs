@@ -7,7 +7,7 @@
 //!
 //! A hard limit holds although a run may be killed at any moment: the account records
 //! bytes before connections may request them, a few seconds ahead of the transfer, and
-//! takes back what was not needed. Without a hard limit it records once a second.
+//! takes the unused rest back. Without a hard limit it records once a second.
 //!
 //! Deliberately absent: the choice of ticks that wait for an allowance (`run_due`).
 

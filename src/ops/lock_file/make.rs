@@ -54,7 +54,7 @@ pub fn make(settings: &Settings, models: &[Model]) -> Result<LockFile> {
             failed.unpublished.push(name);
             continue;
         };
-        match stored_listing(&cache, &model.spec, commit)? {
+        match stored_listing(&cache, &model.spec.repo, &model.spec.destination, commit)? {
             Some(listing) => locked.push(LockedModel::of(&model.spec, &listing)),
             None => failed.unlisted.push((name, commit.clone())),
         }

@@ -86,7 +86,7 @@ fn listing_of_whole_files(
 ) -> Result<Option<RemoteSnapshot>> {
     let (spec, commit) = (&model.spec, &locked.commit);
     let is_published = model.state.published_commit.as_ref() == Some(commit);
-    let Some(listing) = stored_listing(cache, spec, commit)? else {
+    let Some(listing) = stored_listing(cache, &spec.repo, &spec.destination, commit)? else {
         return Ok(None);
     };
     let layout = cache.repo(&spec.repo);

@@ -35,12 +35,12 @@ struct VersionOnly {
 #[serde(deny_unknown_fields)]
 struct Root {
     version: u64,
-    models: Vec<Model>,
+    models: Vec<WrittenModel>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Model {
+struct WrittenModel {
     name: String,
     repo_type: String,
     repo: String,
@@ -130,7 +130,7 @@ pub fn parse(bytes: &[u8]) -> Result<LockFile, LockFileFault> {
     }
 }
 
-fn read_model(model: Model) -> Result<LockedModel, LockFileFault> {
+fn read_model(model: WrittenModel) -> Result<LockedModel, LockFileFault> {
     let name = model.name.clone();
     let fault = |why: String| LockFileFault::Value {
         model: name.chars().take(200).collect(),

@@ -9,7 +9,7 @@ use super::files::{
 };
 use crate::domain::login::{Login, TokenName};
 use crate::domain::time::Timestamp;
-use crate::hub::{Grant, HubClient, StoredTokens, Token, TokenOrigin};
+use crate::hub::{HubClient, IssuedTokens, StoredTokens, Token, TokenOrigin};
 use crate::sys::host::{Host, checkpoint};
 use crate::sys::lock::FileLock;
 use crate::sys::pause::Sleeper;
@@ -107,7 +107,7 @@ fn newer_than(stored: &StoredTokens, name: &TokenName, old: &Token) -> Option<To
 fn with_grant(
     stored: &StoredTokens,
     name: &str,
-    grant: &Grant,
+    grant: &IssuedTokens,
     (refresh, old): (&Token, &Token),
     now: Timestamp,
 ) -> Result<StoredTokens> {
@@ -152,7 +152,7 @@ mod tests {
     fn an_answer_without_end_and_refresh_token_keeps_the_old_refresh_token() {
         let text = b"[kim]\nhf_token = old\nrefresh_token = keep\nexpires_at = 1\n";
         let stored = StoredTokens::parse(text.to_vec()).unwrap();
-        let grant = Grant {
+        let grant = IssuedTokens {
             access: token("new"),
             refresh: None,
             expires_in_seconds: None,

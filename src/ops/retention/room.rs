@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::prune::{Prune, PruneLimits, PrunePlan};
-use super::upstream::{Question, ask};
+use super::upstream::{CommitQuestion, ask};
 use crate::domain::model::{Destination, Model};
 use crate::domain::repo::Repo;
 use crate::domain::retention::{
@@ -131,10 +131,10 @@ fn ask_about_candidates(
     let mut questions = Vec::new();
     for item in plan.items().filter(is_candidate) {
         let models = store.models_of_repo(&item.repo)?;
-        let had = |model: Model| -> Result<Option<Question>> {
+        let had = |model: Model| -> Result<Option<CommitQuestion>> {
             let revisions = store.revisions(model.id)?.into_iter();
             let mut revisions = revisions.filter(|it| it.commit.as_str() == item.id);
-            Ok(revisions.next().map(|revision| Question {
+            Ok(revisions.next().map(|revision| CommitQuestion {
                 model: model.id,
                 repo: model.spec.repo,
                 token_name: model.spec.token_name,

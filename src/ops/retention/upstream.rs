@@ -36,7 +36,7 @@ struct TargetNews {
 }
 
 /// One commit to ask the Hub for.
-pub(super) struct Question {
+pub(super) struct CommitQuestion {
     pub model: ModelId,
     pub repo: Repo,
     pub token_name: Option<TokenName>,
@@ -102,7 +102,7 @@ impl UpstreamNews {
 /// Asks the Hub for commits, and records the answers.
 pub(super) fn ask(
     services: &Services<'_>,
-    questions: Vec<Question>,
+    questions: Vec<CommitQuestion>,
     run: &RunId,
     now: Timestamp,
 ) -> Result<()> {
@@ -133,7 +133,7 @@ impl TargetNews {
         cache: &CacheLayout,
         model: ModelId,
         now: Timestamp,
-    ) -> Result<Vec<Question>> {
+    ) -> Result<Vec<CommitQuestion>> {
         let mut questions = Vec::new();
         for revision in store.revisions(model)? {
             let is_gone = revision.upstream.gone_at.is_some();
@@ -149,7 +149,7 @@ impl TargetNews {
                 && revision.upstream.is_to_be_renewed(self.is_news, now)
                 && is_kept(cache, &self.target, &revision.commit)
             {
-                questions.push(Question {
+                questions.push(CommitQuestion {
                     model,
                     repo: self.target.repo.clone(),
                     token_name: self.target.token_name.clone(),
@@ -162,7 +162,7 @@ impl TargetNews {
     }
 }
 
-impl Question {
+impl CommitQuestion {
     fn record(&self, store: &Store, is_gone: bool, run: &RunId, now: Timestamp) -> Result<()> {
         let (repo, commit) = (&self.repo, &self.revision.commit);
         let before = self.revision.upstream;
@@ -193,7 +193,7 @@ impl Question {
 }
 
 /// Asks whether a commit is gone upstream; `None` if the answer says neither.
-fn is_gone(clients: &HubClients, question: &Question) -> Option<bool> {
+fn is_gone(clients: &HubClients, question: &CommitQuestion) -> Option<bool> {
     let asked = || -> Result<bool> {
         let hub = clients.with_token(question.token_name.as_ref())?;
         let commit = Revision::from(&question.revision.commit);

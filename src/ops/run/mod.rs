@@ -11,6 +11,7 @@
 //! `download`, `verify` make it) and the printing of results.
 
 mod active;
+mod closing;
 mod crashed;
 mod engine_options;
 mod home_files;
@@ -18,6 +19,7 @@ mod record;
 mod result;
 mod room;
 mod skipped;
+mod syncing;
 mod views;
 mod watchdog;
 

@@ -132,27 +132,7 @@ pub fn run_due(
             show,
         )?,
     };
-    let skipped = match &outcome {
-        TickOutcome::NothingDue => skips.record_unusable(&unusable)?.or(closed),
-        TickOutcome::Paused(pause) => {
-            skips.record_unusable(&unusable)?;
-            Some(skips.record_pause(pause)?)
-        }
-        TickOutcome::AskedToWait(asked) => {
-            let reported = skips.record_unusable(&unusable)?;
-            skips
-                .record_wait(&asked.to_string(), ExitStatus::Temporary)?
-                .or(reported)
-        }
-        TickOutcome::AllowanceSpent(spent) => {
-            let reported = skips.record_unusable(&unusable)?;
-            let message = spent.spent_message();
-            skips
-                .record_wait(&message, ExitStatus::TransferBudget)?
-                .or(reported)
-        }
-        TickOutcome::Done { .. } => None,
-    };
+    let skipped = skips.record_outcome(&outcome, &unusable, closed)?;
     Ok(Tick {
         outcome,
         unusable,
@@ -344,6 +324,29 @@ struct Skips<'a> {
 }
 
 impl Skips<'_> {
+    /// Records a tick without a run, with its reason. Returns the facts of that record.
+    fn record_outcome(
+        &self,
+        outcome: &TickOutcome,
+        unusable: &UnusableSchedules,
+        closed: Option<RunFacts>,
+    ) -> Result<Option<RunFacts>> {
+        let (message, status) = match outcome {
+            TickOutcome::Done { .. } => return Ok(None),
+            TickOutcome::NothingDue => return Ok(self.record_unusable(unusable)?.or(closed)),
+            TickOutcome::Paused(pause) => {
+                self.record_unusable(unusable)?;
+                return Ok(Some(self.record_pause(pause)?));
+            }
+            TickOutcome::AskedToWait(asked) => (asked.to_string(), ExitStatus::Temporary),
+            TickOutcome::AllowanceSpent(spent) => {
+                (spent.spent_message(), ExitStatus::TransferBudget)
+            }
+        };
+        let reported = self.record_unusable(unusable)?;
+        Ok(self.record_wait(&message, status)?.or(reported))
+    }
+
     /// Records, once for each slot, that it came while its window was closed.
     fn record_closed(&self, closed: Vec<String>) -> Result<Option<RunFacts>> {
         if closed.is_empty() {

@@ -67,7 +67,7 @@ fn list_model(
     commit: CommitSha,
 ) -> Result<ListedModel> {
     let spec = &model.spec;
-    let listing = stored_listing(cache, spec, &commit)?;
+    let listing = stored_listing(cache, &spec.repo, &spec.destination, &commit)?;
     let mut licence = None;
     let mut files = None;
     if let Some(listing) = &listing {

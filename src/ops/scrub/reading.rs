@@ -43,7 +43,7 @@ pub(super) enum ReadingEnd {
     CutShort,
 }
 
-pub(super) struct Reading<'r> {
+pub(super) struct ScrubReading<'r> {
     services: &'r Services<'r>,
     /// Raised when the time is over.
     halt: StopFlag,
@@ -81,7 +81,7 @@ pub(super) fn time_limits(
     }
 }
 
-impl<'r> Reading<'r> {
+impl<'r> ScrubReading<'r> {
     /// Starts the limits: they count from now.
     pub fn start(
         services: &'r Services<'r>,

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::inventory::{Inventory, Lister, PublishedFile, choice, is_damage, look_at};
 use super::permission::{OpenTime, open_time};
-use super::reading::{Reading, ReadingEnd, time_limits};
+use super::reading::{ReadingEnd, ScrubReading, time_limits};
 use crate::domain::deletion::{FileOrigin, Permit, Reason, judge};
 use crate::domain::outcome::ExitStatus;
 use crate::domain::repo_arg::escape_pattern;
@@ -112,7 +112,7 @@ impl Scrubbing<'_> {
         show: &mut dyn FnMut(&SyncEvent),
     ) -> Result<ScrubReport> {
         let limits = (bounds, self.open);
-        let mut reading = Reading::start(self.services, run, limits, is_slot_due, show);
+        let mut reading = ScrubReading::start(self.services, run, limits, is_slot_due, show);
         let work = (self.plan.order.as_slice(), self.plan.n_bytes);
         let end = reading.read(run, &mut self.inventory, work)?;
         let bytes_read = reading.bytes_read;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Error, Result, anyhow};
 
-use super::check::{BadFiles, Checked, check};
+use super::check::{Checked, check};
+use super::local_files::BadFiles;
 use super::local_reads::LocalReads;
 use super::result::SyncResult;
 use super::syncer::{Syncer, TargetEntry, TargetState};
@@ -113,15 +114,15 @@ impl Syncer<'_> {
                 terms,
                 note,
             } => {
-                let path = destination.readable_at(&commit);
                 let progress = SessionProgress {
                     new_commit: Some(commit.clone()),
-                    ..all_reused(path, amount)
+                    ..all_reused(destination.readable_at(&commit), amount)
                 };
-                let outcome = match target.is_news(&commit) {
+                let outcome = if target.is_news(&commit) {
                     // A sibling has fetched the files and moved the ref.
-                    true => Outcome::Updated,
-                    false => Outcome::UpToDate,
+                    Outcome::Updated
+                } else {
+                    Outcome::UpToDate
                 };
                 let gone = note.is_gone.then(|| gone_pin(&commit));
                 SyncResult {
@@ -136,13 +137,7 @@ impl Syncer<'_> {
                 if let Some(held) = &target.held_commit {
                     rollback::hold(&self.cache, target, held);
                 }
-                let progress = SessionProgress {
-                    path: Some(path),
-                    new_commit: Some(commit),
-                    ..SessionProgress::default()
-                };
-                let failure = target.held_by.as_ref().map(held_by_sibling);
-                SyncResult::without_files(Outcome::Held, failure, progress)
+                rolled_back(target, commit, path)
             }
             Checked::Waiting {
                 hold,
@@ -296,6 +291,17 @@ fn all_reused(path: PathBuf, amount: Amount) -> SessionProgress {
         },
         ..SessionProgress::default()
     }
+}
+
+/// Returns the result of a target whose rollback holds an older commit at `path`.
+fn rolled_back(target: &Target, commit: CommitSha, path: PathBuf) -> SyncResult {
+    let progress = SessionProgress {
+        path: Some(path),
+        new_commit: Some(commit),
+        ..SessionProgress::default()
+    };
+    let failure = target.held_by.as_ref().map(held_by_sibling);
+    SyncResult::without_files(Outcome::Held, failure, progress)
 }
 
 /// Says that a pinned commit, whose files are whole here, is gone upstream.

@@ -3,30 +3,26 @@
 //! A [`TargetDestination`] only reads. Opening it gives a [`DestinationWriter`],
 //! which creates missing folders. A failed check or a dry run changes nothing.
 
-use std::collections::BTreeSet;
-use std::fs::Permissions;
-use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use super::destination_writer::DestinationWriter;
 use super::official_lock::take_official_lock;
 use super::target::{CacheChoice, Target};
+use crate::cache;
 use crate::cache::layout::{SIDECAR_SUFFIX, native};
-use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Prove, Vanished};
+use crate::cache::{CacheLayout, CacheWriter, LinkChoice, LocalDir, Prove};
 use crate::domain::content::ContentId;
-use crate::domain::deletion::FetchKey;
 use crate::domain::filter::Filter;
 use crate::domain::model::Destination;
 use crate::domain::placement::{LetterCase, NormalForms, Placement};
-use crate::domain::plan::{LocalFacts, SyncPlan};
+use crate::domain::plan::LocalFacts;
 use crate::domain::proof::ProofStamp;
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
-use crate::download::{WholeRead, prove_content, reusable_bytes};
+use crate::download::reusable_bytes;
 use crate::sys::abilities;
-use crate::sys::files;
-use crate::sys::names;
 use crate::sys::share::Sharing;
 use crate::sys::stamp::{is_same_file, stamp_at, stamp_of};
 
@@ -392,122 +388,6 @@ impl TargetDestination {
     }
 }
 
-/// A destination that can be written.
-pub enum DestinationWriter {
-    Cache(CacheWriter<'static>),
-    Directory(LocalDir, Repo),
-}
-
-impl DestinationWriter {
-    /// Records, visible to other homes and programs, the contents that a plan needs.
-    pub fn begin(&self, key: &FetchKey, plan: &SyncPlan) -> Result<()> {
-        match self {
-            Self::Cache(writer) => writer.begin(key, plan),
-            Self::Directory(dir, _) => dir.begin(key, plan),
-        }
-    }
-
-    /// Checks on disk that these names can exist side by side.
-    pub fn check_names(&self, paths: &[&RepoPath]) -> Result<()> {
-        let (placement, aside) = match self {
-            Self::Cache(writer) => (writer.placement()?, writer.layout().private()),
-            Self::Directory(dir, _) => (dir.placement()?, dir.private()),
-        };
-        placement.check_with_disk(paths, |private, paths| {
-            names::first_problem(&aside, private, paths)
-                .with_context(|| format!("cannot test file names in `{}`", aside.display()))
-        })
-    }
-
-    /// Moves a verified file to the path where `publish` expects its content.
-    pub fn store(&self, content: &ContentId, verified: &Path) -> Result<()> {
-        match self {
-            Self::Cache(writer) => writer.store_blob(content, verified),
-            Self::Directory(dir, _) => dir.store(content, verified),
-        }
-    }
-
-    /// Returns whether a content is stored, also by another process.
-    pub fn has(&self, content: &ContentId, size_bytes: u64) -> bool {
-        let found = match self {
-            Self::Cache(writer) => cache::blob_metadata(writer.layout(), content),
-            Self::Directory(dir, _) => files::link_metadata_if_present(&dir.stored(content)),
-        };
-        let found = found.ok().flatten();
-        found.is_some_and(|found| found.is_file() && found.len() == size_bytes)
-    }
-
-    /// Returns the path of a stored content.
-    pub fn stored(&self, content: &ContentId) -> PathBuf {
-        match self {
-            Self::Cache(writer) => writer.layout().blob(content),
-            Self::Directory(dir, _) => dir.stored(content),
-        }
-    }
-
-    /// Returns the permissions of stored contents that programs may write to; `None` if
-    /// they are read-only.
-    pub fn permissions(&self) -> Option<Permissions> {
-        match self {
-            Self::Cache(_) => None,
-            Self::Directory(dir, _) => Some(dir.permissions()),
-        }
-    }
-
-    /// Returns an unused path for a temporary file.
-    pub fn aside(&self) -> PathBuf {
-        files::unused_name(&match self {
-            Self::Cache(writer) => writer.layout().aside(),
-            Self::Directory(dir, _) => dir.private(),
-        })
-    }
-
-    /// Stores a temporary file that was made from another file on this machine.
-    pub fn import(&self, content: &ContentId, aside: &Path) -> Result<()> {
-        match self {
-            Self::Cache(writer) => writer.import_blob(content, aside),
-            Self::Directory(dir, _) => dir.store(content, aside),
-        }
-    }
-
-    /// Protects a stored content after the file that it was linked from is gone.
-    pub fn end_move(&self, content: &ContentId) -> Result<()> {
-        match self {
-            Self::Cache(writer) => writer.protect_blob(content),
-            Self::Directory(..) => Ok(()),
-        }
-    }
-
-    /// Makes a commit visible after all of its contents have been stored. Returns
-    /// the folder of its files, and the number of files removed from it.
-    ///
-    /// Without a revision no ref moves: the files can be read by commit only.
-    pub fn publish(
-        &self,
-        revision: Option<&Revision>,
-        remote: &RemoteSnapshot,
-        plan: &SyncPlan,
-        vanished: &Vanished,
-    ) -> Result<(PathBuf, u64)> {
-        match self {
-            Self::Cache(writer) => {
-                let by_commit = Revision::from(&remote.commit);
-                let revision = revision.unwrap_or(&by_commit);
-                // A snapshot is built new, without files that are gone.
-                let n_gone = plan.deleted.len() as u64;
-                Ok((writer.publish(revision, remote, plan)?.path, n_gone))
-            }
-            Self::Directory(dir, repo) => {
-                if let Vanished::Delete(commits) = vanished {
-                    prove_vanished(dir, repo, remote, commits)?;
-                }
-                let placed = dir.publish(repo, remote, plan, vanished, &take_official_lock)?;
-                Ok((dir.root().to_path_buf(), placed.removed.len() as u64))
-            }
-        }
-    }
-}
-
 /// Returns the published commit of a model, which is a newer one than the database has if
 /// a sibling or another home published it, or a run that was killed.
 fn published_in_cache(
@@ -529,26 +409,4 @@ fn published_in_cache(
         return Ok(Some(commit.clone()));
     }
     Ok(Some(known.clone()).filter(|it| layout.snapshot(it).is_dir()))
-}
-
-/// Reads the files that are gone upstream and whose notes another program has made.
-fn prove_vanished(
-    dir: &LocalDir,
-    repo: &Repo,
-    remote: &RemoteSnapshot,
-    commits: &BTreeSet<CommitSha>,
-) -> Result<()> {
-    for (path, content) in dir.unproven_vanished(repo, remote, commits)? {
-        let file = dir.file(&path);
-        let read = prove_content(&file, &content, &mut |_| ControlFlow::Continue(()));
-        let read = read.with_context(|| format!("cannot read `{}`", file.display()))?;
-        match read {
-            Some(WholeRead {
-                has_content: true,
-                stamp: Some(stamp),
-            }) => dir.adopt_vanished(repo, &path, content, &stamp)?,
-            _ => log::info!("`{}` was changed and stays", file.display()),
-        }
-    }
-    Ok(())
 }

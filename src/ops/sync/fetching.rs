@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use super::check::Planned;
 use super::delta::{client_for, save_new_maps};
-use super::destination::DestinationWriter;
+use super::destination_writer::DestinationWriter;
 use super::either_source::EitherSource;
-use super::file_fetch::{FileFetch, FileState, FileUse, SavedBytes};
+use super::file_fetch::{FetchState, FileFetch, FileUse, SavedBytes};
 use super::preflight::{Need, missing_bytes};
 use super::readers::{GoodRead, ReadJob, ReadResult, Task};
 use super::reading::ReadPurpose;
@@ -83,7 +83,7 @@ impl Syncer<'_> {
                     bytes: missing_bytes(&partial, wanted.file.size_bytes),
                 },
                 job: self.job(&request, &planned, wanted, partial, order.next(missing)),
-                state: FileState::Fetching,
+                state: FetchState::Fetching,
             };
             self.promised.add(file.need);
             self.by_partial.insert(file.job.partial.clone(), file_id);
@@ -163,7 +163,7 @@ impl Syncer<'_> {
                 file.is_announced = true;
                 n_bytes += file.expected;
             }
-            file.state = FileState::Fetching;
+            file.state = FetchState::Fetching;
             jobs.push((id, file.job.clone()));
         }
         if n_bytes > 0 {
@@ -203,7 +203,7 @@ impl Syncer<'_> {
             task: Task::Prove { file: path.clone() },
             limits: file.job.limits.clone(),
         };
-        file.state = FileState::Stored { path };
+        file.state = FetchState::Stored { path };
         self.read(job, ReadPurpose::Stored(id));
     }
 
@@ -212,7 +212,7 @@ impl Syncer<'_> {
         let Some(file) = self.files.get_mut(&id) else {
             return;
         };
-        let FileState::Stored { path } = &file.state else {
+        let FetchState::Stored { path } = &file.state else {
             return;
         };
         match result {
@@ -246,7 +246,7 @@ impl Syncer<'_> {
         }
         self.retried_at = Stopwatch::start();
         let files = self.files.iter();
-        let busy = files.filter(|(_, file)| matches!(file.state, FileState::Busy));
+        let busy = files.filter(|(_, file)| matches!(file.state, FetchState::Busy));
         let busy: Vec<FileId> = busy.map(|(id, _)| *id).collect();
         // A target that has failed is not published, so its end need not wait.
         let (useless, busy) = busy.into_iter().partition(|id| self.is_useless(*id));

@@ -29,10 +29,10 @@ pub(super) struct FileFetch {
     pub(super) is_distrusted: bool,
     /// Bytes that were missing on disk before the engine started the file.
     pub(super) need: Need,
-    pub(super) state: FileState,
+    pub(super) state: FetchState,
 }
 
-pub(super) enum FileState {
+pub(super) enum FetchState {
     /// The engine has the file.
     Fetching,
     /// Another process was fetching it at the last attempt.
@@ -118,11 +118,9 @@ impl Syncer<'_> {
                 }
             }
             EngineEvent::Progress { bytes, .. } => {
-                let unexpected = file.receive(bytes);
-                if unexpected > 0 {
-                    self.events.push(SyncEvent::FetchPlanned {
-                        n_bytes: unexpected,
-                    });
+                let n_bytes = file.receive(bytes);
+                if n_bytes > 0 {
+                    self.events.push(SyncEvent::FetchPlanned { n_bytes });
                 }
                 let n_bytes = bytes;
                 self.events.push(SyncEvent::BytesFetched { name, n_bytes });
@@ -149,21 +147,20 @@ impl Syncer<'_> {
                 self.end_file(&report, stored.as_ref().err());
             }
             EngineEvent::Ended { report } => {
-                let ended = name.clone();
-                self.events.push(SyncEvent::FileEnded { name: ended });
-                let is_busy = report.result == FetchResult::Busy;
-                if is_busy && file.retries_left > 0 && !self.limits.is_stopped() {
-                    let is_first = file.retries_left == BUSY_RETRIES;
-                    file.retries_left -= 1;
-                    file.state = FileState::Busy;
-                    if is_first {
-                        let seconds = (BUSY_PAUSE * BUSY_RETRIES).as_secs();
-                        self.report_wait(format!(
-                            "`{name}`: another process is fetching it; waiting up to {seconds} s"
-                        ));
-                    }
-                } else {
-                    self.end_file(&report, None);
+                self.events
+                    .push(SyncEvent::FileEnded { name: name.clone() });
+                let may_retry = file.retries_left > 0 && !self.limits.is_stopped();
+                if report.result != FetchResult::Busy || !may_retry {
+                    return self.end_file(&report, None);
+                }
+                let is_first = file.retries_left == BUSY_RETRIES;
+                file.retries_left -= 1;
+                file.state = FetchState::Busy;
+                if is_first {
+                    let seconds = (BUSY_PAUSE * BUSY_RETRIES).as_secs();
+                    self.report_wait(format!(
+                        "`{name}`: another process is fetching it; waiting up to {seconds} s"
+                    ));
                 }
             }
         }

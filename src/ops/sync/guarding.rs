@@ -33,7 +33,7 @@ use crate::sys::open;
 const MOST_COMMITS: usize = 1_000;
 
 /// The files that one model selects; the name is that of a sibling.
-type Selection<'a> = (&'a Filter, Option<&'a EntryName>);
+type SiblingFilter<'a> = (&'a Filter, Option<&'a EntryName>);
 
 impl Update<'_> {
     /// Judges the commit by the guards of the model and of each sibling that has not
@@ -79,7 +79,7 @@ impl Update<'_> {
         Ok(found)
     }
 
-    fn selections(&self) -> impl Iterator<Item = Selection<'_>> {
+    fn selections(&self) -> impl Iterator<Item = SiblingFilter<'_>> {
         let siblings = self.unaccepted_siblings();
         let siblings = siblings.map(|it| (&it.filter, Some(&it.name)));
         std::iter::once((&self.target.filter, None)).chain(siblings)

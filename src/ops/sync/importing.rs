@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Error};
 
 use super::check::Planned;
-use super::destination::DestinationWriter;
+use super::destination_writer::DestinationWriter;
 use super::preflight::Need;
 use super::readers::{GoodRead, ReadJob, ReadResult, Task};
 use super::reading::ReadPurpose;
@@ -133,10 +133,10 @@ impl Syncer<'_> {
         };
         importing.left.remove(&content);
         match result {
-            ReadResult::Good(read) => match importing.take_in(content, &aside, read) {
-                Ok(stamp) => {
-                    let stored = importing.writer.stored(&content);
-                    self.proofs.add(&stored, content, stamp);
+            ReadResult::Good(read) => {
+                let stored = importing.take_in(content, &aside, read);
+                if let Some((path, stamp)) = stored {
+                    self.proofs.add(&path, content, stamp);
                     checkpoint("content imported");
                     if let Some(file) = adopted.filter(|file| file.moves)
                         && importing.end_move(&content, &file, read.source)
@@ -144,11 +144,7 @@ impl Syncer<'_> {
                         self.proofs.forget_adopted(&[from]);
                     }
                 }
-                Err(err) => {
-                    let _ = files::remove_if_present(&aside);
-                    importing.fail(content, err);
-                }
-            },
+            }
             ReadResult::Bad => {
                 // A change of an adopted file is its owner's right, and no damage.
                 if adopted.is_none() {
@@ -257,13 +253,29 @@ impl Importing {
         is_over
     }
 
-    /// Stores a new file, and returns its stamp.
+    /// Stores a new file, and returns its path and stamp; `None` if that failed.
     fn take_in(
         &mut self,
         content: ContentId,
         aside: &Path,
         read: GoodRead,
-    ) -> anyhow::Result<ProofStamp> {
+    ) -> Option<(PathBuf, ProofStamp)> {
+        match self.store(content, aside, read) {
+            Ok(stored) => Some(stored),
+            Err(err) => {
+                let _ = files::remove_if_present(aside);
+                self.fail(content, err);
+                None
+            }
+        }
+    }
+
+    fn store(
+        &mut self,
+        content: ContentId,
+        aside: &Path,
+        read: GoodRead,
+    ) -> anyhow::Result<(PathBuf, ProofStamp)> {
         self.writer.import(&content, aside)?;
         let stored = self.writer.stored(&content);
         let stamp = stamp_at(&stored)
@@ -271,7 +283,7 @@ impl Importing {
             .with_context(|| format!("cannot read the metadata of `{}`", stored.display()))?;
         let reads = &mut self.planned.local_reads;
         reads.imported.insert(content, (read.source, stamp));
-        Ok(stamp)
+        Ok((stored, stamp))
     }
 
     /// Removes the old name of an adopted file whose bytes are stored now. Returns

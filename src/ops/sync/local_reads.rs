@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::check::ReusedFile;
+use super::local_files::ReusedFile;
 use crate::domain::content::ContentId;
 use crate::domain::plan::{Action, PlannedFile};
 use crate::domain::proof::ProofStamp;

@@ -6,7 +6,8 @@
 //! used unchanged and have no proof, `preflight` refuses plans that cannot
 //! succeed, `importing` adopts contents from elsewhere on this machine,
 //! `fetching` downloads the files of all targets through one engine,
-//! `gating` lets a program of the user judge a new commit, and `publishing` makes a target visible after its last file is proven.
+//! `gating` lets a program of the user judge a new commit, and `publishing` makes a target
+//! visible after its last file is proven.
 //!
 //! Invariants: an error of a target becomes its result and stops no other; only
 //! the coordinating thread gives final names and writes proofs; a name and a
@@ -21,6 +22,7 @@ mod check;
 mod checking;
 mod delta;
 mod destination;
+mod destination_writer;
 mod either_source;
 mod fetching;
 mod file_fetch;
@@ -28,6 +30,7 @@ mod gating;
 mod guarding;
 mod holds;
 mod importing;
+mod local_files;
 mod local_reads;
 mod official_lock;
 mod preflight;
@@ -46,10 +49,11 @@ mod upstream;
 
 pub use crate::cache::Vanished;
 pub use cache_room::CacheFull;
-pub use check::{BadFiles, Checked, MissingFile, Planned, check_all};
+pub use check::{Checked, MissingFile, Planned, check_all};
 pub use delta::Asker;
 pub use destination::TargetDestination;
 pub use gating::GateProgram;
+pub use local_files::BadFiles;
 pub use local_reads::LocalReads;
 pub use preflight::{NoFiles, NoSpace, TooLarge};
 pub use proofs::Proofs;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::check::{BadFiles, ReusedFile};
+use super::local_files::{BadFiles, ReusedFile};
 use super::target::Target;
 use crate::domain::content::ContentId;
 use crate::domain::gate::GateRecord;

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Error;
 
-use super::check::{Checked, ReusedFile};
+use super::check::Checked;
 use super::checking::failed_check;
+use super::local_files::ReusedFile;
 use super::local_reads::LocalReads;
 use super::readers::{ReadJob, ReadResult, Task};
 use super::reading::ReadPurpose;

@@ -7,7 +7,7 @@ use anyhow::Error;
 
 use super::check::Planned;
 use super::checking::trouble_of_hold;
-use super::destination::DestinationWriter;
+use super::destination_writer::DestinationWriter;
 use super::file_fetch::SavedBytes;
 use super::result::SyncResult;
 use super::target::Target;

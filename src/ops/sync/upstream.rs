@@ -12,8 +12,8 @@ use anyhow::Result;
 use super::target::{Target, is_accepted};
 use crate::domain::guard::Terms;
 use crate::domain::policy::{
-    Adoption, FollowedTag, PinnedCommit, Policy, PolicyNote, TagPattern, UnmetPolicy, adopt_from,
-    adopt_known, is_older_tag, newest_tags, note_seen,
+    DelayVerdict, FollowedTag, PinnedCommit, Policy, PolicyNote, TagPattern, UnmetPolicy,
+    adopt_from, adopt_known, is_older_tag, newest_tags, note_seen,
 };
 use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::hub::{Fault, Gated, HubClient, HubError, RevisionInfo};
@@ -197,17 +197,17 @@ fn choose_tag<'t>(
     let found = adopt_from(&history, &seen, policy.rules.delay, policy.now);
     note.seen = Some(seen);
     match found {
-        Some(Adoption::Take(commit)) => {
+        Some(DelayVerdict::Take(commit)) => {
             let tag = newer.into_iter().find(|tag| tags[*tag] == commit);
             (tag, note)
         }
-        Some(Adoption::Wait(wait)) => {
+        Some(DelayVerdict::Wait(wait)) => {
             note.wait = Some(wait);
             let known = followed.and_then(|it| candidates.iter().find(|tag| ***tag == it.tag));
             let is_unmoved = |tag: &&Revision| followed.is_some_and(|it| it.target == tags[*tag]);
             (known.copied().filter(is_unmoved), note)
         }
-        Some(Adoption::AskHistory) | None => (None, note),
+        Some(DelayVerdict::AskHistory) | None => (None, note),
     }
 }
 
@@ -240,7 +240,7 @@ fn after_waiting(hub: &HubClient, target: &Target, mut newest: Upstream) -> Resu
     let (delay, now) = (policy.rules.delay, policy.now);
     let mut adoption = adopt_known(&newest.commit, &policy.seen, delay, now);
     newest.note.seen = None;
-    if adoption == Adoption::AskHistory {
+    if adoption == DelayVerdict::AskHistory {
         let mut history = history(hub, &target.repo, &newest.commit, |it| it == published)?;
         history.retain(|commit| commit != published);
         let seen = note_seen(&history, &policy.seen, now);
@@ -250,13 +250,13 @@ fn after_waiting(hub: &HubClient, target: &Target, mut newest: Upstream) -> Resu
         newest.note.seen = Some(seen);
     }
     match adoption {
-        Adoption::Take(commit) => newest.commit = commit,
-        Adoption::Wait(wait) => {
+        DelayVerdict::Take(commit) => newest.commit = commit,
+        DelayVerdict::Wait(wait) => {
             newest.commit = published.clone();
             newest.note.wait = Some(wait);
         }
         // An empty history contradicts the answer about the revision; nothing is taken.
-        Adoption::AskHistory => newest.commit = published.clone(),
+        DelayVerdict::AskHistory => newest.commit = published.clone(),
     }
     Ok(newest)
 }

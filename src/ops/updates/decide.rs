@@ -69,7 +69,7 @@ pub fn accept(store: &Store, id: ModelId, beginning: &str, now: Timestamp) -> Re
     })
 }
 
-/// Makes the gate judge the held update of each model again at the next check.
+/// Makes the gate run again for the held update of each model at the next check.
 pub fn ask_gate_again(store: &Store, names: &[EntryName]) -> Result<Vec<(EntryName, CommitSha)>> {
     store.transaction(|store| {
         let asked = names.iter().map(|name| {

@@ -3,13 +3,14 @@
 use anyhow::{Context, Result, anyhow};
 
 use super::NothingWaits;
-use crate::cache::{self, CacheLayout, LocalDir};
+use crate::cache::CacheLayout;
 use crate::domain::changes::ChangeNote;
-use crate::domain::model::{Destination, Model};
+use crate::domain::model::Model;
 use crate::domain::repo::CommitSha;
 use crate::domain::snapshot::RemoteSnapshot;
 use crate::domain::update::{FileDifference, OfferedUpdate, file_differences};
 use crate::ops::changes::note_of;
+use crate::ops::published::stored_listing;
 use crate::ops::services::Services;
 
 /// A held update with its changes.
@@ -44,7 +45,9 @@ fn files(
     model: &Model,
     update: &OfferedUpdate,
 ) -> Result<Vec<FileDifference>> {
-    let listing = |commit: &CommitSha| match stored_listing(services, model, commit)? {
+    let cache = CacheLayout::new(services.settings.cache_dir());
+    let (repo, place) = (&model.spec.repo, &model.spec.destination);
+    let listing = |commit: &CommitSha| match stored_listing(&cache, repo, place, commit)? {
         Some(listing) => Ok(listing),
         None => ask_hub(services, model, commit)
             .with_context(|| format!("the listing of {} is not here", commit.short())),
@@ -52,20 +55,6 @@ fn files(
     let old = update.old_commit.as_ref().map(listing).transpose()?;
     let new = listing(&update.commit)?;
     Ok(file_differences(old.as_ref(), &new, &model.spec.filter))
-}
-
-fn stored_listing(
-    services: &Services<'_>,
-    model: &Model,
-    commit: &CommitSha,
-) -> Result<Option<RemoteSnapshot>> {
-    match &model.spec.destination {
-        Destination::Cache => {
-            let cache = CacheLayout::new(services.settings.cache_dir());
-            cache::stored_listing(&cache.repo(&model.spec.repo), commit)
-        }
-        Destination::Directory(root) => LocalDir::listing_below(root, commit),
-    }
 }
 
 fn ask_hub(services: &Services<'_>, model: &Model, commit: &CommitSha) -> Result<RemoteSnapshot> {

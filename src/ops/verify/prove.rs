@@ -14,7 +14,7 @@ use crate::sys::stop::StopFlag;
 use crate::xet::{FileHasher, sidecar};
 
 /// A file to read.
-pub struct Job {
+pub struct ProofJob {
     pub name: Arc<str>,
     pub path: PathBuf,
     pub content: ContentId,
@@ -37,7 +37,7 @@ pub enum HashResult {
 /// Reads the chosen jobs in order; after a stop the rest has no `Ended` event. Events
 /// arrive on the calling thread.
 pub fn prove_all(
-    jobs: &[Job],
+    jobs: &[ProofJob],
     chosen: &[usize],
     threads: usize,
     stop: &StopFlag,
@@ -52,7 +52,7 @@ pub fn prove_all(
     );
 }
 
-fn prove(job: &Job, on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Option<HashResult> {
+fn prove(job: &ProofJob, on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Option<HashResult> {
     let claims = claims(job);
     let mut xet = claims.is_any().then(FileHasher::new);
     let result = prove_content(&job.path, &job.content, &mut |bytes| {
@@ -75,7 +75,7 @@ fn prove(job: &Job, on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Option
     })
 }
 
-fn claims(job: &Job) -> Claims {
+fn claims(job: &ProofJob) -> Claims {
     let read = sidecar::read(&job.sidecar, &job.content, job.size_bytes);
     Claims {
         listed: job.xet_hash,
@@ -93,7 +93,7 @@ mod tests {
     use crate::sys::stop::StopReason;
 
     /// Three empty files, two of which should be something else.
-    fn jobs(dir: &std::path::Path) -> Vec<Job> {
+    fn jobs(dir: &std::path::Path) -> Vec<ProofJob> {
         let empty = "git:e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
         let other = "git:b45ef6fec89518d314f546fd6c3025367b721684";
         let job = |(name, content): (&str, &str)| {
@@ -101,7 +101,7 @@ mod tests {
             if name != "gone" {
                 std::fs::write(&path, "").unwrap();
             }
-            Job {
+            ProofJob {
                 name: name.into(),
                 path,
                 content: content.parse().unwrap(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::look::{Expected, Look, look};
-use super::prove::{HashResult, Job, prove_all};
+use super::prove::{HashResult, ProofJob, prove_all};
 use super::report::{
     Verified, VerifyReport, failure_with, nothing_published, result_of, session_files,
 };
@@ -175,7 +175,7 @@ impl Verify<'_> {
     }
 
     /// Returns one job for each file on disk; a file may have several names.
-    fn jobs(&self, looks: &[(usize, Look)]) -> (Vec<Job>, Vec<Vec<Use>>) {
+    fn jobs(&self, looks: &[(usize, Look)]) -> (Vec<ProofJob>, Vec<Vec<Use>>) {
         let mut jobs = Vec::new();
         let mut uses: Vec<Vec<Use>> = Vec::new();
         let mut known: HashMap<(PathBuf, ContentId), usize> = HashMap::new();
@@ -184,7 +184,7 @@ impl Verify<'_> {
                 let path = look.place.entry(&look.commit, &file.path);
                 let real = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
                 let job = *known.entry((real, file.content)).or_insert_with(|| {
-                    jobs.push(Job {
+                    jobs.push(ProofJob {
                         name: format!("{}: {}", self.targets[*index].label(), file.path).into(),
                         path,
                         content: file.content,
@@ -208,7 +208,7 @@ impl Verify<'_> {
     /// the end.
     fn choose(
         &self,
-        jobs: &[Job],
+        jobs: &[ProofJob],
         uses: &[Vec<Use>],
         looks: &[(usize, Look)],
     ) -> Result<Vec<usize>> {
@@ -377,7 +377,7 @@ pub(in crate::ops) fn close(
 
 /// Reports a Xet hash that is wrong, and removes a wrong sidecar; the next update
 /// writes it again.
-fn report_witnesses(job: &Job, proof: &HashResult) {
+fn report_witnesses(job: &ProofJob, proof: &HashResult) {
     let (HashResult::Good(found, _) | HashResult::Bad(found)) = proof else {
         return;
     };

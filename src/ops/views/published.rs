@@ -41,7 +41,7 @@ impl<'a> PublishedFiles<'a> {
         commit: &'a CommitSha,
     ) -> Result<Self> {
         let spec = &model.spec;
-        let listing = stored_listing(cache, spec, commit)?;
+        let listing = stored_listing(cache, &spec.repo, &spec.destination, commit)?;
         let listing =
             listing.with_context(|| format!("no listing of commit {} is kept", commit.short()))?;
         let files = listing.selected(&spec.filter);

@@ -121,7 +121,7 @@ fn note_failure(
 }
 
 /// One view on its way to a commit.
-struct Change<'a> {
+struct ViewChange<'a> {
     context: ViewContext<'a>,
     made: &'a MadeView,
     layout: &'a ViewLayout,
@@ -170,7 +170,7 @@ fn show(
         let named = conflicts.map(|(path, why)| (root.join(path.as_str()), *why));
         return Err(ViewConflict(named.collect()).into());
     }
-    let change = Change {
+    let change = ViewChange {
         context,
         made,
         layout: &layout,
@@ -211,7 +211,7 @@ pub(super) fn temporary_prefix(cache: &CacheLayout) -> Result<String> {
     Ok(format!(".hfdl-{}-", home.id))
 }
 
-impl Change<'_> {
+impl ViewChange<'_> {
     /// Makes and removes files; returns the records of the view afterwards.
     fn carry_out(&self, model: &Model, commit: &CommitSha) -> Result<Vec<ViewFile>> {
         for file in &self.plan.given_up {

@@ -1,0 +1,170 @@
+//! The messages of errors of the Hub, and the next step after each.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::error::{Fault, HubError, RequestContext};
+use super::text::clean;
+use crate::domain::login::LOGIN_ADVICE;
+
+impl HubError {
+    /// Returns the next step for a user, where one is certain.
+    pub fn hint(&self) -> Option<String> {
+        let about = self.about();
+        let (page, tokens) = (&about.page, &about.tokens_page);
+        match self.fault() {
+            Fault::Gated if self.is_awaiting_review() => Some(format!(
+                "wait until the authors grant access (see {page}), then run it again"
+            )),
+            Fault::Gated if !about.has_token => Some(format!(
+                "accept the terms at {page}, make a token at {tokens} and set `HF_TOKEN`, then run it again"
+            )),
+            Fault::Gated => Some(format!(
+                "accept the terms at {page} with the account of the token, then run it again"
+            )),
+            Fault::TokenMissing => Some(
+                "set `HF_TOKEN` where this is started from, or run `hf auth login` as this user; the local copy is kept"
+                    .to_owned(),
+            ),
+            Fault::BadToken if about.login.is_some() => Some(LOGIN_ADVICE.to_owned()),
+            Fault::BadToken => Some(format!(
+                "make a new token at {tokens} and put it where the old one is, or unset it for public repositories"
+            )),
+            Fault::NoGrant => Some(
+                "check `HF_OIDC_RESOURCE`, and that its trusted publisher on the Hub admits this pipeline; \
+                 the audience of `HF_OIDC_ID_TOKEN` must be the Hub"
+                    .to_owned(),
+            ),
+            Fault::Forbidden => Some(format!(
+                "give the token read access to this repository at {tokens}"
+            )),
+            Fault::RepoNotFoundOrPrivate { anonymous: true } => Some(
+                "check the name; if the repository is private, set `HF_TOKEN` or run `hf auth login`"
+                    .to_owned(),
+            ),
+            Fault::RepoNotFoundOrPrivate { anonymous: false } => Some(format!(
+                "check the name, and whether the account of the token can open {page}"
+            )),
+            Fault::RevisionNotFound => Some(format!("choose one of the revisions at {page}")),
+            Fault::RateLimited { .. } if !about.has_token => {
+                Some("set `HF_TOKEN`: the limits of an account are higher".to_owned())
+            }
+            Fault::Network(error) => error.hint().map(str::to_owned),
+            Fault::Offline => Some("unset `HF_HUB_OFFLINE` and run it again".to_owned()),
+            _ => None,
+        }
+    }
+
+    fn is_awaiting_review(&self) -> bool {
+        let message = self.server_message().unwrap_or("").to_ascii_lowercase();
+        message.contains("awaiting") || message.contains("pending")
+    }
+}
+
+impl fmt::Display for HubError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let about = self.about();
+        let repo = about.subject();
+        match self.fault() {
+            Fault::RevisionNotFound => {
+                let revision = about.revision.as_deref().unwrap_or("requested");
+                write!(f, "{repo} has no revision `{}`", clean(revision))
+            }
+            Fault::EntryNotFound => write_missing_file(f, about),
+            Fault::Gated => write!(
+                f,
+                "{repo} is gated, and access to its files was not granted"
+            ),
+            Fault::Disabled => write!(f, "the Hub has disabled {repo}"),
+            Fault::RepoNotFoundOrPrivate { anonymous: true } => write!(
+                f,
+                "{repo} does not exist, or is private or gated and no token was sent"
+            ),
+            Fault::RepoNotFoundOrPrivate { anonymous: false } => {
+                write!(f, "{repo} does not exist, or the token has no access to it")
+            }
+            Fault::TokenMissing => write!(
+                f,
+                "the Hub shows {repo} with a token only, and there is none now"
+            ),
+            Fault::BadToken => write_bad_token(f, about),
+            Fault::NoGrant => f.write_str("the Hub issued no token"),
+            Fault::Forbidden => write!(f, "the Hub refused access to {about} (HTTP 403)"),
+            Fault::BadRequest => write!(f, "the Hub refused the request about {about} (HTTP 400)"),
+            Fault::RateLimited {
+                retry_after,
+                bucket,
+            } => write_rate_limit(f, bucket.as_deref(), *retry_after),
+            Fault::BadRange { total } => {
+                write!(f, "{about} does not have the requested bytes")?;
+                match total {
+                    Some(total) => write!(f, ": it has {total}"),
+                    None => Ok(()),
+                }
+            }
+            Fault::Server { status } => write!(f, "the Hub answered HTTP {status} for {about}"),
+            Fault::Storage { status, host } => write!(
+                f,
+                "the storage host `{host}` answered HTTP {status} for {about}"
+            ),
+            Fault::Network(error) => {
+                let (origin, reason) = (error.origin(), error.reason());
+                write!(f, "no answer about {about} from `{origin}`: {reason}")
+            }
+            Fault::Offline => write!(f, "offline mode is on: no request was sent about {about}"),
+            Fault::BadAnswer(reason) | Fault::WrongPart(reason) => {
+                write!(f, "the Hub's answer about {about} is not usable: {reason}")
+            }
+        }?;
+        write_server_message(f, self)
+    }
+}
+
+fn write_missing_file(f: &mut fmt::Formatter<'_>, about: &RequestContext) -> fmt::Result {
+    let path = about.path.as_deref().unwrap_or("requested");
+    write!(f, "{} has no file `{}`", about.subject(), clean(path))?;
+    match &about.revision {
+        Some(revision) => write!(f, " at `{revision}`"),
+        None => Ok(()),
+    }
+}
+
+fn write_bad_token(f: &mut fmt::Formatter<'_>, about: &RequestContext) -> fmt::Result {
+    f.write_str("the Hub refused the token: it is invalid or has expired")?;
+    match &about.login {
+        Some(login) => write!(f, " (login `{login}`)"),
+        None => Ok(()),
+    }
+}
+
+fn write_rate_limit(
+    f: &mut fmt::Formatter<'_>,
+    bucket: Option<&str>,
+    retry_after: Option<Duration>,
+) -> fmt::Result {
+    f.write_str("the Hub's rate limit")?;
+    if let Some(bucket) = bucket {
+        write!(f, " for `{bucket}` requests")?;
+    }
+    f.write_str(" is exhausted")?;
+    match retry_after {
+        Some(span) => write!(f, " for another {} s", span.as_secs()),
+        None => Ok(()),
+    }
+}
+
+/// Adds the server's message to an error of which it is the only explanation.
+fn write_server_message(f: &mut fmt::Formatter<'_>, error: &HubError) -> fmt::Result {
+    let is_shown = matches!(
+        error.fault(),
+        Fault::NoGrant
+            | Fault::Forbidden
+            | Fault::BadRequest
+            | Fault::Server { .. }
+            | Fault::Storage { .. }
+    );
+    match error.server_message() {
+        Some(message) if is_shown => write!(f, ": {message}"),
+        _ => Ok(()),
+    }
+}
