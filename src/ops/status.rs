@@ -1,7 +1,6 @@
 //! Gathers the facts of `hfdl status`; changes nothing.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +21,7 @@ use super::schedules::{impossible, next_start};
 use super::shards::show_as_run_here;
 use super::ticks::{Ticks, false_future, last_ticks};
 use crate::cache::CacheLayout;
-use crate::domain::model::{EntryName, Model, ModelSpec, ModelSummary};
+use crate::domain::model::{Model, ModelSpec, ModelSummary};
 use crate::domain::run::{Event, EventKind, Run};
 use crate::domain::schedule::{Schedule, Selection, longest_gap, usable_zone};
 use crate::domain::scrub::ScrubState;
@@ -306,19 +305,15 @@ fn add_forecasts(
 ) -> Result<()> {
     let is_under_way =
         |model: &&mut ModelStatus| model.bytes_left > 0 && model.summary != ModelSummary::Disabled;
-    let mut under_way: Vec<&mut ModelStatus> =
-        status.models.iter_mut().filter(is_under_way).collect();
+    let under_way: Vec<&mut ModelStatus> = status.models.iter_mut().filter(is_under_way).collect();
     if under_way.is_empty() {
         return Ok(());
     }
-    let specs = store.readable_models(&ModelFilter::default())?.into_iter();
-    let mut specs: BTreeMap<EntryName, ModelSpec> = specs
-        .map(|model| (model.spec.name.clone(), model.spec))
-        .collect();
-    under_way.retain(|model| specs.contains_key(&model.name));
-    let models = under_way.iter();
-    let models = models.filter_map(|one| Some((specs.remove(&one.name)?, one.bytes_left)));
-    let models: Vec<(ModelSpec, u64)> = models.collect();
+    // Few of thousands of models are under way.
+    let mut models: Vec<(ModelSpec, u64)> = Vec::new();
+    for one in &under_way {
+        models.push((store.model(&one.name)?.spec, one.bytes_left));
+    }
     let (now, tick) = (status.now, places.settings.timer_every());
     let mut ready: Vec<ReadySchedule<'_>> = Vec::new();
     for schedule in schedules {
@@ -337,7 +332,7 @@ fn add_forecasts(
         now,
     };
     let forecasts = forecast_models(&place, &ready, &models)?;
-    for (model, forecast) in under_way.iter_mut().zip(forecasts) {
+    for (model, forecast) in under_way.into_iter().zip(forecasts) {
         model.forecast = Some(forecast);
     }
     Ok(())

@@ -139,6 +139,12 @@ impl Store {
         })
     }
 
+    /// Returns the models that were published, by name.
+    pub fn published_model_ids(&self) -> Result<Vec<ModelId>> {
+        let sql = "SELECT id FROM models WHERE published_commit IS NOT NULL ORDER BY name";
+        self.list(sql, [], |row| Ok(ModelId(row.get("id")?)))
+    }
+
     /// Returns the enabled models that any of some schedules selects, by name.
     pub fn models_of_schedules(
         &self,

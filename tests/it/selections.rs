@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hfdl_test_hub::generated_bytes;
+use hfdl_test_hub::{Api, generated_bytes};
 use serde_json::Value;
 
 use crate::support::due::{outcomes, roomy_world};
@@ -216,7 +216,8 @@ fn the_ref_moves_when_the_revision_is_whole_for_each_model() {
     assert_eq!(eight["outcome"], "updated");
     assert_eq!(eight["old_commit"], *old);
     assert_eq!(eight["bytes"]["fetched"], 0);
-    assert_eq!(env.hub().requests().len(), 1);
+    // The check, and the question whether the Hub still has the commit before.
+    assert_eq!(env.hub().requests().len(), 2);
     let again = session(&env.line("download eight --json"));
     assert_eq!(again["outcome"], "up-to-date");
     let forced = session(env.line("download four --force --json").succeeds());
@@ -491,7 +492,15 @@ fn the_calls_of_a_download_are_counted_and_no_others() {
     assert_eq!(marked("models outdated"), [false].into());
     publish(&env, 2);
     env.line("schedules add often --every 6h --all").succeeds();
-    assert_eq!(marked("run-due"), [true].into());
+    // Questions about old commits are no download.
+    let two_kinds = [false, true].into();
+    assert_eq!(marked("run-due"), two_kinds);
+    let counted = |kind| {
+        let requests = env.hub().requests().into_iter();
+        let of_kind = requests.filter(move |it| it.api == kind);
+        of_kind.map(|it| it.header("x-hf-download-counter").is_some())
+    };
+    assert!(counted(Api::Tree).all(|it| it));
 }
 
 #[test]

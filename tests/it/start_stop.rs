@@ -284,6 +284,7 @@ fn cache_and_hub_are_saved_and_other_differences_are_warned_about() {
         "HF_TOKEN",
         "https_proxy",
         "HFDL_DOWNLOAD_FILES",
+        "HFDL_UPDATE_GUARDS",
     ] {
         env.unset(name);
     }

@@ -220,6 +220,7 @@ fn paths_that_cron_cannot_hold_are_refused_before_anything_is_done() {
 #[test]
 fn a_missing_cron_daemon_is_reported() {
     let env = world(Cron::Debian);
+    env.unset("HFDL_UPDATE_GUARDS");
     assert_eq!(env.start_warnings(), [""; 0]);
     fs::write(env.root().join("processes/77/comm"), "bash\n").unwrap();
     env.line("start")

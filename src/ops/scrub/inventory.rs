@@ -21,7 +21,7 @@ use crate::ops::places::Places;
 use crate::ops::services::Services;
 use crate::ops::sync::{CacheChoice, Target};
 use crate::ops::verify::{BadFile, BadReason, Expected, HashFinding, HashResult, Look, look};
-use crate::store::{ModelFilter, Store};
+use crate::store::Store;
 use crate::sys::stamp::stamp_at;
 
 /// A file on disk; it may have several names and belong to several models.
@@ -94,9 +94,17 @@ impl<'a> Lister<'a> {
 
     pub fn list(mut self, shard: Shard) -> Result<Inventory> {
         let store = &self.services.store;
-        for model in store.readable_models(&ModelFilter::default())? {
-            if shard.holds(&model.spec.repo, &model.spec.revision) {
-                self.add_model(&model)?;
+        // One model at a time: there may be thousands.
+        for id in store.published_model_ids()? {
+            match store.model_by_id(id) {
+                Ok(Some(model)) if shard.holds(&model.spec.repo, &model.spec.revision) => {
+                    self.add_model(&model)?;
+                }
+                Ok(_) => {}
+                Err(err) => {
+                    log::warn!("{err:#}");
+                    self.found.n_unlisted += 1;
+                }
             }
         }
         // A disk that is not there, and another shard, may go on with theirs.
