@@ -171,13 +171,14 @@ impl HomeFolder {
         is_new: bool,
         entries: impl Iterator<Item = (RepoPath, ContentId)>,
     ) -> Result<()> {
-        let mut listed = match is_new {
-            true => BTreeMap::new(),
-            false => match self.read(commit.as_str())? {
+        let mut listed = if is_new {
+            BTreeMap::new()
+        } else {
+            match self.read(commit.as_str())? {
                 // Another program created it, and its names are not ours.
                 None => return Ok(()),
                 Some(text) => parse_contents(&text),
-            },
+            }
         };
         listed.extend(entries);
         self.replace(commit.as_str(), &render_contents(&listed))

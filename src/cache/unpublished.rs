@@ -148,9 +148,10 @@ impl UnpublishedSnapshot {
             let Some(permissions) = &file.permissions else {
                 continue;
             };
-            let wanted = match is_read_only {
-                true => files::read_only(permissions),
-                false => permissions.clone(),
+            let wanted = if is_read_only {
+                files::read_only(permissions)
+            } else {
+                permissions.clone()
             };
             // A file that the program has removed, or that has no permissions.
             if let Err(err) = fs::set_permissions(&file.source, wanted) {

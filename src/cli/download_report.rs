@@ -80,9 +80,10 @@ pub fn say_removed(context: &Context, run: &RunFacts) {
 /// Shows the result of a session: held is a state and not an error.
 pub fn show_session(context: &Context, session: &Session, explanation: &Explanation) {
     let end = session.end.as_ref();
-    match end.is_some_and(|end| end.outcome == Outcome::Held) {
-        true => context.show_note(explanation),
-        false => context.show_problem(explanation),
+    if end.is_some_and(|end| end.outcome == Outcome::Held) {
+        context.show_note(explanation)
+    } else {
+        context.show_problem(explanation)
     }
 }
 

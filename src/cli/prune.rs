@@ -289,19 +289,22 @@ fn describe(out: &Output, report: &PruneReport, dry_run: Option<&[Proposal]>) ->
             ]
         })
         .collect();
-    let mut text = match rows.is_empty() {
-        true => String::new(),
-        false => table::render(out, &columns, rows) + "\n",
+    let mut text = if rows.is_empty() {
+        String::new()
+    } else {
+        table::render(out, &columns, rows) + "\n"
     };
     let freed = ByteSize(report.freed_bytes).render_short();
-    text.push_str(&match is_dry_run {
-        true => format!("{freed} would be freed\n"),
-        false => format!("{freed} freed\n"),
+    text.push_str(&if is_dry_run {
+        format!("{freed} would be freed\n")
+    } else {
+        format!("{freed} freed\n")
     });
     if let Some(past) = report.history.as_ref().and_then(history_text) {
-        text.push_str(&match is_dry_run {
-            true => format!("{past} would go\n"),
-            false => format!("{past} gone\n"),
+        text.push_str(&if is_dry_run {
+            format!("{past} would go\n")
+        } else {
+            format!("{past} gone\n")
         });
     }
     // The table shows the removals of this command already.
@@ -330,10 +333,7 @@ fn short(id: &str) -> &str {
 }
 
 fn verdict(item: &Item) -> &'static str {
-    match item.goes {
-        true => "remove",
-        false => "keep",
-    }
+    if item.goes { "remove" } else { "keep" }
 }
 
 fn prune_document(report: &PruneReport, dry_run: Option<&[Proposal]>) -> Value {

@@ -191,14 +191,13 @@ impl Begun {
     /// moved. By hand the files of one commit may be asked for one by one.
     pub fn begin(&mut self, key: &FetchKey, mut fetch: UnfinishedFetch) {
         if let Some(before) = self.fetches.remove(key) {
-            match before.commit == fetch.commit {
-                true => fetch.contents.extend(before.contents),
-                false => {
-                    self.earlier.extend(before.contents);
-                    // By hand a commit may have been wanted for good.
-                    if !key.is_by_hand {
-                        self.abandoned.insert(before.commit);
-                    }
+            if before.commit == fetch.commit {
+                fetch.contents.extend(before.contents);
+            } else {
+                self.earlier.extend(before.contents);
+                // By hand a commit may have been wanted for good.
+                if !key.is_by_hand {
+                    self.abandoned.insert(before.commit);
                 }
             }
         }

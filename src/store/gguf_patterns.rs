@@ -53,9 +53,12 @@ fn word_of(pattern: &str) -> String {
 }
 
 fn old_form(word: &str) -> Vec<String> {
-    let letter = |c: char| match c.is_ascii_alphabetic() {
-        true => format!("[{}{}]", c.to_ascii_uppercase(), c.to_ascii_lowercase()),
-        false => c.to_string(),
+    let letter = |c: char| {
+        if c.is_ascii_alphabetic() {
+            format!("[{}{}]", c.to_ascii_uppercase(), c.to_ascii_lowercase())
+        } else {
+            c.to_string()
+        }
     };
     let word: String = word.chars().map(letter).collect();
     let ends = [".gguf", "-?????-of-?????.gguf", "/*.gguf"];

@@ -49,9 +49,10 @@ impl ListUpdates {
             },
         )?;
         if updates.is_empty() {
-            context.say_to_people(match self.all {
-                true => "no model was offered an update yet",
-                false => "no update waits; `hfdl updates list --all` shows earlier ones",
+            context.say_to_people(if self.all {
+                "no model was offered an update yet"
+            } else {
+                "no update waits; `hfdl updates list --all` shows earlier ones"
             });
         }
         Ok(())

@@ -84,9 +84,10 @@ impl UpstreamNews {
         now: Timestamp,
     ) -> Result<()> {
         let store = &services.store;
-        let known: Vec<OnlyCopy> = match self.0.is_empty() {
-            true => Vec::new(),
-            false => store.only_copies()?,
+        let known: Vec<OnlyCopy> = if self.0.is_empty() {
+            Vec::new()
+        } else {
+            store.only_copies()?
         };
         let mut questions = Vec::new();
         for (id, news) in self.0 {
@@ -171,12 +172,13 @@ impl CommitQuestion {
         if before.gone_at.is_some() == is_gone {
             return Ok(());
         }
-        let detail = match is_gone {
-            true => format!(
+        let detail = if is_gone {
+            format!(
                 "the Hub has commit {commit} of `{repo}` no more; the copy here is kept: it may \
                  be the only one"
-            ),
-            false => format!("the Hub has commit {commit} of `{repo}` again"),
+            )
+        } else {
+            format!("the Hub has commit {commit} of `{repo}` again")
         };
         if is_gone {
             log::warn!("{detail}");

@@ -206,46 +206,98 @@ pub fn check(
     // Before the request to the Hub: a rollback that holds a model also writes.
     let destination = TargetDestination::new(choice, target)?;
     let hub = &clients.with_token(target.token_name.as_ref())?;
-    let Upstream {
-        commit,
-        renamed_to,
-        is_gated,
-        terms,
-        note,
-    } = upstream::find(hub, target).map_err(|err| match err.downcast() {
+    let upstream = upstream::find(hub, target).map_err(|err| match err.downcast() {
         Ok(error) => hub.explain_absence(error, target.needs_token).into(),
         Err(err) => err,
     })?;
-    if let Some(held) = target.held_commit.as_ref().filter(|held| **held != commit) {
+    let commit = &upstream.commit;
+    if let Some(held) = target.held_commit.as_ref().filter(|held| *held != commit) {
         let path = destination.readable_at(held);
+        let commit = upstream.commit;
         return Ok(Checked::Held { commit, path });
     }
-    let known = destination.stored_listing(&commit)?;
+    let known = destination.stored_listing(commit)?;
     let old_commit = destination.published(target, known.as_ref())?;
-    let is_read_here = destination.is_read_at(&target.revision, &commit)?;
+    let is_read_here = destination.is_read_at(&target.revision, commit)?;
     if let Some(remote) = &known
         && is_read_here
-        && old_commit.as_ref() == Some(&commit)
+        && old_commit.as_ref() == Some(commit)
         && let Some(reused) = files_in_place(&destination, target, remote, bad)?
     {
         return Ok(Checked::Current {
             amount: remote.amount(Some(&target.filter)),
             reused,
             destination,
-            commit,
-            renamed_to,
-            terms,
-            note,
+            commit: upstream.commit,
+            renamed_to: upstream.renamed_to,
+            terms: upstream.terms,
+            note: upstream.note,
         });
     }
     let remote = match known {
         Some(remote) => remote,
-        None => hub.tree(&target.repo, &commit)?,
+        None => hub.tree(&target.repo, commit)?,
     };
     check_required(&remote, target)?;
     target.check_locked_files(&remote)?;
     let filter = target.shared_filter();
-    let mut facts = destination.facts(&remote, &filter, old_commit.as_ref(), prove)?;
+    let facts = destination.facts(&remote, &filter, old_commit.as_ref(), prove)?;
+    let is_gated = upstream.is_gated;
+    let new = NewCommit {
+        upstream,
+        destination,
+        remote,
+        old_commit,
+        is_read_here,
+        facts,
+    };
+    let mut planned = match hold_or_plan(hub, choice, target, bad, new)? {
+        Checked::Planned(planned) => planned,
+        other => return Ok(other),
+    };
+    if is_gated {
+        check_access(hub, target, &planned)?;
+    }
+    // A forced sync reuses no stored bytes.
+    if let Some(xet) = xet.filter(|_| !target.force) {
+        add_deltas(hub, xet, target, bad, &mut planned);
+    }
+    Ok(Checked::Planned(planned))
+}
+
+/// A commit that is not in place, with the facts of the disk.
+struct NewCommit {
+    upstream: Upstream,
+    destination: TargetDestination,
+    remote: RemoteSnapshot,
+    /// The commit that is published.
+    old_commit: Option<CommitSha>,
+    is_read_here: bool,
+    facts: LocalFacts,
+}
+
+/// Plans a commit unless it is held.
+fn hold_or_plan(
+    hub: &HubClient,
+    choice: &CacheChoice,
+    target: &Target,
+    bad: &BadFiles,
+    new: NewCommit,
+) -> Result<Checked> {
+    let NewCommit {
+        upstream:
+            Upstream {
+                renamed_to,
+                terms,
+                note,
+                ..
+            },
+        destination,
+        remote,
+        old_commit,
+        is_read_here,
+        mut facts,
+    } = new;
     let update = Update {
         target,
         destination: &destination,
@@ -272,8 +324,9 @@ pub fn check(
         });
     }
     let unjudged = update.unjudged()?;
-    let adopted = add_adopted(&mut facts, &choice.adopted, &remote.selected(&filter));
-    let mut planned = Planned {
+    let wanted = remote.selected(&target.shared_filter());
+    let adopted = add_adopted(&mut facts, &choice.adopted, &wanted);
+    Ok(Checked::Planned(Box::new(Planned {
         renamed_to,
         note,
         is_read_here,
@@ -282,15 +335,7 @@ pub fn check(
         unjudged,
         terms,
         ..plan(destination, remote, old_commit, facts, target, bad)?
-    };
-    if is_gated {
-        check_access(hub, target, &planned)?;
-    }
-    // A forced sync reuses no stored bytes.
-    if let Some(xet) = xet.filter(|_| !target.force) {
-        add_deltas(hub, xet, target, bad, &mut planned);
-    }
-    Ok(Checked::Planned(Box::new(planned)))
+    })))
 }
 
 /// Plans the changes of a commit from the facts of the disk.

@@ -193,9 +193,10 @@ impl TargetDestination {
     /// unless another program has replaced it.
     pub fn read_as(&self, commit: &CommitSha, file: &RemoteFile) -> PathBuf {
         let (known, entry) = (self.file_of(commit, file), self.entry(commit, &file.path));
-        match known == entry || is_same_file(&known, &entry) {
-            true => known,
-            false => entry,
+        if known == entry || is_same_file(&known, &entry) {
+            known
+        } else {
+            entry
         }
     }
 

@@ -10,6 +10,7 @@ use crate::domain::repo::CommitSha;
 use crate::domain::snapshot::RemoteSnapshot;
 use crate::domain::update::{FileDifference, OfferedUpdate, file_differences};
 use crate::ops::changes::note_of;
+use crate::ops::hub::is_offline;
 use crate::ops::published::stored_listing;
 use crate::ops::services::Services;
 
@@ -58,8 +59,8 @@ fn files(
 }
 
 fn ask_hub(services: &Services<'_>, model: &Model, commit: &CommitSha) -> Result<RemoteSnapshot> {
-    if services.host.is_on("HF_HUB_OFFLINE") {
-        return Err(anyhow!("`HF_HUB_OFFLINE` is set"));
+    if is_offline(services.host) {
+        return Err(anyhow!("offline mode is on"));
     }
     let clients = &services.network()?.clients;
     let hub = clients.with_token(model.spec.token_name.as_ref())?;

@@ -65,9 +65,10 @@ fn prove(job: &ProofJob, on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> O
         Ok(Some(WholeRead { has_content, stamp })) => {
             let found = xet.map(FileHasher::finish);
             let finding = HashFinding::new(has_content, &claims, found);
-            match finding.is_good(&job.content) {
-                true => HashResult::Good(finding, stamp),
-                false => HashResult::Bad(finding),
+            if finding.is_good(&job.content) {
+                HashResult::Good(finding, stamp)
+            } else {
+                HashResult::Bad(finding)
             }
         }
         Ok(None) => return None,

@@ -95,9 +95,10 @@ impl Verify<'_> {
         let stop = &self.services.stop;
         let mut looks = Vec::new();
         for (index, target) in self.targets.iter().enumerate() {
-            let clients = match self.offline {
-                true => None,
-                false => Some(&self.services.network()?.clients),
+            let clients = if self.offline {
+                None
+            } else {
+                Some(&self.services.network()?.clients)
             };
             // A rollback that was killed has not moved the ref yet; the files to verify
             // are those that readers see.
