@@ -21,8 +21,11 @@ pub struct CacheFull {
 }
 
 impl CacheFull {
+    /// Returns the hint for a cache in which no command of hfdl would make room.
     pub fn hint(&self) -> String {
-        "`hfdl prune --dry-run` shows what would make room; or raise `cache.max_size`".to_owned()
+        "raise `cache.max_size`, or remove files of other programs from the cache; `hfdl prune \
+         --dry-run` tells why the rest stays"
+            .to_owned()
     }
 }
 
