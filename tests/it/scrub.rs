@@ -482,6 +482,22 @@ fn metrics_tell_the_oldest_proof_and_the_bytes_behind() {
 }
 
 #[test]
+fn a_model_that_is_held_and_repaired_counts_once() {
+    let env = world();
+    let commit = kept(&env);
+    env.line("models set acme/tiny --policy approve").succeeds();
+    env.line("schedules add nightly --all --daily 02:00")
+        .succeeds();
+    rot(&blob(&env, &commit, "model.safetensors"));
+    let draft = env.hub().repo("acme/tiny").commit("main");
+    draft.file("config.json", b"new").publish();
+    let ran = tick(&env, 40);
+    ran.succeeds().explains("hfdl: 1 of 1 model need a look");
+    ran.explains("1 file damaged on disk and fetched again");
+    readers_see_all(&env, &commit);
+}
+
+#[test]
 fn damage_that_a_run_repairs_does_not_stay_in_the_record() {
     let env = world();
     let commit = kept(&env);

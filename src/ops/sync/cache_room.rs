@@ -21,10 +21,9 @@ pub struct CacheFull {
 }
 
 impl CacheFull {
-    /// Returns the hint for a cache in which no command of hfdl would make room.
+    /// Returns the hint for a cache in which old revisions would not make room.
     pub fn hint(&self) -> String {
-        "raise `cache.max_size`, or remove files of other programs from the cache; `hfdl prune \
-         --dry-run` tells why the rest stays"
+        "raise `cache.max_size`; `hfdl prune --dry-run` shows what may go and why the rest stays"
             .to_owned()
     }
 }
