@@ -376,7 +376,9 @@ pub fn explain_room(room: &LackingRoom) -> Explanation {
     Explanation {
         headline: format!("`cache.max_size` leaves {missing} too little room"),
         cause: has_room.then(|| format!("`prune.auto` would remove {}", removed.join(", "))),
-        next: (!has_room).then(|| "`hfdl prune --dry-run` shows what would make room".to_owned()),
+        next: (!has_room).then(|| {
+            "`hfdl prune --dry-run` shows what may go; or raise `cache.max_size`".to_owned()
+        }),
         status: ExitStatus::Ok,
     }
 }

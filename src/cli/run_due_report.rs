@@ -1,5 +1,7 @@
 //! The output of `hfdl run-due`: none without a terminal when all is well.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -104,8 +106,8 @@ pub fn report_wait(
     Ok(status)
 }
 
-/// Reports that begun slots wait for an allowance. Under a timer the run that has spent it
-/// has reported that, and later ticks are silent.
+/// Reports that begun slots wait for an allowance. A timer tells nothing, because a limit
+/// that a person has set is no trouble; `status` warns.
 pub fn report_spent(
     context: &Context,
     spent: &Allowance,
@@ -163,7 +165,7 @@ pub fn report_run(
         .collect();
     if !context.host.stderr_is_terminal()
         && context.out.format == Format::Table
-        && let Some(line) = summary(&troubles, unusable, run.sessions.len())
+        && let Some(line) = summary(&troubles, unusable, &run.sessions)
     {
         context.out.say(&ascii(&line));
     }
@@ -202,7 +204,7 @@ pub fn report_run(
 fn summary(
     troubles: &[(&Session, Explanation)],
     unusable: &[&Unusable],
-    n_sessions: usize,
+    sessions: &[Session],
 ) -> Option<String> {
     let worse =
         |status: ExitStatus, than: ExitStatus| status != than && than.worst(status) == status;
@@ -214,8 +216,11 @@ fn summary(
         }
     });
     let (session, explanation) = worst?;
-    let n_models = text::count(n_sessions as u64, "model", "models");
-    let count = format!("{} of {n_models} need a look", troubles.len());
+    // A model that was checked and read again has two sessions.
+    let all: BTreeSet<String> = sessions.iter().map(label).collect();
+    let n_models = text::count(all.len() as u64, "model", "models");
+    let in_trouble: BTreeSet<String> = troubles.iter().map(|(it, _)| label(it)).collect();
+    let count = format!("{} of {n_models} need a look", in_trouble.len());
     if let Some(schedule) = unusable.first()
         && worse(ExitStatus::Usage, explanation.status)
     {

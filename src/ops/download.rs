@@ -126,15 +126,21 @@ pub fn lacking_room_of(
     targets: &[Target],
     found: &[&DryRun],
 ) -> Result<Option<LackingRoom>> {
-    let is_in_cache = |plan: &&&DryRun| {
-        let mut targets = targets.iter();
-        targets.any(|it| it.label() == plan.label && it.destination == Destination::Cache)
+    let bytes_of = |target: &Target| {
+        let mut plans = found.iter().filter(|plan| plan.label == target.label());
+        plans.next().map_or(0, |plan| plan.totals.bytes_to_fetch)
     };
-    let plans = found.iter().filter(is_in_cache);
-    let need = plans.map(|plan| plan.totals.bytes_to_fetch).sum();
+    let in_cache = targets
+        .iter()
+        .filter(|it| it.destination == Destination::Cache);
+    let fetching: Vec<(&Repo, u64)> = in_cache
+        .map(|target| (&target.repo, bytes_of(target)))
+        .filter(|(_, n_bytes)| *n_bytes > 0)
+        .collect();
+    let need = fetching.iter().map(|(_, n_bytes)| n_bytes).sum();
     // The old revisions of a single target may go for its new one.
-    let repos = targets.iter().map(|target| target.repo.clone());
-    let busy: BTreeSet<Repo> = repos.skip(usize::from(targets.len() == 1)).collect();
+    let busy = fetching.iter().skip(usize::from(fetching.len() == 1));
+    let busy: BTreeSet<Repo> = busy.map(|(repo, _)| (*repo).clone()).collect();
     lacking_room(services, ByteSize(need), busy)
 }
 

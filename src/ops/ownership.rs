@@ -12,7 +12,8 @@ use anyhow::Result;
 
 use super::sync::Target;
 use crate::cache::{
-    self, CacheLayout, HomeFolder, LocalDir, LocalEntry, LocalRepo, LocalSnapshot, RepoLayout,
+    self, CacheLayout, HomeFolder, LeftoverKind, LocalDir, LocalEntry, LocalRepo, LocalSnapshot,
+    RepoLayout,
 };
 use crate::domain::content::ContentId;
 use crate::domain::deletion::{
@@ -356,8 +357,8 @@ fn unused_contents(local: &LocalRepo) -> BTreeSet<ContentId> {
     blobs.chain(others).copied().collect()
 }
 
-/// Counts the bytes of unfinished downloads in the cache that no revision needs; the
-/// next successful sync of their repository removes them.
+/// Counts the bytes of unfinished downloads that no revision needs; the next successful
+/// sync of their repository removes them. Bad bytes that are kept do not count.
 pub fn leftover_bytes(store: &Store, cache: &CacheLayout, now: Timestamp) -> Result<u64> {
     let models = store.models(&ModelFilter::default())?;
     let mut sum = 0;
@@ -370,8 +371,9 @@ pub fn leftover_bytes(store: &Store, cache: &CacheLayout, now: Timestamp) -> Res
     for repo in repos.iter().filter(|repo| has_begun(cache, repo)) {
         let ownership = cache::ownership_in_cache(cache, repo, now)?;
         let local = cache::scan_repo(cache, repo)?;
-        let left = unused_contents(&local);
-        let left = left.iter().filter(|it| is_left_over(&ownership, it));
+        let mut left = unused_contents(&local);
+        left.retain(|it| !local.evidence.contains_key(it) && is_left_over(&ownership, it));
+        let left = left.iter();
         sum += left.map(|content| bytes_of(&local, content)).sum::<u64>();
     }
     Ok(sum)
@@ -386,7 +388,9 @@ fn leftover_bytes_in(root: &Path, cache: &CacheLayout, now: Timestamp) -> Result
     }
     let ownership = cache::ownership_in_directory(root, identity, now)?;
     let left = LocalDir::leftovers(root)?.into_iter();
-    let left = left.filter(|left| is_left_over(&ownership, &left.content));
+    let left = left.filter(|left| {
+        left.kind != LeftoverKind::Evidence && is_left_over(&ownership, &left.content)
+    });
     Ok(left.map(|left| left.size_bytes).sum())
 }
 

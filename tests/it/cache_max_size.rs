@@ -181,6 +181,10 @@ fn prune_auto_removes_the_oldest_revisions_until_the_download_fits() {
     let plan = env.line("download acme/new --dry-run --json");
     let room = plan.succeeds().json()["lacking_room"].clone();
     assert_eq!(room["removed"][0]["id"], commits[0].as_str(), "{room}");
+    let both = env.line("download acme/new acme/old --dry-run");
+    both.succeeds()
+        .explains("`prune.auto` would remove")
+        .explains(&commits[0]);
     assert!(snapshot(&env, &commits[0]).exists());
     let ran = env.line("download acme/new --json");
     let document = ran.succeeds().explains(&commits[0]).json();

@@ -132,6 +132,45 @@ fn an_unchanged_model_costs_one_request_and_a_lost_commit_one_more_a_week() {
 }
 
 #[test]
+fn a_commit_that_is_pinned_or_rolled_back_to_is_named_when_upstream_loses_it() {
+    let env = world();
+    let first = publish(&env, 0);
+    env.line("models add acme/tiny").succeeds();
+    env.line("download acme/tiny").succeeds();
+    let second = publish(&env, 1);
+    day(&env, 1);
+    env.line("download acme/tiny").succeeds();
+    env.line("models rollback acme/tiny").succeeds();
+    env.hub().repo("acme/tiny").forget_commit(&first);
+    day(&env, 9);
+    env.line("download acme/tiny").succeeds();
+    assert_eq!(named(&env), [first.as_str()], "held by a rollback");
+
+    env.line("models release acme/tiny").succeeds();
+    env.line("download acme/tiny").succeeds();
+    env.line("models set acme/tiny --policy pin").succeeds();
+    publish(&env, 2);
+    env.line("download acme/tiny").succeeds();
+    env.hub().repo("acme/tiny").forget_commit(&second);
+    env.line("download acme/tiny").succeeds();
+    let mut both = [first.clone(), second];
+    both.sort();
+    let mut found = named(&env);
+    found.sort();
+    assert_eq!(found, both, "pinned");
+
+    let pin = format!("models set acme/tiny --policy pin@{first}");
+    env.line(&pin).succeeds();
+    let ran = env.line("download acme/tiny");
+    ran.exits(2)
+        .explains("is gone upstream, and it is not the published one");
+    env.line(&format!("models rollback acme/tiny --to {first}"))
+        .succeeds();
+    env.line("download acme/tiny").succeeds();
+    assert!(is_whole(&env, &first, 0));
+}
+
+#[test]
 fn a_repository_that_vanishes_and_comes_back_is_known_as_that() {
     let env = world();
     let commit = publish(&env, 0);

@@ -204,6 +204,8 @@ fn damage_is_repaired_in_the_same_run_and_told_once() {
         fs::read(evidence_of(&path)).unwrap() == bad,
         "the bad bytes are kept"
     );
+    let status = env.line("status --json").json();
+    assert_eq!(status["leftover_bytes"], 0, "no download has left them");
 
     for day in 41..49 {
         tick(&env, day).succeeds().silently();
@@ -477,4 +479,38 @@ fn metrics_tell_the_oldest_proof_and_the_bytes_behind() {
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
+}
+
+#[test]
+fn a_model_that_is_held_and_repaired_counts_once() {
+    let env = world();
+    let commit = kept(&env);
+    env.line("models set acme/tiny --policy approve").succeeds();
+    env.line("schedules add nightly --all --daily 02:00")
+        .succeeds();
+    rot(&blob(&env, &commit, "model.safetensors"));
+    let draft = env.hub().repo("acme/tiny").commit("main");
+    draft.file("config.json", b"new").publish();
+    let ran = tick(&env, 40);
+    ran.succeeds().explains("hfdl: 1 of 1 model need a look");
+    ran.explains("1 file damaged on disk and fetched again");
+    readers_see_all(&env, &commit);
+}
+
+#[test]
+fn damage_that_a_run_repairs_does_not_stay_in_the_record() {
+    let env = world();
+    let commit = kept(&env);
+    rot(&blob(&env, &commit, "model.safetensors"));
+    night(&env, 40);
+    env.line("run-due -c run.max_transfer=1M").exits(8);
+    assert_eq!(scrub_of(&env)["kept"], false);
+    night(&env, 41);
+    env.line("download acme/tiny").succeeds();
+    tick(&env, 42).succeeds().silently();
+    let scrub = scrub_of(&env);
+    assert_eq!(
+        (&scrub["kept"], &scrub["bytes_behind"]),
+        (&true.into(), &0.into())
+    );
 }

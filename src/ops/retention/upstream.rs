@@ -53,15 +53,17 @@ impl UpstreamNews {
         };
         let kind = result.failure.as_ref().map(|failure| failure.kind);
         let effect = result.outcome.effect(kind);
-        let seen = result.progress.new_commit.clone();
+        let is_pin_gone = result.note.as_ref().is_some_and(|note| note.is_gone);
+        let seen = result.progress.new_commit.clone().filter(|_| !is_pin_gone);
         let has_moved = seen.is_some() && seen != target.known_commit;
         let (is_of_all, is_news) = match effect {
             Effect::Gone => {
                 let before = store.model_by_id(*id)?.map(|it| it.state.upstream_state);
                 (true, before != Some(UpstreamState::Orphaned))
             }
-            Effect::Current => (has_moved, has_moved),
-            Effect::Held => (has_moved, false),
+            Effect::Current => (has_moved || is_pin_gone, has_moved || is_pin_gone),
+            // The check has asked for a newer commit only.
+            Effect::Held => (true, false),
             _ => return Ok(()),
         };
         let news = TargetNews {

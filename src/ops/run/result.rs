@@ -147,7 +147,10 @@ pub(super) fn naming_allowance<'r>(
     result: Cow<'r, SyncResult>,
     spent: Option<&Allowance>,
 ) -> Cow<'r, SyncResult> {
-    let is_cut = result.stopped == Some(StopReason::TransferBudget) && result.failure.is_none();
+    // A target can become whole with the last bytes of an allowance.
+    let is_cut = result.stopped == Some(StopReason::TransferBudget)
+        && result.failure.is_none()
+        && result.outcome.effect(None) != Effect::Current;
     let Some(spent) = spent.filter(|_| is_cut) else {
         return result;
     };

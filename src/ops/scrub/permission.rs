@@ -12,18 +12,21 @@ use crate::ops::pause::pause_in_force;
 use crate::ops::services::Services;
 
 /// Tells whether a scrub has work now: the time of the next one has come, and a proof is
-/// old enough to be renewed. An idle tick asks nothing else.
+/// old enough to be renewed, or the record of the last one still tells of files without
+/// a proof. An idle tick asks nothing else.
 pub fn has_work(services: &Services<'_>, shard: Shard, now: Timestamp) -> Result<bool> {
     let (store, settings) = (&services.store, &services.settings);
     let Some(every) = settings.verify_every() else {
         return Ok(false);
     };
-    let proofs = (ready_before(every, now), latest_believable(now));
-    if services.stop.is_raised() || !store.has_file_to_scrub(proofs)? {
+    let last = store.scrubs()?.into_iter().find(|(of, _)| *of == shard);
+    let last = last.map(|(_, last)| last);
+    if services.stop.is_raised() || last.as_ref().is_some_and(|last| !last.is_over(now)) {
         return Ok(false);
     }
-    let last = store.scrubs()?.into_iter().find(|(of, _)| *of == shard);
-    if last.is_some_and(|(_, last)| !last.is_over(now)) {
+    let proofs = (ready_before(every, now), latest_believable(now));
+    let is_behind = last.is_some_and(|last| !last.is_kept(every, now));
+    if !is_behind && !store.has_file_to_scrub(proofs)? {
         return Ok(false);
     }
     Ok(pause_in_force(store, now)?.is_none())

@@ -21,8 +21,10 @@ pub struct CacheFull {
 }
 
 impl CacheFull {
+    /// Returns the hint for a cache in which old revisions would not make room.
     pub fn hint(&self) -> String {
-        "`hfdl prune --dry-run` shows what would make room; or raise `cache.max_size`".to_owned()
+        "raise `cache.max_size`; `hfdl prune --dry-run` shows what may go and why the rest stays"
+            .to_owned()
     }
 }
 

@@ -88,6 +88,9 @@ fn pinned(hub: &HubClient, target: &Target, pin: &CommitSha) -> Result<Upstream>
             upstream.note.is_gone = true;
             upstream
         }
+        Err(err) if is_revision_gone(&err) && target.published().is_some() => {
+            return Err(UnmetPolicy::PinGone(pin.clone()).into());
+        }
         Err(err) => return Err(err.into()),
     };
     upstream.note.pinned = Some(pin.clone());
