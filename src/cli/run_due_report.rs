@@ -1,5 +1,7 @@
 //! The output of `hfdl run-due`: none without a terminal when all is well.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -163,7 +165,7 @@ pub fn report_run(
         .collect();
     if !context.host.stderr_is_terminal()
         && context.out.format == Format::Table
-        && let Some(line) = summary(&troubles, unusable, run.sessions.len())
+        && let Some(line) = summary(&troubles, unusable, n_models_of(&run.sessions))
     {
         context.out.say(&ascii(&line));
     }
@@ -197,12 +199,18 @@ pub fn report_run(
     Ok(run.status)
 }
 
+/// Counts models: one may have an update and a repair in the same run.
+fn n_models_of<'s>(sessions: impl IntoIterator<Item = &'s Session>) -> usize {
+    let labels: BTreeSet<String> = sessions.into_iter().map(label).collect();
+    labels.len()
+}
+
 /// Returns the first line of a mail: how much needs a look, and the worst of
 /// it by the order of exit codes. Without trouble of a model there is none.
 fn summary(
     troubles: &[(&Session, Explanation)],
     unusable: &[&Unusable],
-    n_sessions: usize,
+    n_models: usize,
 ) -> Option<String> {
     let worse =
         |status: ExitStatus, than: ExitStatus| status != than && than.worst(status) == status;
@@ -214,8 +222,9 @@ fn summary(
         }
     });
     let (session, explanation) = worst?;
-    let n_models = text::count(n_sessions as u64, "model", "models");
-    let count = format!("{} of {n_models} need a look", troubles.len());
+    let all = text::count(n_models as u64, "model", "models");
+    let n_troubled = n_models_of(troubles.iter().map(|(session, _)| *session));
+    let count = format!("{n_troubled} of {all} need a look");
     if let Some(schedule) = unusable.first()
         && worse(ExitStatus::Usage, explanation.status)
     {
