@@ -95,7 +95,10 @@ pub fn explain_session(session: &Session) -> Option<Explanation> {
     let headline = match end.outcome {
         Outcome::Updated | Outcome::UpToDate | Outcome::Repaired | Outcome::Skipped => return None,
         Outcome::Partial => format!("`{label}` is not whole yet; what was fetched is kept"),
-        Outcome::Held => format!("`{label}` is held at an older revision"),
+        Outcome::Held => {
+            let is_first = trouble.is_some() && session.start.old_commit.is_none();
+            held_headline(&label, is_first)
+        }
         Outcome::CouldNotCheck => format!("could not check `{label}`"),
         Outcome::Orphaned => format!("`{label}` is gone upstream; the local copy is kept"),
         Outcome::Failed => format!("could not update `{label}`"),
@@ -411,11 +414,19 @@ pub fn explain_held(context: &Context, plan: &DryRun) -> Option<Explanation> {
     }
     let hold = plan.held.as_ref()?;
     Some(Explanation {
-        headline: format!("`{}` is held at an older revision", plan.label),
+        headline: held_headline(&plan.label, hold.published.is_none()),
         cause: Some(hold.message()),
         next: Some(hold.hint(&plan.label)),
         status: ExitStatus::Ok,
     })
+}
+
+fn held_headline(label: &str, is_first: bool) -> String {
+    if is_first {
+        format!("`{label}` is held, and nothing of it is published yet")
+    } else {
+        format!("`{label}` is held at an older revision")
+    }
 }
 
 fn dry_run_text(out: &Output, found: &[DryRun]) -> String {

@@ -165,7 +165,7 @@ pub fn report_run(
         .collect();
     if !context.host.stderr_is_terminal()
         && context.out.format == Format::Table
-        && let Some(line) = summary(&troubles, unusable, &run.sessions)
+        && let Some(line) = summary(&troubles, unusable, n_models_of(&run.sessions))
     {
         context.out.say(&ascii(&line));
     }
@@ -199,12 +199,18 @@ pub fn report_run(
     Ok(run.status)
 }
 
+/// Counts models: one may have an update and a repair in the same run.
+fn n_models_of<'s>(sessions: impl IntoIterator<Item = &'s Session>) -> usize {
+    let labels: BTreeSet<String> = sessions.into_iter().map(label).collect();
+    labels.len()
+}
+
 /// Returns the first line of a mail: how much needs a look, and the worst of
 /// it by the order of exit codes. Without trouble of a model there is none.
 fn summary(
     troubles: &[(&Session, Explanation)],
     unusable: &[&Unusable],
-    sessions: &[Session],
+    n_models: usize,
 ) -> Option<String> {
     let worse =
         |status: ExitStatus, than: ExitStatus| status != than && than.worst(status) == status;
@@ -216,11 +222,9 @@ fn summary(
         }
     });
     let (session, explanation) = worst?;
-    // A model that was checked and read again has two sessions.
-    let all: BTreeSet<String> = sessions.iter().map(label).collect();
-    let n_models = text::count(all.len() as u64, "model", "models");
-    let in_trouble: BTreeSet<String> = troubles.iter().map(|(it, _)| label(it)).collect();
-    let count = format!("{} of {n_models} need a look", in_trouble.len());
+    let all = text::count(n_models as u64, "model", "models");
+    let n_troubled = n_models_of(troubles.iter().map(|(session, _)| *session));
+    let count = format!("{n_troubled} of {all} need a look");
     if let Some(schedule) = unusable.first()
         && worse(ExitStatus::Usage, explanation.status)
     {

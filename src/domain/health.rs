@@ -71,16 +71,24 @@ pub fn state_after(before: &ModelState, end: &CheckEnd<'_>, now: Timestamp) -> M
                 state.last_change_at = Some(now);
                 end.terms.clone().or(&state.published_terms)
             };
-            // An approved update stays approved as long as it is published.
-            let approved = state.held_update.filter(HeldUpdate::is_approved);
-            state.held_update = approved.filter(|update| end.commit == Some(&update.commit));
+            // An approved update stays approved as long as it is published. A rejected one
+            // stays rejected while nothing else is published: upstream may come back to it.
+            let is_unchanged = before.published_commit.as_ref() == end.commit;
+            state.held_update = state.held_update.filter(|update| {
+                let is_it = end.commit == Some(&update.commit);
+                update.is_approved() && is_it || update.is_rejected() && is_unchanged && !is_it
+            });
             state.published_commit = end.commit.cloned();
         }
         Effect::Held => {
             state.last_success_at = Some(now);
             state.consecutive_failures = 0;
             let before = state.held_update.take();
-            state.held_update = end.hold.map(|hold| hold.update(before.as_ref(), now));
+            state.held_update = match end.hold {
+                Some(hold) => Some(hold.update(before.as_ref(), now)),
+                // A rollback holds the model.
+                None => before.filter(HeldUpdate::is_rejected),
+            };
         }
         Effect::Gone => {
             state.upstream_state = UpstreamState::Orphaned;

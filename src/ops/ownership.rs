@@ -151,7 +151,8 @@ pub fn ownership_of_directory(
     Ok(ownership)
 }
 
-/// Records that a sync has succeeded, so that its download needs no more files.
+/// Records that a sync has succeeded, so that its download needs no more files. A
+/// verification ends no download: a newer commit may be under way or held.
 pub fn note_success(
     store: &Store,
     cache: &CacheLayout,

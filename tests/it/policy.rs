@@ -247,11 +247,10 @@ fn an_update_waits_for_an_approval_and_the_first_download_does_not() {
     env.line("status").succeeds();
 }
 
-/// Records an approval without a download, as a person does between two runs.
+/// Approves the held update for the next run.
 fn approve(env: &TestEnv, commit: &str) {
-    let database = rusqlite::Connection::open(env.database()).unwrap();
-    let sql = "UPDATE updates SET decision = 'approved' WHERE commit_sha = ?1";
-    assert_eq!(database.execute(sql, [commit]).unwrap(), 1);
+    env.line(&format!("updates approve acme/tiny --commit {commit}"))
+        .succeeds();
 }
 
 #[test]

@@ -81,18 +81,26 @@ const ENDINGS: &[(&str, CodeKind)] = &[
 /// Endings of raw numbers in datasets, where no library unpickles them.
 const DATA_OF_DATASETS: &[&str] = &["bin", "h5", "hdf5", "pb"];
 
-/// Beginnings of names with a code ending that hold plain numbers: weights of ggml and
-/// OpenVINO, and the weights that transformers loads by name.
-const PLAIN_NAMES: &[&str] = &["ggml-", "openvino_", "tf_model"];
+/// Beginnings and endings of names that hold plain numbers in spite of the ending:
+/// weights of ggml and OpenVINO, and the weights that transformers loads by name.
+const PLAIN_NAMES: &[(&str, &str)] = &[("ggml-", "bin"), ("openvino_", "bin"), ("tf_model", "h5")];
+
+/// Endings of the folders of Core ML models, which hold plain numbers in `bin` files.
+const CORE_ML: &[&str] = &[".mlmodelc", ".mlpackage"];
 
 /// Returns the kind of code that a file of a repository runs, if it runs any.
 pub fn code_kind(repo: RepoType, path: &str) -> Option<CodeKind> {
-    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
-    let (_, ending) = name.rsplit_once('.')?;
+    let path = path.to_ascii_lowercase();
+    let (folders, name) = path.rsplit_once('/').unwrap_or(("", &path));
+    let (beginning, ending) = name.rsplit_once('.')?;
     let (_, kind) = ENDINGS.iter().find(|(known, _)| *known == ending)?;
     let is_data = repo == RepoType::Dataset && DATA_OF_DATASETS.contains(&ending);
-    let is_plain = !kind.is_source() && PLAIN_NAMES.iter().any(|plain| name.starts_with(plain));
-    (!is_data && !is_plain).then_some(*kind)
+    let mut plain = PLAIN_NAMES.iter();
+    let is_plain = plain.any(|it| beginning.starts_with(it.0) && ending == it.1);
+    let mut folders = folders.split('/');
+    let is_core_ml = ending == "bin"
+        && folders.any(|folder| CORE_ML.iter().any(|plain| folder.ends_with(plain)));
+    (!is_data && !is_plain && !is_core_ml).then_some(*kind)
 }
 
 /// Finds files that run code and are new, and source files that have changed.
@@ -167,9 +175,18 @@ mod tests {
             "ggml-base.bin",
             "openvino_model.bin",
             "tf_model.h5",
+            "m.mlpackage/Data/com.apple.CoreML/weights/weight.bin",
+            "Encoder.mlmodelc/coremldata.bin",
             "pickle",
         ] {
             assert_eq!(kind(path), None, "{path}");
+        }
+        for path in [
+            "ggml-base.pkl",
+            "openvino_model.pt",
+            "m.mlpackage/weight.pt",
+        ] {
+            assert_eq!(kind(path), Some(CodeKind::Pickle), "{path}");
         }
         // A name decides nothing about source code.
         assert_eq!(kind("ggml-build.py"), Some(CodeKind::Python));

@@ -60,7 +60,9 @@ impl ActiveRun<'_> {
         if result.outcome.effect(None) == Effect::Current {
             let commit = result.progress.new_commit.as_ref();
             let store = &self.services.store;
-            ownership::note_success(store, &self.cache, &target, result.outcome, commit);
+            if result.verify_outcome.is_none() && self.command != RunCommand::Verify {
+                ownership::note_success(store, &self.cache, &target, result.outcome, commit);
+            }
             if target.destination == Destination::Cache {
                 self.synced_repos.insert(target.repo.clone());
             }

@@ -153,7 +153,10 @@ impl Planned {
         let files = self.plan.files.iter();
         let paths: Vec<_> = files.map(|file| &file.file.path).collect();
         writer.check_names(&paths)?;
-        writer.begin(&target.fetch_key(), &self.plan)?;
+        let mut key = target.fetch_key();
+        // A repair of the published commit leaves the download of a newer one as it is.
+        key.is_by_hand |= !self.moves_ref;
+        writer.begin(&key, &self.plan)?;
         Ok(writer)
     }
 

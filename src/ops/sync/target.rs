@@ -242,7 +242,12 @@ impl Target {
 
     /// Tells whether a person has accepted or pinned this very commit.
     pub(super) fn accepts(&self, commit: &CommitSha) -> bool {
-        self.pinned.as_ref() == Some(commit) || is_accepted(self.accepted.as_ref(), commit)
+        let rules = &self.policy.rules;
+        let written = rules.pinned.as_ref();
+        let written = written.filter(|_| rules.policy == Policy::Pin);
+        self.pinned.as_ref() == Some(commit)
+            || written.is_some_and(|beginning| beginning.is_start_of(commit))
+            || is_accepted(self.accepted.as_ref(), commit)
     }
 
     /// Checks that a listing has the files of the lock file, before any byte is fetched.

@@ -102,6 +102,9 @@ fn record(
     let is_new = update.decision != request.decision;
     if is_new || request.note.is_some() {
         store.decide_update(model.id, &held, request.decision, request.note, now)?;
+        for sibling in contradicting(store, model, &held, request.decision)? {
+            store.decide_update(sibling, &held, request.decision, request.note, now)?;
+        }
     }
     let (kind, word) = match request.decision {
         Decision::Approved => (EventKind::Released, "accepted"),
@@ -118,6 +121,24 @@ fn record(
         })?;
     }
     Ok(Some(held))
+}
+
+/// Returns the models with the opposite decision about the same commit of the same ref.
+/// The ref moves for all of them or for none, so that the newest decision counts.
+fn contradicting(
+    store: &Store,
+    model: &Model,
+    commit: &CommitSha,
+    decision: Decision,
+) -> Result<Vec<ModelId>> {
+    let mut siblings = store.models_of_repo(&model.spec.repo)?;
+    siblings.retain(|other| {
+        let update = undecided(other).filter(|update| update.commit == *commit);
+        other.id != model.id
+            && other.spec.shares_ref(&model.spec)
+            && update.is_some_and(|it| !it.is_waiting() && it.decision != decision)
+    });
+    Ok(siblings.into_iter().map(|other| other.id).collect())
 }
 
 /// Returns the held update of a model, unless it is published already.

@@ -71,7 +71,7 @@ fn publish(shared: &Arc<Shared>, id: &str, revision: &str, root: &Path) -> io::R
     let mut commit = Repo::new(shared.clone(), id)
         .commit(revision)
         .title("Publish the directory")
-        .orphan();
+        .empty();
     for (path, file) in files {
         let large = file.metadata()?.len() >= LFS_FROM;
         // Small files are kept in memory, so that old commits stay readable when the directory

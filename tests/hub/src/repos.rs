@@ -258,19 +258,32 @@ impl CommitDraft {
     }
 
     /// Publishes only if the files differ from those of the revision; returns whether it did.
+    ///
+    /// The hash comes from the files alone, so that a hub that starts again has the same commit.
+    /// Files that were published before get another hash, because a commit has one parent.
     pub(crate) fn publish_changes(self) -> bool {
-        let (repo, revision, commit) = self.into_commit();
-        let unchanged = repo.head(&revision).is_some_and(|head| head == commit.sha);
-        if !unchanged {
-            repo.write(|state| state.add(&revision, commit));
+        let parent = self.repo.read(|state| state.find(&self.revision)).flatten();
+        let files = file_lines(&self.files);
+        if parent
+            .as_ref()
+            .is_some_and(|it| file_lines(&it.files) == files)
+        {
+            return false;
         }
-        !unchanged
-    }
-
-    /// Starts without files and without a parent, so that equal files always give the same commit.
-    pub(crate) fn orphan(mut self) -> Self {
-        self.parent = None;
-        self.empty()
+        let orphan = Self {
+            parent: None,
+            ..self
+        };
+        let (repo, revision, mut commit) = orphan.into_commit();
+        if let Some(parent) = parent {
+            let is_known = repo.read(|state| state.commits.contains_key(&commit.sha));
+            if is_known == Some(true) {
+                commit.sha = sha1_hex(format!("{} {}", commit.sha, parent.sha).as_bytes());
+            }
+            commit.parent = Some(parent.sha.clone());
+        }
+        repo.write(|state| state.add(&revision, commit));
+        true
     }
 
     pub(crate) fn put(mut self, path: &str, content: Content, storage: Storage) -> Self {
@@ -287,9 +300,7 @@ impl CommitDraft {
             self.title,
             self.parent
         );
-        for (path, file) in &self.files {
-            text += &format!("{path}\0{:?}\0{}\n", file.storage, file.content.identity());
-        }
+        text += &file_lines(&self.files);
         let commit = Commit {
             sha: sha1_hex(text.as_bytes()),
             title: self.title,
@@ -301,6 +312,14 @@ impl CommitDraft {
         };
         (self.repo, self.revision, commit)
     }
+}
+
+/// Returns one line for each file, which differs if the file does.
+fn file_lines(files: &BTreeMap<String, FileEntry>) -> String {
+    let line = |(path, file): (&String, &FileEntry)| {
+        format!("{path}\0{:?}\0{}\n", file.storage, file.content.identity())
+    };
+    files.iter().map(line).collect()
 }
 
 /// How a gated repository grants access.

@@ -147,6 +147,15 @@ fn a_directory_is_served_and_published_again_on_request() {
     assert_ne!(info["sha"], json!(before));
     let old = get(&format!("{url}/spaces/acme/app/raw/{before}/app.py"));
     assert_eq!(old.body, b"print()");
+
+    // Files that come back are a new commit, which has the others as its history.
+    scratch.write("spaces/acme/app/main/app.py", b"print()");
+    assert_eq!(publish(), "published spaces/acme/app main\n");
+    let commits = get(&format!("{url}/api/spaces/acme/app/commits/main")).json();
+    let ids = commits.as_array().unwrap().iter().map(|it| &it["id"]);
+    let ids: Vec<_> = ids.collect();
+    assert_eq!(ids.len(), 3);
+    assert_eq!(ids[1..], [&info["sha"], &json!(before)]);
 }
 
 #[test]
