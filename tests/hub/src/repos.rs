@@ -258,19 +258,18 @@ impl CommitDraft {
     }
 
     /// Publishes only if the files differ from those of the revision; returns whether it did.
-    pub(crate) fn publish_changes(self) -> bool {
-        let (repo, revision, commit) = self.into_commit();
-        let unchanged = repo.head(&revision).is_some_and(|head| head == commit.sha);
-        if !unchanged {
-            repo.write(|state| state.add(&revision, commit));
+    ///
+    /// The hash is made of the files alone, so that equal files always give the same commit.
+    pub(crate) fn publish_changes(mut self) -> bool {
+        let parent = self.parent.take();
+        let (repo, revision, mut commit) = self.into_commit();
+        if parent.as_ref() == Some(&commit.sha) {
+            return false;
         }
-        !unchanged
-    }
-
-    /// Starts without files and without a parent, so that equal files always give the same commit.
-    pub(crate) fn orphan(mut self) -> Self {
-        self.parent = None;
-        self.empty()
+        // A commit that is known keeps its parent, so that history has no circle.
+        commit.parent = parent;
+        repo.write(|state| state.add(&revision, commit));
+        true
     }
 
     pub(crate) fn put(mut self, path: &str, content: Content, storage: Storage) -> Self {
