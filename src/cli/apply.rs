@@ -187,7 +187,9 @@ impl Apply {
                 .map(|change| line(change, out.colour))
                 .collect();
             if self.locked.is_none() && plan.changes.iter().any(removes_pin) {
-                lines.push("models without their pin follow their revisions again".to_owned());
+                let text =
+                    "models without their pin follow their revisions again, as their policies say";
+                lines.push(text.to_owned());
             }
             if self.dry_run {
                 lines.push("dry run: nothing was changed".to_owned());

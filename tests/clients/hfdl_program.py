@@ -12,7 +12,7 @@ class Hfdl:
     def __init__(self, program, client, state):
         self.program = str(program)
         # The weights are random bytes, with a header that does not fit them.
-        self.environment = client.environment | {"HFDL_HOME": str(state), "HFDL_UPDATE_GUARDS": "off"}
+        self.environment = client.environment | {"HFDL_HOME": str(state), "HFDL_UPDATE_GUARDS": "all,-bad-header"}
 
     def download(self, *words):
         """Returns the session of the one repository that the words name."""

@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from huggingface_hub import HfApi
+
 from hub_program import Hub, write
 from official_client import Client, Failed, check, same_files
 
@@ -104,6 +106,9 @@ def a_new_revision_is_seen(hf, hub, repos, root, scratch):
     check("datasets/acme/corpus main" in hub.publish(), "a changed directory is published")
     after = client.download("dataset", "acme/corpus")
     check(before.name != after.name, "the branch has moved to another commit")
+    commits = HfApi(endpoint=hub.url, token=False).list_repo_commits("acme/corpus", repo_type="dataset")
+    ids = [commit.commit_id for commit in commits]
+    check(ids == [after.name, before.name], "the commit before is in its history")
     same_files(files, after, "the new revision")
 
 

@@ -71,7 +71,7 @@ def make_page(hfdl, hub_program, scratch):
             "HF_HUB_CACHE": str(scratch / "cache"),
             "HF_ENDPOINT": hub.url,
             "HFDL_DISK_RESERVE": "0",
-            # The bytes of the weights are arbitrary.
+            # The weights are arbitrary bytes, and the new code is to be published.
             "HFDL_UPDATE_GUARDS": "off",
             "HFDL_TEST_NO_PAUSES": "1",
             "HFDL_TEST_PROGRAMS": str(scratch),

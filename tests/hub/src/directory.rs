@@ -23,6 +23,7 @@ const LFS_FROM: u64 = 1024 * 1024;
 /// `kernels/`. The
 /// folder of a revision has the name of a branch or, with `/` written as `%2F`, of a ref such as
 /// `refs%2Fpr%2F1` or `refs%2Ftags%2Fv1`. Revisions removed from the directory stay on the hub.
+/// A change of files is a commit on top of the one before.
 pub fn fill_from_directory(hub: &TestHub, directory: &Path) -> io::Result<Vec<String>> {
     let held = publish_changes(&hub.shared, directory)?;
     let (shared, directory) = (hub.shared.clone(), directory.to_owned());
