@@ -49,7 +49,7 @@ const MOST_MISSED_SLOTS: u32 = 5;
 
 /// The number of refs that are read. A home with more of them relies on the refs that
 /// its runs have found elsewhere, because each one costs a read of the disk.
-const MOST_REFS: usize = 500;
+const MOST_REFS: u64 = 500;
 
 /// The space that the home needs for the database and logs.
 const HOME_RESERVE: ByteSize = ByteSize(64 << 20);
@@ -259,8 +259,7 @@ fn models(
         let mut shards = status.shards.iter();
         status.shards.is_empty() || shards.any(|one| one.holds(&spec.repo, &spec.revision))
     };
-    let models = store.readable_models(&ModelFilter::default())?;
-    let n_refs = models.iter().filter_map(PublishedRef::of_model).count();
+    let n_refs = store.n_published_in_cache()?;
     let mut n_reads = 0;
     let known: OnceCell<Arc<Places>> = OnceCell::new();
     let places = || -> Result<Arc<Places>> {
@@ -271,6 +270,9 @@ fn models(
         Ok(known.get_or_init(|| loaded).clone())
     };
     let describe = |model: Model| {
+        if !is_ours(&model.spec) {
+            return None;
+        }
         let (spec, last) = (&model.spec, last.get(&model.id));
         let mut known = ModelStatus::new(&model, last, covered.includes(spec), status.now);
         // Computing the calendar of each schedule takes long; skip recent checks.
@@ -287,13 +289,10 @@ fn models(
             let moved = published.look_or_log(store, cache, places, status.now);
             known.moved_ref = moved.map(Box::new);
         }
-        known
+        Some(known)
     };
-    Ok(models
-        .into_iter()
-        .filter(|model| is_ours(&model.spec))
-        .map(describe)
-        .collect())
+    let known = store.map_models(&ModelFilter::default(), describe)?;
+    Ok(known.into_iter().flatten().collect())
 }
 
 /// Adds the forecasts of models with bytes left to fetch.

@@ -134,9 +134,28 @@ impl Store {
 
     /// Returns the readable models by name.
     pub fn readable_models(&self, filter: &ModelFilter) -> Result<Vec<Model>> {
+        self.map_models(filter, |model| model)
+    }
+
+    /// Reads the readable models one after the other, by name, and returns what is made
+    /// of each: a list of ten thousand models takes much memory.
+    pub fn map_models<T>(
+        &self,
+        filter: &ModelFilter,
+        mut make: impl FnMut(Model) -> T,
+    ) -> Result<Vec<T>> {
         with_filter(filter, |sql, params| {
-            self.list_readable("models", sql, params, read_model)
+            let read = |row: &Row<'_>| read_model(row).map(&mut make);
+            self.list_readable("models", sql, params, read)
         })
+    }
+
+    /// Counts the models of the cache that were published.
+    pub fn n_published_in_cache(&self) -> Result<u64> {
+        let sql = "SELECT count(*) AS n FROM models
+            WHERE published_commit IS NOT NULL AND destination = 'cache'";
+        let n = self.find(sql, [], |row| row.count("n"))?;
+        Ok(n.unwrap_or(0))
     }
 
     /// Returns the models that were published, by name.
@@ -231,10 +250,10 @@ impl Store {
     }
 }
 
-fn with_filter(
+fn with_filter<T>(
     filter: &ModelFilter,
-    list: impl FnOnce(&str, &[(&str, &dyn ToSql)]) -> Result<Vec<Model>>,
-) -> Result<Vec<Model>> {
+    list: impl FnOnce(&str, &[(&str, &dyn ToSql)]) -> Result<Vec<T>>,
+) -> Result<Vec<T>> {
     let sql = format!(
         "{SELECT}
         WHERE (:tag IS NULL

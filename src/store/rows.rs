@@ -132,7 +132,7 @@ impl Store {
     /// unreadable rows. Of the history it reads only the newest rows, because `status`
     /// must stay fast.
     pub fn read_all_tables(&self, now: Timestamp) -> Result<()> {
-        self.readable_models(&ModelFilter::default())?;
+        self.map_models(&ModelFilter::default(), drop)?;
         self.bad_files()?;
         self.adopted_files()?;
         self.rate_limits(now)?;

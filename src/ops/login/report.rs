@@ -57,9 +57,9 @@ fn tokens_in_use(host: &Host, stored: &StoredTokens, store: Option<&Store>) -> R
         enabled: Some(true),
         ..ModelFilter::default()
     };
-    let models = store.map(|store| store.readable_models(&enabled));
-    let models = models.transpose()?.unwrap_or_default().into_iter();
-    let names: BTreeSet<TokenName> = models.filter_map(|model| model.spec.token_name).collect();
+    let names = store.map(|store| store.map_models(&enabled, |model| model.spec.token_name));
+    let names = names.transpose()?.unwrap_or_default().into_iter();
+    let names: BTreeSet<TokenName> = names.flatten().collect();
     let named = names.iter();
     tokens.extend(named.filter_map(|name| token_of(stored, name.as_str())));
     Ok(tokens)

@@ -268,7 +268,7 @@ nights! {
         world.line("models set acme/tiny --policy pin");
         let rewritten = world.repo().commit("rewritten").file("README.md", "2").publish();
         world.repo().point("main", &rewritten).forget_commit(&world.first);
-    } => "first | - | - | 0";
+    } => "first | - | mail | 0";
 
     a_pinned_model_follows_again: |world| {
         world.line("models set acme/tiny --policy pin");
