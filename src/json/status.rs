@@ -29,9 +29,10 @@ pub fn status(status: &Status, warnings: &[Warning], bytes_per_second: Option<u6
 /// Renders the document as indented text, one model at a time: a value of ten
 /// thousand models needs more memory than the run before it.
 pub fn status_text(status: &Status, warnings: &[Warning]) -> String {
-    const BYTES_OF_A_MODEL: usize = 800;
+    const BYTES_OF_A_MODEL: usize = 1_200;
     let view = StatusView::new(status, warnings, None);
-    // Text that grows by doubling would need up to three times its size.
+    // Text that grows by doubling would need up to three times its size; reserved memory
+    // that is not written costs nothing.
     let mut text = Vec::with_capacity(status.models.len() * BYTES_OF_A_MODEL + 8_192);
     // Structs with text keys and a writer in memory, which cannot fail.
     let _ = serde_json::to_writer_pretty(&mut text, &view);
