@@ -361,14 +361,15 @@ fn unused_contents(local: &LocalRepo) -> BTreeSet<ContentId> {
 /// Counts the bytes of unfinished downloads that no revision needs; the next successful
 /// sync of their repository removes them. Bad bytes that are kept do not count.
 pub fn leftover_bytes(store: &Store, cache: &CacheLayout, now: Timestamp) -> Result<u64> {
-    let models = store.models(&ModelFilter::default())?;
+    let place = |model: Model| (model.spec.repo, model.spec.destination);
+    let places = store.map_models(&ModelFilter::default(), place)?;
     let mut sum = 0;
-    for model in &models {
-        if let Destination::Directory(root) = &model.spec.destination {
+    for (_, destination) in &places {
+        if let Destination::Directory(root) = destination {
             sum += leftover_bytes_in(root, cache, now)?;
         }
     }
-    let repos: BTreeSet<Repo> = models.into_iter().map(|model| model.spec.repo).collect();
+    let repos: BTreeSet<Repo> = places.into_iter().map(|(repo, _)| repo).collect();
     for repo in repos.iter().filter(|repo| has_begun(cache, repo)) {
         let ownership = cache::ownership_in_cache(cache, repo, now)?;
         let local = cache::scan_repo(cache, repo)?;

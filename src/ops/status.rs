@@ -254,7 +254,7 @@ fn models(
     (settings, cache): (&Settings, &CacheLayout),
 ) -> Result<Vec<ModelStatus>> {
     let covered = all_selections(schedules);
-    let last = store.last_sessions(status.now)?;
+    let mut last = store.last_sessions(status.now)?;
     let is_ours = |spec: &ModelSpec| {
         let mut shards = status.shards.iter();
         status.shards.is_empty() || shards.any(|one| one.holds(&spec.repo, &spec.revision))
@@ -273,8 +273,9 @@ fn models(
         if !is_ours(&model.spec) {
             return None;
         }
-        let (spec, last) = (&model.spec, last.get(&model.id));
-        let mut known = ModelStatus::new(&model, last, covered.includes(spec), status.now);
+        // Each goes when its model is described: together they are large.
+        let (spec, last) = (&model.spec, last.remove(&model.id));
+        let mut known = ModelStatus::new(&model, last.as_ref(), covered.includes(spec), status.now);
         // Computing the calendar of each schedule takes long; skip recent checks.
         if known.is_scheduled && known.checked_ago(status.now) > status.check_max_age {
             known.planned_age = planned_age(schedules, spec, status.now);
