@@ -33,7 +33,7 @@ impl Diagnosis {
 
 /// Finds the kind, the cause and the next step of an error.
 pub fn diagnose(error: &Error) -> Diagnosis {
-    let known = error.chain().find_map(|link| known_error(link));
+    let known = error.chain().find_map(known_error);
     let known = known.unwrap_or_else(|| Known::new(ErrorKind::Internal, None));
     Diagnosis {
         kind: known.kind,
