@@ -115,7 +115,7 @@ def judge_plist(text):
         if type(value) is not kinds.get(key):
             raise Refused(f"{key}: {value!r}")
     for moment in agent["StartCalendarInterval"]:
-        if set(moment) != {"Minute"} or not 0 <= moment["Minute"] < 60:
+        if set(moment) != {"Minute"} or type(moment["Minute"]) is not int or not 0 <= moment["Minute"] < 60:
             raise Refused(moment)
     if not all(isinstance(word, str) for word in agent["ProgramArguments"]):
         raise Refused(agent["ProgramArguments"])
