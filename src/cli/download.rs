@@ -6,7 +6,8 @@ use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
-use super::download_report::{Watcher, report_run, show_dry_run, show_published};
+use super::download_report::{Watcher, report_run, show_published};
+use super::dry_run_report::show_dry_run;
 use super::explain::Complaint;
 use super::fields::destination;
 use super::limits::{Limits, NewPlace, Waiting};

@@ -8,25 +8,21 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::explain::{self, Explanation};
-use super::policy_text::waits;
 use crate::domain::alert::RunFacts;
 use crate::domain::outcome::{ExitStatus, Outcome};
 use crate::domain::repo::{RepoPath, Revision};
 use crate::domain::schedule::Unusable;
 use crate::domain::session::{ByteCounts, Session};
-use crate::domain::time::render_utc;
 use crate::domain::units::ByteSize;
-use crate::json::{RunResult, RunView, TotalsView, document};
+use crate::json::{RunResult, RunView, document};
 use crate::ops;
-use crate::ops::download::{DryRun, dry_run, lacking_room_of};
 use crate::ops::published::{NotPublished, published};
-use crate::ops::retention::LackingRoom;
 use crate::ops::scrub::ScrubReport;
 use crate::ops::services::Services;
 use crate::ops::sync::{SyncEvent, Target};
 use crate::sys::pause::Stopwatch;
 use crate::ui::progress::Bars;
-use crate::ui::{Format, Output, table};
+use crate::ui::{Format, Output};
 
 /// Shows the result of each model: problems on stderr, paths or the document on stdout.
 pub fn report_run(
@@ -154,8 +150,8 @@ pub fn wants_bars(context: &Context) -> bool {
     is_watched(context) && !context.host.is_on("HF_HUB_DISABLE_PROGRESS_BARS")
 }
 
-/// Progress where nobody watches: a line in the diary now and then, which
-/// stderr shows with `-v`.
+/// Progress without a terminal: a line in the log now and then, which stderr shows
+/// with `-v`.
 pub struct Lines {
     fetched: u64,
     copied: u64,
@@ -209,7 +205,7 @@ impl Lines {
     }
 }
 
-/// Shows how far a run is: bars to whoever watches, else lines in the diary.
+/// Shows the progress of a run: bars on a terminal, else lines in the log.
 pub struct Watcher {
     bars: Option<Bars>,
     lines: Lines,
@@ -333,146 +329,13 @@ pub fn show_published(
     Ok(worst)
 }
 
-/// Shows the files to fetch.
-pub fn show_dry_run(
-    context: &Context,
-    services: &Services<'_>,
-    targets: &[Target],
-) -> Result<ExitStatus> {
-    let mut worst = ExitStatus::Ok;
-    let mut found = Vec::new();
-    for result in dry_run(services, targets)? {
-        match result {
-            Ok(plan) => {
-                if let Some(explanation) = explain_held(context, &plan) {
-                    context.show_note(&explanation);
-                }
-                found.push(plan);
-            }
-            Err(err) => {
-                let explanation = explain::explain(&err);
-                worst = worst.worst(explanation.status);
-                context.show_problem(&explanation);
-            }
-        }
-    }
-    let room = lacking_room_of(services, targets, &found.iter().collect::<Vec<_>>())?;
-    if let Some(room) = &room {
-        context.show_note(&explain_room(room));
-    }
-    context.out.result(
-        |out| dry_run_text(out, &found),
-        || dry_run_document(&found, room.as_ref()),
-    )?;
-    Ok(worst)
-}
-
-/// Says that a plan does not fit into the cache, and what `prune.auto` would remove.
-pub fn explain_room(room: &LackingRoom) -> Explanation {
-    let missing = room.missing.render_short();
-    let removed = room.removed.iter().map(|item| {
-        let size = ByteSize(item.size_bytes).render_short();
-        format!("the {} {} of `{}` ({size})", item.what, item.id, item.repo)
-    });
-    let removed: Vec<String> = removed.collect();
-    let has_room = !removed.is_empty();
-    Explanation {
-        headline: format!("`cache.max_size` leaves {missing} too little room"),
-        cause: has_room.then(|| format!("`prune.auto` would remove {}", removed.join(", "))),
-        next: (!has_room).then(|| {
-            "`hfdl prune --dry-run` shows what may go; or raise `cache.max_size`".to_owned()
-        }),
-        status: ExitStatus::Ok,
-    }
-}
-
-pub fn room_document(room: &LackingRoom) -> Value {
-    let removed = room.removed.iter().map(|item| {
-        json!({
-            "repo": item.repo.to_string(),
-            "what": item.what.as_str(),
-            "id": item.id,
-            "size": item.size_bytes,
-        })
-    });
-    json!({
-        "missing_bytes": room.missing.bytes(),
-        "removed": removed.collect::<Vec<Value>>(),
-    })
-}
-
-/// Says that a newer commit is held, or waits for the end of a delay.
-pub fn explain_held(context: &Context, plan: &DryRun) -> Option<Explanation> {
-    if let Some((wait, delay)) = &plan.wait {
-        let waits = waits(wait, *delay, &context.host.time_zone());
-        return Some(Explanation {
-            headline: format!("`{}` {waits}", plan.label),
-            cause: Some(format!("upstream is at {}", wait.commit)),
-            next: None,
-            status: ExitStatus::Ok,
-        });
-    }
-    let hold = plan.held.as_ref()?;
-    Some(Explanation {
-        headline: held_headline(&plan.label, hold.published.is_none()),
-        cause: Some(hold.message()),
-        next: Some(hold.hint(&plan.label)),
-        status: ExitStatus::Ok,
-    })
-}
-
-fn held_headline(label: &str, is_first: bool) -> String {
+/// Says whether a held model has a published revision.
+pub(super) fn held_headline(label: &str, is_first: bool) -> String {
     if is_first {
         format!("`{label}` is held, and nothing of it is published yet")
     } else {
         format!("`{label}` is held at an older revision")
     }
-}
-
-fn dry_run_text(out: &Output, found: &[DryRun]) -> String {
-    let mut rows = Vec::new();
-    for plan in found {
-        let totals = plan.totals;
-        rows.push(vec![
-            plan.label.clone(),
-            plan.commit.chars().take(10).collect(),
-            format!("{} of {}", totals.files_to_fetch, totals.files),
-            ByteSize(totals.bytes_to_fetch).render_short(),
-            ByteSize(totals.bytes_here()).render_short(),
-        ]);
-    }
-    if rows.is_empty() {
-        return String::new();
-    }
-    let columns = ["MODEL", "COMMIT", ">FILES", ">WOULD FETCH", ">REUSABLE"];
-    table::render(out, &columns, rows)
-}
-
-fn dry_run_document(found: &[DryRun], room: Option<&LackingRoom>) -> Value {
-    let models: Vec<Value> = found
-        .iter()
-        .map(|plan| {
-            let files: Vec<Value> = plan
-                .files
-                .iter()
-                .map(|(path, size, fetch)| json!({"path": path, "size": size, "bytes_to_fetch": fetch}))
-                .collect();
-            json!({
-                "model": plan.label,
-                "commit": plan.commit,
-                "held_update": plan.held.as_ref().map(|hold| hold.commit.as_str()),
-                "waits_until": plan.wait.as_ref().map(|(wait, _)| render_utc(wait.until)),
-                "files": TotalsView::files(&plan.totals),
-                "bytes": TotalsView::bytes(&plan.totals),
-                "fetch": files,
-            })
-        })
-        .collect();
-    let room = room.map(room_document);
-    document(
-        "hfdl.plan/1",
-        json!({ "models": models, "lacking_room": room }),
-    )
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod context;
 mod doctor;
 mod download;
 mod download_report;
+mod dry_run_report;
 mod explain;
 mod export;
 mod fields;

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::download_report::{
-    DueReport, explain_held, explain_room, explain_session, is_watched, room_document,
-    run_document, say_removed, show_session,
+    DueReport, explain_session, is_watched, run_document, say_removed, show_session,
 };
+use super::dry_run_report::{explain_held, explain_room, room_document};
 use super::explain::{self, Explanation};
 use super::forecast_text::forecast_text;
 use crate::domain::alert::{HookEvent, Notice, RunFacts};

@@ -129,7 +129,7 @@ pub fn decide(run: &RunFacts, known: &BTreeMap<ModelId, Standing>, now: Timestam
         // A long run may check a model twice.
         let before = alerts.standings.get(&id).or(known.get(&id));
         let before = before.cloned().unwrap_or_default();
-        // Nobody is told of a hold that ends by itself; an older report stays.
+        // A hold that ends by itself is not reported; an older report stays.
         let is_silent = run.holds.get(&session.id).is_some_and(Hold::is_silent);
         let commit = if is_silent {
             before.held.as_ref()

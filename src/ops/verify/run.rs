@@ -37,8 +37,8 @@ pub struct Verify<'a> {
     pub sample: Option<ByteSize>,
     /// Send no request, not even for a missing listing.
     pub offline: bool,
-    /// Nobody waits for the result: a bad file that cannot be fetched again is damage,
-    /// whatever the reason.
+    /// Part of a nightly run: a bad file that cannot be fetched again is damage, whatever
+    /// the reason.
     pub is_scrub: bool,
 }
 
