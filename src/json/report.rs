@@ -206,6 +206,8 @@ struct FailureView {
     error: String,
     /// Null while the model fails.
     recovered_at: Option<String>,
+    /// The model is registered and still fails.
+    lasts: bool,
 }
 
 impl From<&FailureFigures> for FailureView {
@@ -218,6 +220,7 @@ impl From<&FailureFigures> for FailureView {
             error_kind: failure.kind.map(|kind| kind.as_str()),
             error: failure.message.clone(),
             recovered_at: time(failure.recovered_at),
+            lasts: failure.lasts(),
         }
     }
 }
