@@ -23,7 +23,7 @@ enum UpdatesSubcommand {
     Show(ShowUpdate),
     Approve(Approve),
     Reject(Reject),
-    /// Let the gate judge a held commit again at the next run
+    /// Let the gate check a held commit again at the next run
     Retry(Names),
 }
 

@@ -246,7 +246,7 @@ impl SettingKey {
             Self::HooksGate => spec(
                 Argv,
                 None,
-                "program that judges each new revision before it is published",
+                "program that checks each new revision before it is published",
             ),
             Self::HooksGateTimeout => spec(
                 Duration { min: 1 },
