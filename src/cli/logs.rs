@@ -81,7 +81,7 @@ fn find(files: &[LogFile], id: &str) -> Result<LogFile> {
 }
 
 fn list(context: &Context, files: &[LogFile]) -> Result<ExitStatus> {
-    let zone = context.host.time_zone();
+    let clock = context.clock();
     context.out.result(
         |out| {
             if files.is_empty() {
@@ -90,7 +90,7 @@ fn list(context: &Context, files: &[LogFile]) -> Result<ExitStatus> {
             let columns = [Column::kept("RUN"), Column::kept("STARTED"), Column::number("BYTES"), Column::name("FILE")];
             let rows = files.iter().map(|file| {
                 let path = file.path.display().to_string();
-                vec![file.run_id.clone(), text::local_time(file.started_at, &zone), file.size_bytes.to_string(), path]
+                vec![file.run_id.clone(), clock.past(file.started_at), file.size_bytes.to_string(), path]
             });
             table::render(out, &columns, rows.collect())
         },

@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use clap::Args;
-use jiff::tz::TimeZone;
 
 use super::context::Context;
 use super::explain::Complaint;
@@ -12,7 +11,7 @@ use crate::domain::time::{Timestamp, parse_moment};
 use crate::domain::units::Seconds;
 use crate::json::{PauseView, document};
 use crate::ops;
-use crate::ui::text;
+use crate::ui::Clock;
 
 /// Let ticks do nothing for a while
 ///
@@ -46,12 +45,7 @@ impl PauseCommand {
         let store = context.store()?;
         let pause = ops::pause::pause(&store, until, reason, now)?;
         context.out.done(
-            || {
-                format!(
-                    "ticks are paused {}",
-                    describe(&pause, &context.host.time_zone())
-                )
-            },
+            || format!("ticks are paused {}", describe(&pause, &context.clock())),
             || document("hfdl.pause/1", PauseView::from(Some(&pause))),
         )?;
         Ok(ExitStatus::Ok)
@@ -65,10 +59,7 @@ impl PauseCommand {
         };
         if until.is_some_and(|until| until <= now) {
             return Err(Complaint::usage("a pause cannot end before it begins")
-                .cause(format!(
-                    "it is {} now",
-                    text::local_time(now, &context.host.time_zone())
-                ))
+                .cause(format!("it is {} now", context.clock().local(now)))
                 .next("name a time to come, or `--for 2h`")
                 .into());
         }
@@ -77,9 +68,9 @@ impl PauseCommand {
 }
 
 /// Renders end and reason of a pause: `until 2026-06-01 08:00: reason`.
-pub(super) fn describe(pause: &pause::Pause, zone: &TimeZone) -> String {
+pub(super) fn describe(pause: &pause::Pause, clock: &Clock) -> String {
     let until = match pause.until {
-        Some(until) => format!("until {}", text::local_time(until, zone)),
+        Some(until) => format!("until {}", clock.future(until, &clock.zone)),
         None => "until `hfdl resume`".to_owned(),
     };
     match &pause.reason {

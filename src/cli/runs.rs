@@ -81,7 +81,7 @@ fn runs_text(context: &Context, out: &Output, runs: &[Run], crashed: &[Run]) -> 
     if runs.is_empty() {
         return String::new();
     }
-    let zone = context.host.time_zone();
+    let clock = context.clock();
     let columns = [
         Column::kept("RUN"),
         Column::kept("STARTED"),
@@ -100,7 +100,7 @@ fn runs_text(context: &Context, out: &Output, runs: &[Run], crashed: &[Run]) -> 
         let count = |text: String| run.end.map_or_else(|| text::NOTHING.to_owned(), |_| text);
         vec![
             ending(run),
-            text::local_time(start.at, &zone),
+            clock.past(start.at),
             start.command.to_string(),
             start.trigger.to_string(),
             outcome(run, crashed).to_owned(),
@@ -169,7 +169,7 @@ fn show_text(
     sessions: &[Session],
     crashed: &[Run],
 ) -> String {
-    let zone = context.host.time_zone();
+    let clock = context.clock();
     let (start, end) = (&run.start, run.end);
     let process = &start.process;
     let ended = end.map(|end| end.at);
@@ -186,13 +186,10 @@ fn show_text(
                     process.pid, process.host, process.version
                 ),
             ),
-            ("started", text::local_time(start.at, &zone)),
-            ("last seen", text::local_time(run.heartbeat_at, &zone)),
-            (
-                "asked to stop",
-                text::optional_time(run.stop_requested_at, &zone),
-            ),
-            ("ended", text::optional_time(ended, &zone)),
+            ("started", clock.past_in_full(start.at)),
+            ("last seen", clock.past_in_full(run.heartbeat_at)),
+            ("asked to stop", clock.past_in_full(run.stop_requested_at)),
+            ("ended", clock.past_in_full(ended)),
             ("took", text::took(start.at, ended)),
             ("outcome", outcome(run, crashed).to_owned()),
             (

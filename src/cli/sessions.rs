@@ -188,7 +188,7 @@ pub(super) fn list_text(
     if sessions.is_empty() {
         return String::new();
     }
-    let zone = context.host.time_zone();
+    let clock = context.clock();
     let columns = [
         Column::number("ID"),
         Column::kept("STARTED"),
@@ -204,7 +204,7 @@ pub(super) fn list_text(
         let trouble = end.and_then(|end| end.trouble.as_ref());
         vec![
             session.id.0.to_string(),
-            text::local_time(session.start.at, &zone),
+            clock.past(session.start.at),
             session.start.label(),
             outcome(session, crashed).to_owned(),
             ByteSize(bytes.fetched).render_short(),

@@ -114,12 +114,11 @@ fn text(context: &Context, out: &crate::ui::Output, answers: &[ModelStanding]) -
 /// Returns the state of a model, and the reason why it does not take the newest commit.
 fn state_words(context: &Context, answer: &ModelStanding) -> String {
     let state = &answer.model.state;
-    let zone = context.host.time_zone();
     let is_outdated = answer.standing == UpstreamStanding::Outdated;
     let reason = match &state.wait {
         _ if answer.is_held => Some("held".to_owned()),
         _ if is_outdated && state.pinned.is_some() => Some("pinned".to_owned()),
-        Some(wait) if is_outdated => Some(waits(wait, answer.rules.delay, &zone)),
+        Some(wait) if is_outdated => Some(waits(wait, answer.rules.delay, &context.clock())),
         _ => None,
     };
     match reason {

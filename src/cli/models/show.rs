@@ -2,26 +2,26 @@
 
 use anyhow::Result;
 use clap::Args;
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::find::find;
 use crate::cli::context::Context;
 use crate::cli::fields;
 use crate::cli::policy_text::{rules_in_force, waits};
+use crate::cli::schedules::zone_of;
 use crate::domain::hold::{Decision, HeldUpdate};
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::Outcome;
 use crate::domain::policy::SharedRules;
 use crate::domain::repo::CommitSha;
-use crate::domain::schedule::Schedule;
+use crate::domain::schedule::{Schedule, ScheduleSpec};
 use crate::domain::session::{Session, SessionEnd};
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::ByteSize;
 use crate::json::{ModelView, SessionView, document};
 use crate::ops;
 use crate::store::{SessionFilter, SessionsOf};
-use crate::ui::{table, text};
+use crate::ui::{Clock, table, text};
 
 /// Show all fields and the state of a model
 #[derive(Debug, Args)]
@@ -79,35 +79,34 @@ impl ShowModel {
     }
 }
 
-fn next_due(facts: &ModelFacts) -> Option<Timestamp> {
-    let enabled = facts
-        .schedules
-        .iter()
-        .filter(|schedule| schedule.spec.enabled);
-    enabled
-        .filter_map(|schedule| schedule.state.next_due_at)
-        .min()
+/// Returns the next due time of a model, and the schedule that has it.
+fn next_due(facts: &ModelFacts) -> Option<(Timestamp, &ScheduleSpec)> {
+    let specs = facts.schedules.iter();
+    let enabled = specs.filter(|schedule| schedule.spec.enabled);
+    let due = enabled.filter_map(|it| Some((it.state.next_due_at?, &it.spec)));
+    due.min_by_key(|(at, _)| *at)
 }
 
-fn last_sessions(sessions: &[Session], zone: &TimeZone) -> String {
+fn last_sessions(sessions: &[Session], clock: &Clock) -> String {
     if sessions.is_empty() {
         return text::NOTHING.to_owned();
     }
     let lines = sessions.iter().map(|session| {
         let outcome = session.end.as_ref().map_or("running", SessionEnd::word);
-        format!("{}  {outcome}", text::local_time(session.start.at, zone))
+        format!("{}  {outcome}", clock.past(session.start.at))
     });
     lines.collect::<Vec<String>>().join("\n")
 }
 
 fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
-    let zone = context.host.time_zone();
+    let clock = context.clock();
     let (spec, state) = (&model.spec, &model.state);
     let commit = |commit: Option<&CommitSha>| match commit {
         Some(commit) => commit.to_string(),
         None => text::NOTHING.to_owned(),
     };
     let schedules = facts.schedules.iter().map(|schedule| &schedule.spec.name);
+    let next = next_due(facts).map(|(at, spec)| clock.due(at, &zone_of(spec, &clock)));
     let head = [
         ("name", spec.name.to_string()),
         ("repository", format!("{} ({})", spec.repo, spec.repo.kind)),
@@ -122,32 +121,23 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
         ("held at", commit(state.held_commit.as_ref())),
         ("held update", held_update(state.held_update.as_ref())),
         ("updates", updates(context, model, facts)),
-        (
-            "last check",
-            text::optional_time(state.last_check_at, &zone),
-        ),
-        (
-            "last success",
-            text::optional_time(state.last_success_at, &zone),
-        ),
-        (
-            "last change",
-            text::optional_time(state.last_change_at, &zone),
-        ),
+        ("last check", clock.past_in_full(state.last_check_at)),
+        ("last success", clock.past_in_full(state.last_success_at)),
+        ("last change", clock.past_in_full(state.last_change_at)),
         (
             "last verified",
             match (state.last_verify_at, state.last_verify_outcome) {
-                (Some(at), Some(word)) => format!("{} ({word})", text::local_time(at, &zone)),
+                (Some(at), Some(word)) => format!("{} ({word})", clock.past(at)),
                 _ => text::NOTHING.to_owned(),
             },
         ),
         ("schedules", text::list(schedules)),
-        ("next due", text::optional_time(next_due(facts), &zone)),
+        ("next due", text::or_nothing(next)),
         (
             "partial bytes",
             ByteSize(facts.partial_bytes).render_short(),
         ),
-        ("last sessions", last_sessions(&facts.sessions, &zone)),
+        ("last sessions", last_sessions(&facts.sessions, &clock)),
     ];
     let problem = facts
         .place_problem
@@ -169,7 +159,7 @@ fn show_document(model: &Model, facts: &ModelFacts) -> Value {
         .iter()
         .map(|schedule| schedule.spec.name.to_string());
     value["schedules"] = json!(names.collect::<Vec<_>>());
-    value["next_due_at"] = json!(next_due(facts).map(render_utc));
+    value["next_due_at"] = json!(next_due(facts).map(|(at, _)| render_utc(at)));
     value["partial_bytes"] = json!(facts.partial_bytes);
     let SharedRules { rules, with, .. } = &facts.in_force;
     let texts = |list: Vec<String>| json!(list);
@@ -198,8 +188,7 @@ fn updates(context: &Context, model: &Model, facts: &ModelFacts) -> String {
     let pinned = pinned.map(|pin| format!("pinned at {} by a {}", pin.commit.short(), pin.by));
     let tag = state.followed_tag().map(|tag| format!("at the tag {tag}"));
     let wait = state.wait.as_ref().map(|wait| {
-        let zone = context.host.time_zone();
-        let words = waits(wait, in_force.rules.delay, &zone);
+        let words = waits(wait, in_force.rules.delay, &context.clock());
         format!("{} {words}", wait.commit.short())
     });
     let note = in_force.note(&model.spec.name);

@@ -82,8 +82,8 @@ impl ReportCommand {
         };
         // All queries see the database at one instant.
         let report = store.reading(|| report(&places, &store, request))?;
-        let zone = context.host.time_zone();
-        let page = || content::page(&report, &zone);
+        let clock = context.clock();
+        let page = || content::page(&report, &clock);
         let value = || document("hfdl.report/1", ReportView::from(&report));
         let stdout = Path::new(STDOUT);
         let output = self.output.as_deref().unwrap_or(stdout);

@@ -1,17 +1,16 @@
 //! `hfdl schedules list`
 
 use anyhow::Result;
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::find::warn_about;
 use super::show::show_as_run_here;
-use super::text::{cadence, selection};
+use super::text::{cadence, selection, zone_of};
 use crate::cli::context::Context;
 use crate::domain::schedule::{Schedule, StoredSchedules, Unusable};
 use crate::json::{ScheduleView, document};
 use crate::ui::table::Column;
-use crate::ui::{Output, table, text};
+use crate::ui::{Clock, Output, table, text};
 
 pub(super) fn list(context: &Context) -> Result<()> {
     let all = match context.existing_store()? {
@@ -27,9 +26,9 @@ pub(super) fn list(context: &Context) -> Result<()> {
         readable: schedules,
         unreadable,
     } = all;
-    let zone = context.host.time_zone();
+    let clock = context.clock();
     context.out.result(
-        |out| list_text(out, &schedules, &unreadable, &zone),
+        |out| list_text(out, &schedules, &unreadable, &clock),
         || {
             let views: Vec<ScheduleView> = schedules.iter().map(ScheduleView::from).collect();
             let broken = unreadable
@@ -54,7 +53,7 @@ fn list_text(
     out: &Output,
     schedules: &[Schedule],
     unreadable: &[Unusable],
-    zone: &TimeZone,
+    clock: &Clock,
 ) -> String {
     if schedules.is_empty() && unreadable.is_empty() {
         return String::new();
@@ -69,9 +68,10 @@ fn list_text(
         Column::kept("LAST SLOT"),
     ];
     let rows = schedules.iter().map(|schedule| {
-        let spec = &schedule.spec;
+        let (spec, state) = (&schedule.spec, &schedule.state);
+        let zone = zone_of(spec, clock);
         let next = if spec.enabled {
-            text::optional_time(schedule.state.next_due_at, zone)
+            text::or_nothing(state.next_due_at.map(|at| clock.due(at, &zone)))
         } else {
             "disabled".to_owned()
         };
@@ -82,7 +82,7 @@ fn list_text(
             selection(spec),
             text::list(spec.windows.texts()),
             next,
-            text::optional_time(schedule.state.last_slot_at, zone),
+            text::or_nothing(state.last_slot_at.map(|at| clock.moment(at, &zone))),
         ]
     });
     let broken = unreadable.iter().map(|one| {

@@ -26,7 +26,7 @@ impl ListUpdates {
             None => Vec::new(),
         };
         updates.retain(|update| self.all || update.is_open());
-        let zone = context.host.time_zone();
+        let clock = context.clock();
         context.out.result(
             |out| {
                 if updates.is_empty() {
@@ -44,7 +44,7 @@ impl ListUpdates {
                         update.model.to_string(),
                         update.commit.short().to_owned(),
                         update.state().to_string(),
-                        text::local_time(update.found_at, &zone),
+                        clock.past(update.found_at),
                         reasons(update),
                     ]
                 });

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
+
 use super::FailedTick;
 use crate::domain::allowance::Allowance;
 use crate::domain::forecast::{Forecast, Obstacle};
@@ -115,6 +117,7 @@ pub struct TimerFacts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextDue {
     pub schedule: EntryName,
+    pub zone: TimeZone,
     pub next: NextStart,
 }
 
