@@ -2,7 +2,7 @@
 
 use crate::domain::changes::{ChangeNote, ChangedFiles, TitledCommit};
 use crate::domain::units::ByteSize;
-use crate::ui::{Clock, text};
+use crate::ui::Clock;
 
 /// Commits and files beyond this number are counted only.
 pub(super) const MOST_LINES: usize = 20;

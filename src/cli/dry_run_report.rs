@@ -124,10 +124,10 @@ fn dry_run_text(out: &Output, found: &[DryRun]) -> String {
     }
     let columns = [
         Column::name("MODEL"),
-        Column::kept("COMMIT"),
-        Column::number("FILES"),
+        Column::kept("COMMIT").least(3),
+        Column::number("FILES").least(1),
         Column::number("WOULD FETCH"),
-        Column::number("REUSABLE"),
+        Column::number("REUSABLE").least(2),
     ];
     table::render(out, &columns, rows)
 }

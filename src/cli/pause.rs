@@ -5,9 +5,10 @@ use clap::Args;
 
 use super::context::Context;
 use super::explain::Complaint;
+use super::since::present;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::pause;
-use crate::domain::time::{Timestamp, parse_moment};
+use crate::domain::time::{Timestamp, Toward};
 use crate::domain::units::Seconds;
 use crate::json::{PauseView, document};
 use crate::ops;
@@ -21,10 +22,10 @@ use crate::ui::Clock;
 #[command(after_long_help = "Examples:
   hfdl pause
   hfdl pause --for 2h --reason 'demo on the same line'
-  hfdl pause --until '2026-06-01 08:00'
+  hfdl pause --until 'tomorrow 08:00'
   hfdl resume")]
 pub struct PauseCommand {
-    /// End by itself then: a local time, or RFC 3339 (default: `hfdl resume` ends it)
+    /// End by itself then, such as "mon 08:00" or RFC 3339 (default: `hfdl resume` ends it)
     #[arg(long, value_name = "TIME", conflicts_with = "span")]
     until: Option<String>,
 
@@ -53,7 +54,7 @@ impl PauseCommand {
 
     fn end(&self, context: &Context, now: Timestamp) -> Result<Option<Timestamp>> {
         let until = match (&self.until, self.span) {
-            (Some(text), _) => Some(parse_moment(text, &context.host.time_zone())?),
+            (Some(text), _) => Some(present(context, Toward::Future).parse(text)?),
             (None, Some(span)) => Some(now.checked_add(span.span())?),
             (None, None) => None,
         };

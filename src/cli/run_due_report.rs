@@ -320,9 +320,9 @@ fn run_text(out: &Output, run: &RunFacts) -> String {
     let columns = [
         Column::name("MODEL"),
         Column::kept("OUTCOME"),
-        Column::kept("COMMIT"),
+        Column::kept("COMMIT").least(1),
         Column::number("FETCHED"),
-        Column::number("REUSED"),
+        Column::number("REUSED").least(2),
     ];
     table::render(out, &columns, rows.collect())
 }
@@ -399,9 +399,9 @@ fn plan_text(out: &Output, plan: &DuePlan, clock: &Clock) -> String {
         });
         let columns = [
             Column::name("SCHEDULE"),
-            Column::kept("STATE"),
-            Column::kept("SLOT"),
-            Column::kept("NEXT"),
+            Column::sentence("STATE"),
+            Column::kept("SLOT").least(1).if_any(),
+            Column::kept("NEXT").if_any(),
         ];
         shown.push_str(&table::render(
             out,
@@ -416,11 +416,11 @@ fn plan_text(out: &Output, plan: &DuePlan, clock: &Clock) -> String {
     let rows = plan.models.iter().map(model_row);
     let columns = [
         Column::name("MODEL"),
-        Column::kept("FOR"),
-        Column::kept("COMMIT"),
-        Column::number("FILES"),
+        Column::name("FOR").least(2),
+        Column::kept("COMMIT").least(4),
+        Column::number("FILES").least(1),
         Column::number("WOULD FETCH"),
-        Column::number("REUSABLE"),
+        Column::number("REUSABLE").least(3),
     ];
     shown.push('\n');
     shown.push_str(&table::render(out, &columns, rows.collect()));

@@ -85,14 +85,14 @@ fn runs_text(context: &Context, out: &Output, runs: &[Run], crashed: &[Run]) -> 
     let columns = [
         Column::kept("RUN"),
         Column::kept("STARTED"),
-        Column::kept("COMMAND"),
-        Column::kept("STARTED BY"),
+        Column::kept("COMMAND").least(3),
+        Column::kept("STARTED BY").least(5),
         Column::kept("OUTCOME"),
-        Column::number("CODE"),
-        Column::number("SESSIONS"),
-        Column::number("FAILED"),
-        Column::number("FETCHED"),
-        Column::number("TOOK"),
+        Column::number("CODE").least(6),
+        Column::number("SESSIONS").least(4),
+        Column::number("FAILED").if_any(),
+        Column::number("FETCHED").least(1),
+        Column::number("TOOK").least(2),
     ];
     let rows = runs.iter().map(|run| {
         let (start, totals) = (&run.start, run.totals);
@@ -106,7 +106,7 @@ fn runs_text(context: &Context, out: &Output, runs: &[Run], crashed: &[Run]) -> 
             outcome(run, crashed).to_owned(),
             text::or_nothing(run.end.and_then(|end| end.exit_code)),
             count(totals.n_sessions.to_string()),
-            count(totals.n_failed.to_string()),
+            text::count_or_nothing(totals.n_failed),
             count(ByteSize(totals.bytes_fetched).render_short()),
             text::took(start.at, run.end.map(|end| end.at)),
         ]

@@ -194,10 +194,10 @@ pub(super) fn list_text(
         Column::kept("STARTED"),
         Column::name("MODEL"),
         Column::kept("OUTCOME"),
-        Column::number("FETCHED"),
-        Column::number("REUSED"),
-        Column::number("TOOK"),
-        Column::sentence("ERROR"),
+        Column::number("FETCHED").least(2),
+        Column::number("REUSED").least(4),
+        Column::number("TOOK").least(3),
+        Column::sentence("ERROR").least(1).if_any(),
     ];
     let rows = sessions.iter().map(|session| {
         let (bytes, end) = (session.progress.bytes, session.end.as_ref());
@@ -210,10 +210,7 @@ pub(super) fn list_text(
             ByteSize(bytes.fetched).render_short(),
             ByteSize(bytes.reused).render_short(),
             text::took(session.start.at, end.map(|end| end.at)),
-            trouble.map_or_else(
-                || text::NOTHING.to_owned(),
-                |it| text::shorten(&it.message, 60),
-            ),
+            text::or_nothing(trouble.and_then(|it| it.message.lines().next())),
         ]
     });
     table::render(out, &columns, rows.collect())

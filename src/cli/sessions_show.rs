@@ -150,14 +150,14 @@ fn origin_text(reused: &Reused) -> String {
 fn files_text(out: &Output, details: &SessionDetails) -> String {
     let columns = [
         Column::name("FILE"),
-        Column::kept("CHANGE"),
+        Column::kept("CHANGE").least(2).if_any(),
         Column::number("SIZE"),
-        Column::number("FETCHED"),
-        Column::number("REUSED"),
-        Column::kept("SOURCE"),
-        Column::number("RETRIES"),
+        Column::number("FETCHED").least(1),
+        Column::number("REUSED").least(4),
+        Column::kept("SOURCE").least(5).if_any(),
+        Column::number("RETRIES").least(3).if_any(),
         Column::kept("RESULT"),
-        Column::kept("HASH"),
+        Column::name("HASH").least(6),
     ];
     let size = |bytes: u64| ByteSize(bytes).render_short();
     let touched = details.files.iter().zip(&details.changes);
@@ -170,7 +170,7 @@ fn files_text(out: &Output, details: &SessionDetails) -> String {
                 size(file.bytes_fetched),
                 size(file.bytes_reused),
                 text::or_nothing(file.source),
-                file.retries.to_string(),
+                text::count_or_nothing(file.retries),
                 result_word(file),
                 file.content.to_string(),
             ]

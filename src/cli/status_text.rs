@@ -276,11 +276,11 @@ fn models_text(status: &Status, clock: &Clock, out: &Output) -> String {
     let columns = [
         Column::name("MODEL"),
         Column::kept("STATE"),
-        Column::kept("LAST OUTCOME"),
-        Column::kept("CHECKED"),
-        Column::kept("SUCCESS"),
-        Column::kept("CHANGE"),
-        Column::number("FAILURES"),
+        Column::kept("LAST OUTCOME").least(4),
+        Column::kept("CHECKED").least(1),
+        Column::kept("SUCCESS").least(5),
+        Column::kept("CHANGE").least(3),
+        Column::number("FAILURES").if_any(),
     ];
     let rows = models.iter().take(MOST_MODELS).map(|model| {
         vec![
@@ -290,7 +290,7 @@ fn models_text(status: &Status, clock: &Clock, out: &Output) -> String {
             clock.past_or_nothing(model.last_check_at),
             clock.past_or_nothing(model.last_success_at),
             clock.past_or_nothing(model.last_change_at),
-            model.consecutive_failures.to_string(),
+            text::count_or_nothing(model.consecutive_failures),
         ]
     });
     let mut lines = table::render(out, &columns, rows.collect());

@@ -64,10 +64,10 @@ impl ListViews {
                     Column::name("MODEL"),
                     Column::kept("KIND"),
                     Column::name("DIRECTORY"),
-                    Column::kept("REVISION"),
+                    Column::kept("REVISION").least(2),
                     Column::kept("STATE"),
-                    Column::kept("MADE BY"),
-                    Column::number("SHARED"),
+                    Column::kept("MADE BY").least(3),
+                    Column::number("SHARED").least(1),
                 ];
                 table::render(out, &titles, listed.iter().map(row).collect())
             },

@@ -11,6 +11,11 @@ pub fn or_nothing<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| NOTHING.to_owned(), |value| value.to_string())
 }
 
+/// Renders a number, or a dash for none.
+pub fn count_or_nothing(number: impl Into<u64>) -> String {
+    or_nothing(Some(number.into()).filter(|number| *number > 0))
+}
+
 /// Renders a duration, or a dash while `to` is not known.
 pub fn took(from: Timestamp, to: Option<Timestamp>) -> String {
     let span = to.map(|to| to.duration_since(from).as_secs());

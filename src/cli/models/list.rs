@@ -51,12 +51,12 @@ impl ListModels {
                 }
                 let columns = [
                     Column::name("NAME"),
-                    Column::kept("REVISION"),
-                    Column::kept("TO"),
+                    Column::name("REVISION").least(3),
+                    Column::name("TO").least(6),
                     Column::kept("STATE"),
-                    Column::kept("COMMIT"),
-                    Column::kept("CHECKED"),
-                    Column::name("TAGS"),
+                    Column::kept("COMMIT").least(4),
+                    Column::kept("CHECKED").least(2),
+                    Column::sentence("TAGS").least(5),
                 ];
                 let rows = models.iter().map(|(model, last)| {
                     let commit = model.state.published_commit.as_ref();

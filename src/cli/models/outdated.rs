@@ -86,10 +86,10 @@ fn text(context: &Context, out: &crate::ui::Output, answers: &[ModelStanding]) -
     }
     let columns = [
         Column::name("NAME"),
-        Column::kept("REVISION"),
-        Column::kept("STATE"),
-        Column::kept("PUBLISHED"),
-        Column::kept("UPSTREAM"),
+        Column::name("REVISION").least(3),
+        Column::sentence("STATE"),
+        Column::kept("PUBLISHED").least(2),
+        Column::kept("UPSTREAM").least(1),
     ];
     let rows = answers.iter().map(|answer| {
         let short = |commit: Option<&crate::domain::repo::CommitSha>| {

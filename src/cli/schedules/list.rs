@@ -60,12 +60,12 @@ fn list_text(
     }
     let columns = [
         Column::name("NAME"),
-        Column::kept("WHEN"),
-        Column::kept("ZONE"),
-        Column::name("COVERS"),
-        Column::name("WINDOWS"),
+        Column::sentence("WHEN"),
+        Column::name("ZONE").least(4),
+        Column::sentence("COVERS").least(1),
+        Column::sentence("WINDOWS").least(3),
         Column::kept("NEXT DUE"),
-        Column::kept("LAST SLOT"),
+        Column::kept("LAST SLOT").least(2),
     ];
     let rows = schedules.iter().map(|schedule| {
         let (spec, state) = (&schedule.spec, &schedule.state);

@@ -24,12 +24,12 @@ pub(super) fn list(context: &Context) -> Result<()> {
                 return String::new();
             }
             let columns = [
-                Column::kept("TAG"),
-                Column::kept("MODELS"),
-                Column::kept("POLICY"),
-                Column::kept("DELAY"),
-                Column::kept("FOLLOWS"),
-                Column::kept("GUARDS"),
+                Column::name("TAG"),
+                Column::number("MODELS"),
+                Column::kept("POLICY").least(1).if_any(),
+                Column::kept("DELAY").least(2).if_any(),
+                Column::sentence("FOLLOWS").least(3).if_any(),
+                Column::sentence("GUARDS").least(4).if_any(),
             ];
             let rows = tags.iter().map(|(tag, n_models)| {
                 let rules = &tag.update;

@@ -34,9 +34,9 @@ impl ListUpdates {
                 }
                 let columns = [
                     Column::name("NAME"),
-                    Column::kept("COMMIT"),
+                    Column::kept("COMMIT").least(2),
                     Column::kept("STATE"),
-                    Column::kept("SINCE"),
+                    Column::kept("FOUND").least(1),
                     Column::sentence("REASONS"),
                 ];
                 let rows = updates.iter().map(|update| {
