@@ -83,7 +83,8 @@ fn find(files: &[LogFile], id: &str) -> Result<LogFile> {
 
 fn list(context: &Context, files: &[LogFile]) -> Result<ExitStatus> {
     let clock = context.clock();
-    context.out.result(
+    context.out.list(
+        || files.iter().map(|file| file.run_id.clone()).collect(),
         |out| {
             if files.is_empty() {
                 return String::new();

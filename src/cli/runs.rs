@@ -65,7 +65,8 @@ impl RunsList {
             crashed = unfinished(&store, &context.home)?.1;
         }
         let has_more = self.options.cut(&mut runs);
-        context.out.result(
+        context.out.list(
+            || runs.iter().map(|run| run.id.to_string()).collect(),
             |out| runs_text(context, out, &runs, &crashed),
             || {
                 let views: Vec<RunSummaryView> = runs.iter().map(RunSummaryView::from).collect();

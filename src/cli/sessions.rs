@@ -125,7 +125,8 @@ impl SessionsList {
             crashed = unfinished(&store, &context.home)?.1;
         }
         let has_more = self.options.cut(&mut sessions);
-        context.out.result(
+        context.out.list(
+            || sessions.iter().map(|it| it.id.0.to_string()).collect(),
             |out| list_text(context, out, &sessions, &crashed),
             || {
                 let views = sessions.iter().map(SessionView::from);

@@ -55,7 +55,8 @@ impl ListViews {
             Some(store) => ops::views::list(store)?,
             None => Vec::new(),
         };
-        context.out.result(
+        context.out.list(
+            || listed.iter().map(|view| view.spec.to_string()).collect(),
             |out| {
                 if listed.is_empty() {
                     return String::new();

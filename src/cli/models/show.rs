@@ -15,11 +15,13 @@ use crate::domain::outcome::Outcome;
 use crate::domain::policy::SharedRules;
 use crate::domain::repo::CommitSha;
 use crate::domain::schedule::{Schedule, ScheduleSpec};
-use crate::domain::session::{Session, SessionEnd};
+use crate::domain::session::{Session, SessionEnd, Trouble};
+use crate::domain::snapshot::Amount;
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::ByteSize;
 use crate::json::{ModelView, SessionView, document};
 use crate::ops;
+use crate::ops::sizes::{KeptRevision, ModelFiles};
 use crate::store::{SessionFilter, SessionsOf};
 use crate::ui::{Clock, table, text};
 
@@ -36,6 +38,7 @@ struct ModelFacts {
     sessions: Vec<Session>,
     last_outcome: Option<Outcome>,
     partial_bytes: u64,
+    files: ModelFiles,
     /// The reason why its destination cannot be used now.
     place_problem: Option<String>,
     in_force: SharedRules,
@@ -66,6 +69,7 @@ impl ShowModel {
             last_outcome: store
                 .last_session(model.id, context.now())?
                 .and_then(|last| last.outcome()),
+            files: ModelFiles::of(&store, &settings, &model)?,
             partial_bytes: ops::models::partial_bytes(&model.spec, &settings)?,
             place_problem: places
                 .check(&model.spec.destination, Some(model.id))
@@ -105,6 +109,7 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
         Some(commit) => commit.to_string(),
         None => text::NOTHING.to_owned(),
     };
+    let path = facts.files.path.as_ref().map(|path| path.display());
     let schedules = facts.schedules.iter().map(|schedule| &schedule.spec.name);
     let next = next_due(facts).map(|(at, spec)| clock.due(at, &zone_of(spec, &clock)));
     let head = [
@@ -118,6 +123,9 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
     let state = [
         ("state", model.summary(facts.last_outcome).to_string()),
         ("published", commit(state.published_commit.as_ref())),
+        ("path", text::or_nothing(path)),
+        ("size", text::or_nothing(facts.files.published.map(size))),
+        ("kept revisions", kept_revisions(&facts.files.kept, &clock)),
         ("held at", commit(state.held_commit.as_ref())),
         ("held update", held_update(state.held_update.as_ref())),
         ("updates", updates(context, model, facts)),
@@ -139,6 +147,7 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
         ),
         ("last sessions", last_sessions(&facts.sessions, &clock)),
     ];
+    let error = last_trouble(facts).map(|trouble| ("last error", error_text(trouble)));
     let problem = facts
         .place_problem
         .clone()
@@ -147,9 +156,65 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
         .into_iter()
         .chain(fields)
         .chain(state)
+        .chain(error)
         .chain(problem)
         .collect();
     table::facts(&context.out, &rows)
+}
+
+/// Returns the error of the last session, if it had one.
+fn last_trouble(facts: &ModelFacts) -> Option<&Trouble> {
+    let last = facts.sessions.first().and_then(|last| last.end.as_ref())?;
+    last.trouble.as_ref()
+}
+
+fn error_text(trouble: &Trouble) -> String {
+    let hint = trouble.hint.iter().map(|hint| format!("\nnext: {hint}"));
+    format!(
+        "{} ({}){}",
+        trouble.message,
+        trouble.kind,
+        hint.collect::<String>()
+    )
+}
+
+fn size(amount: Amount) -> String {
+    let count = text::count(amount.files, "file", "files");
+    format!("{} in {count}", ByteSize(amount.bytes).render_short())
+}
+
+fn kept_revisions(kept: &[KeptRevision], clock: &Clock) -> String {
+    let line = |kept: &KeptRevision| {
+        let bytes = kept
+            .amount
+            .map(|amount| ByteSize(amount.bytes).render_short());
+        let role = match (kept.is_published, kept.is_rollback_target) {
+            (true, _) => ", published",
+            (false, true) => ", the rollback target",
+            (false, false) => "",
+        };
+        let revision = &kept.revision;
+        let at = clock.past(revision.published_at);
+        format!(
+            "{}  {}, {at}{role}",
+            revision.commit.short(),
+            text::or_nothing(bytes)
+        )
+    };
+    if kept.is_empty() {
+        return text::NOTHING.to_owned();
+    }
+    kept.iter().map(line).collect::<Vec<String>>().join("\n")
+}
+
+fn revision_view(kept: &KeptRevision) -> Value {
+    json!({
+        "commit": kept.revision.commit.as_str(),
+        "published_at": render_utc(kept.revision.published_at),
+        "size_bytes": kept.amount.map(|amount| amount.bytes),
+        "is_published": kept.is_published,
+        "is_rollback_target": kept.is_rollback_target,
+    })
 }
 
 fn show_document(model: &Model, facts: &ModelFacts) -> Value {
@@ -161,6 +226,12 @@ fn show_document(model: &Model, facts: &ModelFacts) -> Value {
     value["schedules"] = json!(names.collect::<Vec<_>>());
     value["next_due_at"] = json!(next_due(facts).map(|(at, _)| render_utc(at)));
     value["partial_bytes"] = json!(facts.partial_bytes);
+    let files = &facts.files;
+    value["path"] = json!(files.path.as_ref().map(|path| path.display().to_string()));
+    value["size_bytes"] = json!(files.published.map(|amount| amount.bytes));
+    value["n_files"] = json!(files.published.map(|amount| amount.files));
+    let kept = files.kept.iter().map(revision_view);
+    value["revisions"] = json!(kept.collect::<Vec<Value>>());
     let SharedRules { rules, with, .. } = &facts.in_force;
     let texts = |list: Vec<String>| json!(list);
     value["rules"] = json!({

@@ -27,7 +27,13 @@ pub(super) fn list(context: &Context) -> Result<()> {
         unreadable,
     } = all;
     let clock = context.clock();
-    context.out.result(
+    context.out.list(
+        || {
+            let names = schedules.iter().map(|it| it.spec.name.to_string());
+            names
+                .chain(unreadable.iter().map(|it| it.name.clone()))
+                .collect()
+        },
         |out| list_text(out, &schedules, &unreadable, &clock),
         || {
             let views: Vec<ScheduleView> = schedules.iter().map(ScheduleView::from).collect();

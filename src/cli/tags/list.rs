@@ -18,7 +18,8 @@ pub(super) fn list(context: &Context) -> Result<()> {
         Some(store) => all_tags(&store)?,
         None => Vec::new(),
     };
-    context.out.result(
+    context.out.list(
+        || tags.iter().map(|(tag, _)| tag.name.to_string()).collect(),
         |out| {
             if tags.is_empty() {
                 return String::new();

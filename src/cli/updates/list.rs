@@ -5,6 +5,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::context::Context;
+use crate::cli::names::{distinct, texts};
 use crate::domain::hold::Finding;
 use crate::domain::update::OfferedUpdate;
 use crate::json::{UpdateView, document};
@@ -27,7 +28,14 @@ impl ListUpdates {
         };
         updates.retain(|update| self.all || update.is_open());
         let clock = context.clock();
-        context.out.result(
+        context.out.list(
+            || {
+                let names = updates.iter().map(|update| update.model.clone());
+                texts(&distinct(names.collect()))
+                    .into_iter()
+                    .map(str::to_owned)
+                    .collect()
+            },
             |out| {
                 if updates.is_empty() {
                     return String::new();
