@@ -276,6 +276,7 @@ fn models_text(status: &Status, clock: &Clock, out: &Output) -> String {
     let columns = [
         Column::name("MODEL"),
         Column::kept("STATE"),
+        Column::number("SIZE").least(2),
         Column::kept("LAST OUTCOME").least(4),
         Column::kept("CHECKED").least(1),
         Column::kept("SUCCESS").least(5),
@@ -286,6 +287,7 @@ fn models_text(status: &Status, clock: &Clock, out: &Output) -> String {
         vec![
             model.name.to_string(),
             model.summary.to_string(),
+            text::or_nothing(model.size_bytes.map(|it| ByteSize(it).render_short())),
             text::or_nothing(model.last_outcome),
             clock.past_or_nothing(model.last_check_at),
             clock.past_or_nothing(model.last_success_at),

@@ -67,7 +67,7 @@ impl ListModels {
                     Column::number("SIZE").least(1),
                     Column::kept("COMMIT").least(4),
                     Column::kept("CHECKED").least(2),
-                    Column::sentence("TAGS").least(5),
+                    Column::sentence("TAGS").least(5).if_any(),
                 ];
                 let rows = models.iter().zip(&sizes.published);
                 let rows = rows.map(|((model, last), size)| {
