@@ -6,13 +6,14 @@ use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
-use super::download_report::{Watcher, report_run, show_published};
+use super::download_report::{report_run, show_published};
 use super::dry_run_report::show_dry_run;
 use super::explain::Complaint;
 use super::fields::destination;
 use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
 use super::status::leave_status_file;
+use super::watcher::Watcher;
 use crate::domain::filter::Filter;
 use crate::domain::login::TokenName;
 use crate::domain::model::{Destination, Model, Tag};

@@ -1,7 +1,6 @@
 //! The output of `hfdl download`: progress, problems, paths, documents.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -19,9 +18,7 @@ use crate::ops;
 use crate::ops::published::{NotPublished, published};
 use crate::ops::scrub::ScrubReport;
 use crate::ops::services::Services;
-use crate::ops::sync::{SyncEvent, Target};
-use crate::sys::pause::Stopwatch;
-use crate::ui::progress::Bars;
+use crate::ops::sync::Target;
 use crate::ui::{Format, Output};
 
 /// Shows the result of each model: problems on stderr, paths or the document on stdout.
@@ -145,116 +142,6 @@ pub fn is_watched(context: &Context) -> bool {
     context.host.stderr_is_terminal() && !context.out.quiet
 }
 
-/// Tells whether to draw progress bars; results are shown without them as well.
-pub fn wants_bars(context: &Context) -> bool {
-    is_watched(context) && !context.host.is_on("HF_HUB_DISABLE_PROGRESS_BARS")
-}
-
-/// Progress without a terminal: a line in the log now and then, which stderr shows
-/// with `-v`.
-pub struct Lines {
-    fetched: u64,
-    copied: u64,
-    total: u64,
-    read: u64,
-    to_read: u64,
-    since_last: Stopwatch,
-}
-
-impl Lines {
-    pub fn new() -> Self {
-        Self {
-            fetched: 0,
-            copied: 0,
-            total: 0,
-            read: 0,
-            to_read: 0,
-            since_last: Stopwatch::start(),
-        }
-    }
-
-    pub fn note(&mut self, event: &SyncEvent) {
-        const EVERY: Duration = Duration::from_secs(30);
-        match event {
-            SyncEvent::FetchPlanned { n_bytes, .. } => self.total += *n_bytes,
-            SyncEvent::BytesFetched { n_bytes, .. } => self.fetched += n_bytes,
-            SyncEvent::BytesCopied { n_bytes, .. } => self.copied += n_bytes,
-            SyncEvent::ReadPlanned { n_bytes, .. } => self.to_read += *n_bytes,
-            SyncEvent::BytesRead { n_bytes, .. } => self.read += *n_bytes,
-            _ => return,
-        }
-        if self.since_last.elapsed() >= EVERY {
-            self.since_last = Stopwatch::start();
-            log::info!("{}", self.line());
-        }
-    }
-
-    fn line(&self) -> String {
-        let percent = (self.fetched * 100).checked_div(self.total).unwrap_or(100);
-        let size = |bytes| ByteSize(bytes).render_short();
-        let (fetched, total) = (size(self.fetched), size(self.total));
-        let mut line = format!("{fetched} of {total} fetched ({percent} %)");
-        if self.copied > 0 {
-            line.push_str(&format!(", {} copied from old files", size(self.copied)));
-        }
-        if self.to_read > 0 {
-            let (read, to_read) = (size(self.read), size(self.to_read));
-            line.push_str(&format!(", {read} of {to_read} on this machine hashed"));
-        }
-        line
-    }
-}
-
-/// Shows the progress of a run: bars on a terminal, else lines in the log.
-pub struct Watcher {
-    bars: Option<Bars>,
-    lines: Lines,
-}
-
-impl Watcher {
-    pub fn new(context: &Context) -> Self {
-        Self {
-            bars: wants_bars(context).then(Bars::new),
-            lines: Lines::new(),
-        }
-    }
-
-    pub fn note(&mut self, event: &SyncEvent) {
-        match self.bars.as_mut() {
-            Some(bars) => draw(Some(bars), event),
-            None => self.lines.note(event),
-        }
-    }
-
-    pub fn finish(&self) {
-        if let Some(bars) = &self.bars {
-            bars.finish();
-        }
-    }
-}
-
-/// Moves the bars along.
-pub fn draw(bars: Option<&mut Bars>, event: &SyncEvent) {
-    let Some(bars) = bars else { return };
-    match event {
-        SyncEvent::FetchPlanned { n_bytes, .. } | SyncEvent::ReadPlanned { n_bytes, .. } => {
-            bars.add(*n_bytes)
-        }
-        SyncEvent::FileStarted {
-            name,
-            n_bytes,
-            have,
-        } => bars.start_file(name, *n_bytes, *have),
-        SyncEvent::BytesFetched { name, n_bytes } | SyncEvent::BytesRead { name, n_bytes } => {
-            bars.advance(name, *n_bytes);
-        }
-        SyncEvent::BytesCopied { name, n_bytes } => bars.copied(name, *n_bytes),
-        SyncEvent::FileEnded { name } => bars.end_file(name),
-        SyncEvent::Waiting { message } => bars.note(message),
-        SyncEvent::Short { .. } | SyncEvent::ProgressSaved { .. } | SyncEvent::Ended { .. } => {}
-    }
-}
-
 /// Names the command that fetches a target.
 fn download_command(target: &Target, revision: Option<&Revision>) -> String {
     // The name of a repository alone may be another selection.
@@ -335,36 +222,5 @@ pub(super) fn held_headline(label: &str, is_first: bool) -> String {
         format!("`{label}` is held, and nothing of it is published yet")
     } else {
         format!("`{label}` is held at an older revision")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_of_progress_counts_what_came() {
-        let mut lines = Lines::new();
-        lines.note(&SyncEvent::FetchPlanned { n_bytes: 4 << 20 });
-        lines.note(&SyncEvent::BytesFetched {
-            name: "x".into(),
-            n_bytes: 1 << 20,
-        });
-        assert_eq!(lines.line(), "1.00 MiB of 4.00 MiB fetched (25 %)");
-        // Copied bytes are not part of the percentage.
-        lines.note(&SyncEvent::BytesCopied {
-            name: "x".into(),
-            n_bytes: 7 << 20,
-        });
-        let line = "1.00 MiB of 4.00 MiB fetched (25 %), 7.00 MiB copied from old files";
-        assert_eq!(lines.line(), line);
-        lines.note(&SyncEvent::ReadPlanned { n_bytes: 9 << 20 });
-        lines.note(&SyncEvent::BytesRead {
-            name: "y".into(),
-            n_bytes: 2 << 20,
-        });
-        let line = format!("{line}, 2.00 MiB of 9.00 MiB on this machine hashed");
-        assert_eq!(lines.line(), line);
-        assert_eq!(Lines::new().line(), "0 B of 0 B fetched (100 %)");
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
-use super::download_report::{DueReport, Watcher};
+use super::download_report::DueReport;
 use super::explain::{Complaint, Explanation, Quiet, explain};
 use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
@@ -15,6 +15,7 @@ use super::run_due_report::{
     report_unusable, report_wait,
 };
 use super::status::{leave_early_status_file, leave_status_file};
+use super::watcher::Watcher;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::run::{RunCommand, RunId};

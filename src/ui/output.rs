@@ -9,6 +9,7 @@ use super::{table, yaml};
 use crate::domain::outcome::words;
 use crate::json;
 use crate::sys::host::Host;
+use crate::sys::live_lines;
 use crate::sys::text::escaped;
 
 words! {
@@ -39,6 +40,8 @@ pub struct Output {
     pub colour: bool,
     pub colour_on_stderr: bool,
     pub quiet: bool,
+    /// Whether the locale has characters beyond ASCII, such as `…` and those of bars.
+    pub utf8: bool,
     /// Columns of the terminal; `None` without one, and then lines are not folded.
     pub width: Option<u16>,
 }
@@ -65,6 +68,7 @@ impl Output {
             colour: wanted(host.stdout_is_terminal()),
             colour_on_stderr: wanted(host.stderr_is_terminal()),
             quiet,
+            utf8: cfg!(windows) || is_utf8(|name| host.variable(name)),
             width: width.or_else(|| host.columns()),
         }
     }
@@ -147,7 +151,7 @@ impl Output {
     /// Writes a message to stderr. A write error is ignored: there is no other stream
     /// to report it on.
     pub fn say(&self, message: &str) {
-        let _ = writeln!(io::stderr().lock(), "{message}");
+        let _ = live_lines::write(format!("{message}\n").as_bytes());
     }
 
     /// Writes a warning to stderr.
@@ -173,16 +177,23 @@ fn frame(text: &str, rows: Option<u16>) -> String {
     format!("\u{1b}[H{}\u{1b}[J", lines.collect::<String>())
 }
 
+/// Tells whether the locale's character set is UTF-8. The first variable that is set and
+/// not empty decides.
+fn is_utf8<'v>(variable: impl Fn(&str) -> Option<&'v str>) -> bool {
+    let names = ["LC_ALL", "LC_CTYPE", "LANG"];
+    let mut values = names.iter().filter_map(|name| variable(name));
+    let locale = values.find(|value| !value.is_empty()).unwrap_or_default();
+    let locale = locale.to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
 fn decide_colour(terminal: bool, no_colour: bool, forced: bool, dumb: bool) -> bool {
     !no_colour && (forced || (terminal && !dumb))
 }
 
 /// Asks a question on stderr and reads one line from stdin.
 pub fn ask(question: &str) -> Result<bool> {
-    let mut err = io::stderr().lock();
-    write!(err, "{question} [y/N] ")
-        .and_then(|()| err.flush())
-        .context("cannot ask on stderr")?;
+    live_lines::write(format!("{question} [y/N] ").as_bytes()).context("cannot ask on stderr")?;
     let mut answer = String::new();
     io::stdin()
         .read_line(&mut answer)
@@ -208,5 +219,21 @@ mod tests {
         assert!(!decide_colour(true, true, true, false));
         assert!(decide_colour(false, false, true, false));
         assert!(!decide_colour(true, false, false, true));
+    }
+
+    #[test]
+    fn the_first_variable_of_the_locale_decides_about_utf8() {
+        let of = |all: &[(&'static str, &'static str)]| {
+            let all = all.to_vec();
+            is_utf8(move |name| {
+                all.iter()
+                    .find(|(it, _)| *it == name)
+                    .map(|(_, value)| *value)
+            })
+        };
+        assert!(of(&[("LANG", "de_DE.UTF-8")]) && of(&[("LC_CTYPE", "C.utf8")]));
+        assert!(!of(&[]) && !of(&[("LANG", "C")]));
+        assert!(!of(&[("LC_ALL", "C"), ("LANG", "en_US.UTF-8")]));
+        assert!(of(&[("LC_ALL", ""), ("LANG", "en_US.UTF-8")]));
     }
 }
