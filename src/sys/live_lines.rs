@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::text::columns_of;
+use console::{Term, measure_text_width};
 
 /// The size of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,9 @@ pub fn write(bytes: &[u8]) -> io::Result<()> {
 /// Returns the text that moves the cursor to the first of these lines and erases them.
 fn erasing(lines: &[String], columns: Option<u16>) -> String {
     let columns = usize::from(columns.unwrap_or(u16::MAX).max(1));
-    let rows = lines.iter().map(|line| columns_of(line).div_ceil(columns));
+    let rows = lines
+        .iter()
+        .map(|line| measure_text_width(line).div_ceil(columns));
     match rows.map(|rows| rows.max(1)).sum::<usize>() {
         0 => String::new(),
         n => format!("\r\u{1b}[{n}A\u{1b}[J"),
@@ -86,65 +88,15 @@ fn append(text: &mut String, lines: &[String]) {
 }
 
 /// Returns the size of the terminal behind stderr, where it is known.
-#[cfg(unix)]
 pub fn size() -> Option<TerminalSize> {
-    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
-    let size = TerminalSize {
-        columns: size.ws_col,
-        rows: size.ws_row,
-    };
-    (size.columns > 0 && size.rows > 0).then_some(size)
+    let (rows, columns) = Term::stderr().size_checked()?;
+    (columns > 0 && rows > 0).then_some(TerminalSize { columns, rows })
 }
 
-/// Returns the size of the console behind stderr, where it is known.
-#[cfg(windows)]
-#[allow(unsafe_code)]
-pub fn size() -> Option<TerminalSize> {
-    use windows_sys::Win32::System::Console::{
-        CONSOLE_SCREEN_BUFFER_INFO, GetConsoleScreenBufferInfo,
-    };
-
-    let mut info = CONSOLE_SCREEN_BUFFER_INFO::default();
-    // SAFETY: the structure is written by the call, and read only after its success.
-    if unsafe { GetConsoleScreenBufferInfo(console(), &mut info) } == 0 {
-        return None;
-    }
-    let window = info.srWindow;
-    Some(TerminalSize {
-        columns: u16::try_from(window.Right - window.Left + 1).ok()?,
-        rows: u16::try_from(window.Bottom - window.Top + 1).ok()?,
-    })
-}
-
-/// Tells whether the terminal behind stderr moves its cursor when it is asked to.
-#[cfg(unix)]
+/// Tells whether the terminal behind stderr moves its cursor when it is asked to. An old
+/// console of Windows is set to do so.
 pub fn can_draw() -> bool {
-    true
-}
-
-/// Tells whether the console behind stderr moves its cursor when it is asked to; an old
-/// one has to be set to do so.
-#[cfg(windows)]
-#[allow(unsafe_code)]
-pub fn can_draw() -> bool {
-    use windows_sys::Win32::System::Console::{
-        ENABLE_VIRTUAL_TERMINAL_PROCESSING, GetConsoleMode, SetConsoleMode,
-    };
-
-    let mut mode = 0;
-    // SAFETY: the calls read a handle and write one number.
-    unsafe {
-        GetConsoleMode(console(), &mut mode) != 0
-            && SetConsoleMode(console(), mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING) != 0
-    }
-}
-
-#[cfg(windows)]
-#[allow(unsafe_code)]
-fn console() -> windows_sys::Win32::Foundation::HANDLE {
-    use windows_sys::Win32::System::Console::{GetStdHandle, STD_ERROR_HANDLE};
-    // SAFETY: the call takes a constant.
-    unsafe { GetStdHandle(STD_ERROR_HANDLE) }
+    cfg!(not(windows)) || Term::stderr().features().colors_supported()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Escapes characters of untrusted text that could control a terminal, and measures text.
+//! Escapes characters of untrusted text that could control a terminal.
 
 use std::borrow::Cow;
 
@@ -26,29 +26,6 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Counts the columns that a text takes on a terminal. Its colours take none, and the
-/// letters of East Asia take two.
-pub fn columns_of(text: &str) -> usize {
-    let (mut columns, mut is_colour) = (0, false);
-    for c in text.chars() {
-        match c {
-            '\u{1b}' => is_colour = true,
-            'm' if is_colour => is_colour = false,
-            _ if is_colour => {}
-            c => columns += columns_of_char(c),
-        }
-    }
-    columns
-}
-
-pub fn columns_of_char(c: char) -> usize {
-    let is_wide = matches!(c,
-        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}'
-        | '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}'
-        | '\u{ffe0}'..='\u{ffe6}' | '\u{1f300}'..='\u{1faff}' | '\u{20000}'..='\u{3fffd}');
-    1 + usize::from(is_wide)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,11 +38,5 @@ mod tests {
             "a\\u{1b}[2Jb\\u{9b}c\\u{d}"
         );
         assert_eq!(escaped("\u{202e}gpj.exe"), "\\u{202e}gpj.exe");
-    }
-
-    #[test]
-    fn colours_take_no_column_and_wide_letters_two() {
-        assert_eq!(columns_of("\u{1b}[36mgröße\u{1b}[0m…"), 6);
-        assert_eq!(columns_of("模型"), 4);
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{table, yaml};
+use super::yaml;
 use crate::domain::outcome::words;
 use crate::json;
 use crate::sys::host::Host;
@@ -40,10 +40,10 @@ pub struct Output {
     pub colour: bool,
     pub colour_on_stderr: bool,
     pub quiet: bool,
-    /// Whether the locale has characters beyond ASCII, such as `…` and those of bars.
-    pub utf8: bool,
     /// Columns of the terminal; `None` without one, and then lines are not folded.
     pub width: Option<u16>,
+    /// Whether the locale has more characters than ASCII.
+    pub unicode: bool,
 }
 
 impl Output {
@@ -61,16 +61,34 @@ impl Output {
         };
         let width = host
             .stdout_is_terminal()
-            .then(|| host.columns().or_else(table::terminal_width))
+            .then(|| host.columns().or_else(|| host.terminal_columns()))
             .flatten();
         Self {
             format,
             colour: wanted(host.stdout_is_terminal()),
             colour_on_stderr: wanted(host.stderr_is_terminal()),
             quiet,
-            utf8: cfg!(windows) || is_utf8(|name| host.variable(name)),
             width: width.or_else(|| host.columns()),
+            unicode: host.has_unicode(),
         }
+    }
+
+    /// Tables without colour, as a pipe gets them, or for a terminal of that width.
+    #[cfg(test)]
+    pub fn plain(width: Option<u16>) -> Self {
+        Self {
+            format: Format::Table,
+            colour: false,
+            colour_on_stderr: false,
+            quiet: false,
+            width,
+            unicode: true,
+        }
+    }
+
+    /// The mark of a text that was cut.
+    pub fn ellipsis(&self) -> &'static str {
+        if self.unicode { "…" } else { "..." }
     }
 
     /// Writes a result: text for people, or the document for programs.
@@ -177,16 +195,6 @@ fn frame(text: &str, rows: Option<u16>) -> String {
     format!("\u{1b}[H{}\u{1b}[J", lines.collect::<String>())
 }
 
-/// Tells whether the locale's character set is UTF-8. The first variable that is set and
-/// not empty decides.
-fn is_utf8<'v>(variable: impl Fn(&str) -> Option<&'v str>) -> bool {
-    let names = ["LC_ALL", "LC_CTYPE", "LANG"];
-    let mut values = names.iter().filter_map(|name| variable(name));
-    let locale = values.find(|value| !value.is_empty()).unwrap_or_default();
-    let locale = locale.to_ascii_lowercase();
-    locale.contains("utf-8") || locale.contains("utf8")
-}
-
 fn decide_colour(terminal: bool, no_colour: bool, forced: bool, dumb: bool) -> bool {
     !no_colour && (forced || (terminal && !dumb))
 }
@@ -219,21 +227,5 @@ mod tests {
         assert!(!decide_colour(true, true, true, false));
         assert!(decide_colour(false, false, true, false));
         assert!(!decide_colour(true, false, false, true));
-    }
-
-    #[test]
-    fn the_first_variable_of_the_locale_decides_about_utf8() {
-        let of = |all: &[(&'static str, &'static str)]| {
-            let all = all.to_vec();
-            is_utf8(move |name| {
-                all.iter()
-                    .find(|(it, _)| *it == name)
-                    .map(|(_, value)| *value)
-            })
-        };
-        assert!(of(&[("LANG", "de_DE.UTF-8")]) && of(&[("LC_CTYPE", "C.utf8")]));
-        assert!(!of(&[]) && !of(&[("LANG", "C")]));
-        assert!(!of(&[("LC_ALL", "C"), ("LANG", "en_US.UTF-8")]));
-        assert!(of(&[("LC_ALL", ""), ("LANG", "en_US.UTF-8")]));
     }
 }

@@ -7,13 +7,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use console::measure_text_width;
+
 use super::Output;
-use super::table::clean;
-use super::text::{count, cut_middle};
+use super::table::{clean, cut_middle};
+use super::text::count;
 use crate::domain::units::{ByteSize, Seconds};
 use crate::sys::live_lines::{self, TerminalSize};
 use crate::sys::pause::Stopwatch;
-use crate::sys::text::columns_of;
 
 /// Maximum of lines for single files.
 const MOST_FILES: usize = 4;
@@ -65,7 +66,8 @@ struct Wait {
 
 /// The progress of one run.
 pub struct Progress {
-    utf8: bool,
+    has_unicode: bool,
+    ellipsis: &'static str,
     colour: bool,
     fetched: Share,
     read: Share,
@@ -87,7 +89,8 @@ pub struct Progress {
 impl Progress {
     pub fn new(out: &Output) -> Self {
         Self {
-            utf8: out.utf8,
+            has_unicode: out.unicode,
+            ellipsis: out.ellipsis(),
             colour: out.colour_on_stderr,
             fetched: Share::default(),
             read: Share::default(),
@@ -228,7 +231,7 @@ impl Progress {
         }
         let waits = self.wait_lines();
         lines.extend(waits.iter().map(|line| {
-            let line = cut_middle(line, width, self.utf8);
+            let line = cut_middle(line, width, self.ellipsis);
             self.coloured(YELLOW, &line)
         }));
         lines.truncate(usize::from(size.rows.saturating_sub(1)));
@@ -257,14 +260,15 @@ impl Progress {
         }
         let mut labels = self.unfinished.values();
         let Some(first) = labels.next() else {
-            return cut_middle(&counts, width, self.utf8);
+            return cut_middle(&counts, width, self.ellipsis);
         };
         let more = match labels.count() {
             0 => String::new(),
             n => format!(" and {n} more"),
         };
-        let room = width.saturating_sub(columns_of(&counts) + columns_of(&more) + 2);
-        let name = cut_middle(first, room.max(8), self.utf8);
+        let room =
+            width.saturating_sub(measure_text_width(&counts) + measure_text_width(&more) + 2);
+        let name = cut_middle(first, room.max(8), self.ellipsis);
         format!("{name}{more}  {counts}")
     }
 
@@ -290,21 +294,21 @@ impl Progress {
         }
         // The last part goes first where the terminal is too narrow.
         let text = |parts: &[String]| format!("{percent:>3} %  {}", parts.join("  "));
-        while parts.len() > 1 && columns_of(&text(&parts)) > width {
+        while parts.len() > 1 && measure_text_width(&text(&parts)) > width {
             parts.pop();
         }
         let text = text(&parts);
-        let room = width.saturating_sub(columns_of(&text) + 2);
+        let room = width.saturating_sub(measure_text_width(&text) + 2);
         const BAR: usize = 24;
         if room < BAR / 2 || width < 2 * BAR {
-            return cut_middle(&text, width, self.utf8);
+            return cut_middle(&text, width, self.ellipsis);
         }
         format!("{}  {text}", self.bar(percent, room.min(BAR)))
     }
 
     fn bar(&self, percent: u64, width: usize) -> String {
         let n = width * usize::try_from(percent).unwrap_or(0) / 100;
-        let (full, empty) = if self.utf8 {
+        let (full, empty) = if self.has_unicode {
             ("━", "─")
         } else {
             ("#", "-")
@@ -343,14 +347,14 @@ impl Progress {
         let lines = shown.map(|file| {
             let own = label.as_deref().and_then(|it| file.name.strip_prefix(it));
             let room = width.saturating_sub(8);
-            let name = cut_middle(own.unwrap_or(&file.name), room, self.utf8);
+            let name = cut_middle(own.unwrap_or(&file.name), room, self.ellipsis);
             format!("  {:>3} %  {name}", percent(file.bytes))
         });
         lines.collect()
     }
 
     fn wait_lines(&self) -> Vec<String> {
-        let dots = if self.utf8 { "…" } else { "..." };
+        let dots = self.ellipsis;
         let mut lines = Vec::new();
         let mut checking = self.checking.values();
         if let Some(first) = checking.next() {
@@ -449,14 +453,11 @@ impl Rate {
 mod tests {
     use super::*;
 
-    fn progress(utf8: bool, colour: bool) -> Progress {
+    fn progress(unicode: bool, colour: bool) -> Progress {
         Progress::new(&Output {
-            format: super::super::Format::Table,
-            colour,
             colour_on_stderr: colour,
-            quiet: false,
-            utf8,
-            width: None,
+            unicode,
+            ..Output::plain(None)
         })
     }
 
@@ -469,8 +470,8 @@ mod tests {
     }
 
     /// Two models with names of sixty characters, and six files of the first one.
-    fn busy(utf8: bool, colour: bool) -> (Progress, String) {
-        let mut progress = progress(utf8, colour);
+    fn busy(unicode: bool, colour: bool) -> (Progress, String) {
+        let mut progress = progress(unicode, colour);
         let long = format!("acme/{}", "very-long-name-".repeat(4));
         for model in 0..2 {
             progress.start_check(model, &long);
@@ -487,9 +488,9 @@ mod tests {
 
     #[test]
     fn no_line_is_as_wide_as_the_terminal_and_the_four_busiest_files_have_one() {
-        for (utf8, colour) in [(true, false), (true, true), (false, false)] {
+        for (unicode, colour) in [(true, false), (true, true), (false, false)] {
             for columns in [20, 40, 60, 80, 100, 200] {
-                let (mut progress, long) = busy(utf8, colour);
+                let (mut progress, long) = busy(unicode, colour);
                 progress.fetched(&format!("{long}: model-00005-of-00006.safetensors"), 9);
                 progress.copied("other", 5 << 30);
                 progress.wait(&"x".repeat(300), Some(at(8)));
@@ -501,9 +502,9 @@ mod tests {
                 let lines = progress.render(size(columns), at(3));
                 assert_eq!(lines.len(), 2 + MOST_FILES + 1, "{lines:#?}");
                 for line in &lines {
-                    let width = columns_of(line);
+                    let width = measure_text_width(line);
                     assert!(width < usize::from(columns), "{columns}: {line}");
-                    assert!(utf8 || line.is_ascii(), "{line}");
+                    assert!(unicode || line.is_ascii(), "{line}");
                     assert!(colour || !line.contains('\u{1b}'), "{line}");
                 }
                 assert!(columns < 60 || lines[2].ends_with("05-of-00006.safetensors"));

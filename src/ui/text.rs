@@ -4,7 +4,6 @@ use jiff::tz::TimeZone;
 
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
-use crate::sys::text::{columns_of, columns_of_char};
 
 /// Placeholder of a missing value.
 pub const NOTHING: &str = "-";
@@ -48,27 +47,6 @@ pub fn shorten(text: &str, most: usize) -> String {
     format!("{}…", kept.trim_end())
 }
 
-/// Cuts a text in its middle to so many columns of a terminal.
-pub fn cut_middle(text: &str, most: usize, utf8: bool) -> String {
-    if columns_of(text) <= most {
-        return text.to_owned();
-    }
-    let dots = if utf8 { "…" } else { "..." };
-    let room = most.saturating_sub(columns_of(dots));
-    let taken = |chars: &mut dyn Iterator<Item = char>, room: usize| {
-        let mut used = 0;
-        let fits = |c: &char| {
-            used += columns_of_char(*c);
-            used <= room
-        };
-        chars.take_while(fits).collect::<String>()
-    };
-    let head = taken(&mut text.chars(), room / 2);
-    let tail = taken(&mut text.chars().rev(), room - columns_of(&head));
-    let tail: String = tail.chars().rev().collect();
-    format!("{head}{dots}{tail}")
-}
-
 /// Renders a list in one line, or a dash.
 pub fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
@@ -98,14 +76,6 @@ mod tests {
         assert_eq!(shorten("shorter", 5), "shor…");
         assert_eq!(shorten("two\nlines", 9), "two…");
         assert_eq!(shorten("äöüß", 4), "äöüß");
-    }
-
-    #[test]
-    fn a_name_is_cut_in_its_middle() {
-        assert_eq!(cut_middle("model", 5, true), "model");
-        assert_eq!(cut_middle("model-00001.bin", 9, true), "mode….bin");
-        assert_eq!(cut_middle("model-00001.bin", 9, false), "mod...bin");
-        assert_eq!(cut_middle("模型模型模型", 8, true), "模…模型");
     }
 
     #[test]
