@@ -144,7 +144,7 @@ impl Download {
             None => context.store()?,
         };
         self.accept_updates(&store, &targets, context)?;
-        let bounds = self.limits.bounds(&settings);
+        let bounds = self.limits.bounds(context, &settings);
         let services = Services::for_run(host, home, settings, store)?;
         let destinations = targets.iter().map(|target| target.destination.clone());
         let destinations = destinations.collect::<BTreeSet<_>>();
@@ -171,7 +171,7 @@ impl Download {
         };
         finish.finish(runs, |_| {
             context.show_hub_warnings(&services);
-            report_run(context, &run, single.as_ref())
+            report_run(context, &run, single.as_ref(), watcher.elapsed())
         })
     }
 

@@ -113,9 +113,9 @@ fn say_wait(context: &Context, holder: Option<&Run>) {
     }
     let run = holder.map_or("another run".to_owned(), |run| {
         let (id, start) = (run.id.ending(), &run.start);
-        let since = text::local_time(start.at, &context.host.time_zone());
+        let since = context.clock().past(start.at);
         let (command, pid) = (start.command, start.process.pid);
-        format!("run {id} ({command}, process {pid}, since {since})")
+        format!("run {id} ({command}, process {pid}, begun {since})")
     });
     let message = format!("waiting for {run} to end; Ctrl-C ends the waiting");
     context.out.say(&message);

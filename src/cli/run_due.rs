@@ -1,6 +1,7 @@
 //! `hfdl run-due`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
@@ -211,7 +212,7 @@ impl RunDue {
         let options = RunDueOptions {
             only: self.schedule.iter().cloned().collect(),
             shard,
-            bounds: self.limits.bounds(&settings),
+            bounds: self.limits.bounds(context, &settings),
             trigger: self.trigger,
         };
         if self.dry_run {
@@ -291,7 +292,7 @@ impl RunDue {
         }
         reported.has_document = true;
         finish.finish(runs, |news| {
-            let status = self.report(context, &tick, news);
+            let status = self.report(context, &tick, news, watcher.elapsed());
             report_crashes(context, crashed);
             // After the first line, which is the subject of a mail.
             logging::release();
@@ -300,7 +301,13 @@ impl RunDue {
         })
     }
 
-    fn report(&self, context: &Context, tick: &Tick, news: Option<&News>) -> Result<ExitStatus> {
+    fn report(
+        &self,
+        context: &Context,
+        tick: &Tick,
+        news: Option<&News>,
+        took: Duration,
+    ) -> Result<ExitStatus> {
         let (outcome, unusable) = (&tick.outcome, &tick.unusable);
         let idle = &Idle {
             trigger: self.trigger,
@@ -331,6 +338,7 @@ impl RunDue {
                     left_out,
                     unusable: idle.unusable,
                     scrub: *scrub,
+                    took,
                 };
                 report_run(context, run, &due, &to_report, news.filter(|_| is_timer))
             }

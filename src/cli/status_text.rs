@@ -212,6 +212,7 @@ fn last_tick(status: &Status, zone: &TimeZone) -> String {
 
 fn in_progress(progress: &RunInProgress, rate: Option<u64>, zone: &TimeZone) -> String {
     let (start, bytes) = (&progress.run.start, progress.bytes);
+    let here = bytes.fetched + progress.resumed;
     let size = |bytes: u64| ByteSize(bytes).render_short();
     let mut line = format!(
         "{} since {} as process {} on {}",
@@ -224,11 +225,11 @@ fn in_progress(progress: &RunInProgress, rate: Option<u64>, zone: &TimeZone) -> 
         line.push_str(", asked to stop");
     }
     line.push_str(&format!(
-        "\n{} of {} done, {} of {} fetched, {} left",
+        "\n{} of {} done, {} of {} here, {} left",
         progress.n_finished,
         text::count(progress.n_sessions, "model", "models"),
-        size(bytes.fetched),
-        size(bytes.fetched + bytes.left),
+        size(here),
+        size(here + bytes.left),
         size(bytes.left)
     ));
     if let Some(rate) = rate {

@@ -113,7 +113,12 @@ impl Syncer<'_> {
         let name = file.job.name.clone();
         match event {
             EngineEvent::Started { id, reused } => {
-                file.saved.resumed = reused;
+                file.saved = SavedBytes {
+                    total: reused,
+                    resumed: reused,
+                    ..SavedBytes::default()
+                };
+                self.with_progress.extend(file.first_target());
                 self.events.push(SyncEvent::FileStarted {
                     name,
                     n_bytes: file.job.size_bytes,
