@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::context::Context;
 use crate::domain::outcome::ExitStatus;
+use crate::domain::schedule::RateTable;
 use crate::domain::settings::{SettingKey, SettingSource, Settings, ValueKind};
 use crate::json::{SettingView, document};
 use crate::ops::schedules::warnings_about_tick;
@@ -150,7 +151,15 @@ fn set(context: &Context, key: &str, value: &str) -> Result<()> {
     let store = context.store()?;
     store.set_setting(key.as_str(), &value, context.now())?;
     let value = key.shown(&value);
-    let warnings = impossible_schedules(context, &store, key)?;
+    let mut warnings = impossible_schedules(context, &store, key)?;
+    if key == SettingKey::LimitRate {
+        warnings.extend(
+            value
+                .parse()
+                .ok()
+                .and_then(|table: RateTable| table.warning()),
+        );
+    }
     context.out.done(
         || format!("{key} = {value}"),
         || {

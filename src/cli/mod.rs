@@ -44,6 +44,7 @@ mod tags;
 mod updates;
 mod verify;
 mod views;
+mod watcher;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -1,12 +1,13 @@
 //! `hfdl run-due`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
-use super::download_report::{DueReport, Watcher};
+use super::download_report::DueReport;
 use super::explain::{Complaint, Explanation, Quiet, explain};
 use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
@@ -16,6 +17,7 @@ use super::run_due_report::{
 };
 use super::since::present;
 use super::status::{leave_early_status_file, leave_status_file};
+use super::watcher::Watcher;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::run::{RunCommand, RunId};
@@ -211,7 +213,7 @@ impl RunDue {
         let options = RunDueOptions {
             only: self.schedule.iter().cloned().collect(),
             shard,
-            bounds: self.limits.bounds(&settings),
+            bounds: self.limits.bounds(context, &settings),
             trigger: self.trigger,
         };
         if self.dry_run {
@@ -291,7 +293,7 @@ impl RunDue {
         }
         reported.has_document = true;
         finish.finish(runs, |news| {
-            let status = self.report(context, &tick, news);
+            let status = self.report(context, &tick, news, watcher.elapsed());
             report_crashes(context, crashed);
             // After the first line, which is the subject of a mail.
             logging::release();
@@ -300,7 +302,13 @@ impl RunDue {
         })
     }
 
-    fn report(&self, context: &Context, tick: &Tick, news: Option<&News>) -> Result<ExitStatus> {
+    fn report(
+        &self,
+        context: &Context,
+        tick: &Tick,
+        news: Option<&News>,
+        took: Duration,
+    ) -> Result<ExitStatus> {
         let (outcome, unusable) = (&tick.outcome, &tick.unusable);
         let idle = &Idle {
             trigger: self.trigger,
@@ -331,6 +339,7 @@ impl RunDue {
                     left_out,
                     unusable: idle.unusable,
                     scrub: *scrub,
+                    took,
                 };
                 report_run(context, run, &due, &to_report, news.filter(|_| is_timer))
             }
