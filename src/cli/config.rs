@@ -32,6 +32,7 @@ pub struct Config {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// List all settings with their values
+    #[command(visible_alias = "ls")]
     List {
         /// Show where each value came from and what it is for
         #[arg(long)]

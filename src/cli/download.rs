@@ -100,7 +100,7 @@ pub struct Download {
     delete: bool,
 
     /// Show the files to fetch, and fetch nothing
-    #[arg(long)]
+    #[arg(short = 'n', long)]
     dry_run: bool,
 
     #[command(flatten)]

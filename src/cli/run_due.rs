@@ -53,7 +53,7 @@ Examples:
 )]
 pub struct RunDue {
     /// Show the due models and the files to fetch; takes no lock, writes nothing
-    #[arg(long)]
+    #[arg(short = 'n', long)]
     dry_run: bool,
 
     /// The moment to answer for: RFC 3339, or a local time

@@ -27,6 +27,7 @@ pub struct Runs {
 
 #[derive(Debug, Subcommand)]
 enum RunsCommand {
+    #[command(visible_alias = "ls")]
     List(RunsList),
     Show(RunsShow),
 }

@@ -30,6 +30,7 @@ pub struct Sessions {
 
 #[derive(Debug, Subcommand)]
 enum SessionsCommand {
+    #[command(visible_alias = "ls")]
     List(SessionsList),
     Show(SessionsShow),
 }

@@ -49,7 +49,7 @@ pub struct StartCommand {
     env: Vec<String>,
 
     /// Show the lines, files and commands, and install nothing
-    #[arg(long)]
+    #[arg(short = 'n', long)]
     dry_run: bool,
 }
 

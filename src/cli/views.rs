@@ -28,6 +28,7 @@ pub struct Views {
 
 #[derive(Debug, Subcommand)]
 enum ViewsSubcommand {
+    #[command(visible_alias = "ls")]
     List(ListViews),
 }
 

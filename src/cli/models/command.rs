@@ -27,6 +27,7 @@ pub struct ModelsCommand {
 #[derive(Debug, Subcommand)]
 enum ModelsSubcommand {
     Add(AddModel),
+    #[command(visible_alias = "ls")]
     List(ListModels),
     Show(ShowModel),
     Path(ModelPath),
@@ -35,6 +36,7 @@ enum ModelsSubcommand {
     Enable(Names),
     /// Exclude models from schedules and from `--all` until they are enabled again
     Disable(Names),
+    #[command(visible_alias = "rm")]
     Remove(RemoveModels),
     Outdated(Outdated),
     Rollback(Rollback),

@@ -26,6 +26,7 @@ pub struct SchedulesCommand {
 enum SchedulesSubcommand {
     Add(AddSchedule),
     /// List all schedules
+    #[command(visible_alias = "ls")]
     List,
     /// Show all fields and the state of a schedule
     Show {
@@ -38,6 +39,7 @@ enum SchedulesSubcommand {
     /// Stop schedules until they are enabled again
     Disable(Names),
     /// Remove schedules; models and their files stay
+    #[command(visible_alias = "rm")]
     Remove(Names),
     Next(NextSlots),
 }

@@ -22,6 +22,7 @@ pub struct TagsCommand {
 #[derive(Debug, Subcommand)]
 enum TagsSubcommand {
     /// List the tags in use and those with defaults
+    #[command(visible_alias = "ls")]
     List,
     /// Show the defaults and the models of a tag
     Show {

@@ -19,6 +19,7 @@ pub struct Updates {
 
 #[derive(Debug, Subcommand)]
 enum UpdatesSubcommand {
+    #[command(visible_alias = "ls")]
     List(ListUpdates),
     Show(ShowUpdate),
     Approve(Approve),
