@@ -17,6 +17,7 @@ mod fields;
 mod forecast_text;
 mod groups;
 mod habits;
+mod hf_flags;
 mod limits;
 mod list_options;
 mod lock;

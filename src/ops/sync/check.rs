@@ -459,7 +459,14 @@ pub struct MissingFile {
 
 impl MissingFile {
     pub fn hint(&self) -> Option<String> {
-        let nearest = self.nearest.as_ref();
-        nearest.map(|path| format!("did you mean `{path}`? nothing was changed"))
+        let path = &self.path;
+        if let Some(nearest) = &self.nearest {
+            return Some(format!("did you mean `{nearest}`? nothing was changed"));
+        }
+        if path.contains(['*', '?']) {
+            return Some(format!("write a pattern as `--include '{path}'`"));
+        }
+        let may_be_repo = !path.contains(['/', '.']);
+        may_be_repo.then(|| format!("if `{path}` is a repository, write `hf.co/{path}`"))
     }
 }
