@@ -339,7 +339,7 @@ fn check_format(format: Format, command: &Command) -> Result<()> {
 
 /// Returns the description of all commands, for parsing, completions and manual pages.
 fn command() -> clap::Command {
-    groups::grouped(Cli::command())
+    groups::with_repeatable(groups::grouped(Cli::command()))
 }
 
 fn prepare(host: &Host, global: &Global, out: Output) -> Result<Context> {

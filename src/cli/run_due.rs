@@ -35,7 +35,7 @@ use crate::sys::lock::FileLock;
 use crate::sys::logging;
 use crate::ui::Format;
 
-/// Run the schedules that are due; for the timer of the operating system
+/// Run the due schedules, by the timer or by hand
 ///
 /// Finds the due schedules, asks the Hub about their models, fetches changed files, verifies every
 /// byte, publishes each model in one step, records the run, and exits. A part of the published files

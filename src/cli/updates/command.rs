@@ -12,6 +12,10 @@ use crate::domain::outcome::ExitStatus;
 
 /// Look at new commits that are held back, and decide about them
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl updates list
+  hfdl updates show org/name
+  hfdl updates approve org/name")]
 pub struct Updates {
     #[command(subcommand)]
     command: UpdatesSubcommand,
@@ -25,6 +29,8 @@ enum UpdatesSubcommand {
     Approve(Approve),
     Reject(Reject),
     /// Let the gate judge a held commit again at the next run
+    #[command(after_long_help = "Example:
+  hfdl updates retry org/name")]
     Retry(Names),
 }
 
