@@ -109,6 +109,8 @@ mod sbom;
 mod schedule_oracle;
 mod schedule_properties;
 mod schedule_truth_table;
+#[cfg(target_os = "linux")]
+mod screens;
 mod scrub;
 #[cfg(unix)]
 mod selections;
@@ -121,6 +123,7 @@ mod store_processes;
 mod store_properties;
 mod store_samples;
 mod support;
+mod tables;
 mod tags;
 mod timer_cron_daemon;
 mod timer_crontab;
