@@ -34,17 +34,25 @@ pub struct Config {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// List all settings with their values
+    #[command(visible_alias = "ls")]
+    #[command(after_long_help = "Examples:
+  hfdl config list
+  hfdl config list --origin")]
     List {
         /// Show where each value came from and what it is for
         #[arg(long)]
         origin: bool,
     },
     /// Print the value of a setting
+    #[command(after_long_help = "Example:
+  hfdl config get cache.dir")]
     Get {
         /// Such as download.connections
         key: String,
     },
     /// Save a value
+    #[command(after_long_help = "Example:
+  hfdl config set download.limit_rate 10M")]
     Set {
         /// Such as download.connections
         key: String,
@@ -52,11 +60,15 @@ enum ConfigCommand {
         value: String,
     },
     /// Remove a saved value, so that the default applies again
+    #[command(after_long_help = "Example:
+  hfdl config unset download.limit_rate")]
     Unset {
         /// Such as download.connections
         key: String,
     },
     /// Print the path of the database, where settings are saved
+    #[command(after_long_help = "Example:
+  sqlite3 \"$(hfdl config path)\" .schema")]
     Path,
 }
 

@@ -51,7 +51,7 @@ pub struct PruneCommand {
     names: Vec<EntryName>,
 
     /// Show the items to remove, and remove nothing
-    #[arg(long)]
+    #[arg(short = 'n', long)]
     dry_run: bool,
 
     /// Revisions to keep of each model, the published one included (default: as it is set)

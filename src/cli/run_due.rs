@@ -38,7 +38,7 @@ use crate::sys::lock::FileLock;
 use crate::sys::logging;
 use crate::ui::Format;
 
-/// Run the schedules that are due; for the timer of the operating system
+/// Run the due schedules, by the timer or by hand
 ///
 /// Finds the due schedules, asks the Hub about their models, fetches changed files, verifies every
 /// byte, publishes each model in one step, records the run, and exits. A part of the published files
@@ -56,7 +56,7 @@ Examples:
 )]
 pub struct RunDue {
     /// Show the due models and the files to fetch; takes no lock, writes nothing
-    #[arg(long)]
+    #[arg(short = 'n', long)]
     dry_run: bool,
 
     /// The moment to answer for, such as "tomorrow 02:30", "in 2h" or RFC 3339

@@ -27,6 +27,8 @@ use crate::ui::{Clock, table, text};
 
 /// Show all fields and the state of a model
 #[derive(Debug, Args)]
+#[command(after_long_help = "Example:
+  hfdl models show org/name")]
 pub(super) struct ShowModel {
     /// Name of the model
     name: EntryName,
