@@ -27,6 +27,7 @@ use crate::ops::retention::{
 use crate::ops::run::ActiveRun;
 use crate::ops::services::Services;
 use crate::store::{ModelFilter, Store};
+use crate::ui::table::Column;
 use crate::ui::{Output, table, text};
 
 /// Remove old revisions, unfinished downloads and old history
@@ -273,7 +274,14 @@ fn show(
 
 fn describe(out: &Output, report: &PruneReport, dry_run: Option<&[Proposal]>) -> String {
     let is_dry_run = dry_run.is_some();
-    let columns = ["MODEL", "WHAT", "ID", ">SIZE", "VERDICT", "REASON"];
+    let columns = [
+        Column::name("MODEL"),
+        Column::kept("WHAT"),
+        Column::kept("ID"),
+        Column::number("SIZE"),
+        Column::kept("VERDICT"),
+        Column::sentence("REASON"),
+    ];
     let rows: Vec<Vec<String>> = report
         .items
         .iter()
@@ -344,6 +352,7 @@ fn prune_document(report: &PruneReport, dry_run: Option<&[Proposal]>) -> Value {
             json!({
                 "model": item.model.as_ref().map(ToString::to_string),
                 "repo": item.repo.to_string(),
+                "kind": item.what.as_str(),
                 "what": item.what.as_str(),
                 "id": item.id,
                 "size": item.size_bytes,
@@ -357,6 +366,7 @@ fn prune_document(report: &PruneReport, dry_run: Option<&[Proposal]>) -> Value {
         json!({
             "model": item.model.as_ref().map(ToString::to_string),
             "repo": item.repo.to_string(),
+            "kind": item.what.as_str(),
             "what": item.what.as_str(),
             "id": item.id,
             "size": item.size_bytes,

@@ -8,7 +8,8 @@ use super::context::Context;
 use super::explain::Complaint;
 use crate::domain::outcome::ExitStatus;
 use crate::json::{self, document, schema, schema_names};
-use crate::ui::{Format, table, yaml};
+use crate::ui::table::{self, Column};
+use crate::ui::{Format, yaml};
 
 /// Print the JSON Schema of a document
 ///
@@ -58,7 +59,8 @@ fn list(context: &Context) -> Result<()> {
             let rows = schemas
                 .iter()
                 .map(|(name, schema)| vec![(*name).to_owned(), text(&schema["description"])]);
-            table::render(out, &["NAME", "DESCRIPTION"], rows.collect())
+            let columns = [Column::kept("NAME"), Column::sentence("DESCRIPTION")];
+            table::render(out, &columns, rows.collect())
         },
         || {
             let entries = schemas.iter().map(|(name, schema)| {

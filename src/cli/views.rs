@@ -14,6 +14,7 @@ use crate::json::document;
 use crate::ops;
 use crate::ops::views::{ListedView, ViewContext, ViewFailure, settle_and_refresh};
 use crate::store::Store;
+use crate::ui::table::Column;
 use crate::ui::{table, text};
 
 /// See where other programs find the models
@@ -60,13 +61,13 @@ impl ListViews {
                     return String::new();
                 }
                 let titles = [
-                    "MODEL",
-                    "KIND",
-                    "DIRECTORY",
-                    "REVISION",
-                    "STATE",
-                    "MADE BY",
-                    ">SHARED",
+                    Column::name("MODEL"),
+                    Column::kept("KIND"),
+                    Column::name("DIRECTORY"),
+                    Column::kept("REVISION"),
+                    Column::kept("STATE"),
+                    Column::kept("MADE BY"),
+                    Column::number("SHARED"),
                 ];
                 table::render(out, &titles, listed.iter().map(row).collect())
             },
@@ -109,11 +110,14 @@ pub fn view_document(view: &ListedView) -> Value {
         "model": view.model.as_str(),
         "kind": view.spec.kind.as_str(),
         "directory": view.spec.root.display().to_string(),
+        "commit": view.commit.as_ref().map(ToString::to_string),
         "revision": view.commit.as_ref().map(ToString::to_string),
         "state": view.state.as_str(),
         "methods": methods,
+        "shared_bytes": view.shared_bytes,
         "bytes_shared": view.shared_bytes,
         "files": differing,
+        "error": view.failure,
         "failure": view.failure,
     })
 }

@@ -338,6 +338,7 @@ struct ModelRefView {
     model: String,
     #[serde(flatten)]
     moved: MovedRefView,
+    hint: String,
     next: String,
 }
 
@@ -347,6 +348,7 @@ impl ModelRefView {
         Some(Self {
             model: model.name.to_string(),
             moved: MovedRefView::from(&**moved),
+            hint: next_for_ref(model),
             next: next_for_ref(model),
         })
     }
@@ -406,6 +408,7 @@ struct AllowanceView<'a> {
     kind: &'static str,
     limit_bytes: u64,
     spent_bytes: u64,
+    spent: bool,
     is_spent: bool,
     began_at: String,
     renews_at: String,
@@ -420,6 +423,7 @@ impl<'a> From<&'a Allowance> for AllowanceView<'a> {
             kind: allowance.kind.as_str(),
             limit_bytes: allowance.limit.bytes(),
             spent_bytes: allowance.spent.bytes(),
+            spent: allowance.is_spent(),
             is_spent: allowance.is_spent(),
             began_at: render_utc(allowance.began_at),
             renews_at: render_utc(allowance.renews_at),
