@@ -25,6 +25,7 @@ const FILES: &[(&str, &str)] = &[
     ("doctor", include_str!("schema/doctor.json")),
     ("due", include_str!("schema/due.json")),
     ("error", include_str!("schema/error.json")),
+    ("export", include_str!("schema/export.json")),
     ("gate", include_str!("schema/gate.json")),
     ("hook", include_str!("schema/hook.json")),
     ("lock", include_str!("schema/lock.json")),

@@ -6,7 +6,11 @@
 
 use std::collections::BTreeSet;
 
+use hfdl::domain::field::Entity;
+use hfdl::domain::model::ModelSpec;
 use hfdl::domain::outcome::ExitStatus;
+use hfdl::domain::schedule::ScheduleSpec;
+use hfdl::domain::tag::TagSpec;
 use hfdl::json::{schema, schema_names};
 use hfdl::sys::lock::FileLock;
 use serde_json::{Value, json};
@@ -105,11 +109,12 @@ const WITHOUT_DOCUMENT: [(&str, &str); 6] = [
 #[rustfmt::skip]
 const ELSEWHERE: &[(&str, &str)] = &[
     ("error", "cli_json::an_error_document_has_its_fields"),
+    ("export", "truth_of_output::one_thing_has_one_name_in_all_documents_beside_its_older_ones"),
     ("gate", "gate::the_gate_sees_the_whole_snapshot_before_readers_do_and_no_token"),
     ("hook", "notify::hooks_run_only_for_changes"),
     ("lock", "lock_files::the_same_commits_give_the_same_bytes_and_a_new_one_changes_its_lines"),
-    ("log-line", "cli_logs::XXX"),
-    ("rollback", "rollback::XXX"),
+    ("log-line", "cli_logs::stderr_says_as_much_as_flags_and_variables_ask_for"),
+    ("rollback", "rollback::a_rolled_back_model_is_held_until_it_is_released"),
 ];
 
 /// Leaves a killed run with one session.
@@ -289,6 +294,25 @@ fn the_words_of_the_schemas_are_those_of_the_code() {
     compared.extend(["exit_code", "exit_word", "level"]);
     let all: BTreeSet<&str> = words.keys().map(String::as_str).collect();
     assert_eq!(compared, all);
+}
+
+#[test]
+fn the_schema_of_an_export_has_the_fields_of_the_tables() {
+    fn keys<S: Entity>() -> BTreeSet<&'static str> {
+        S::FIELDS.iter().map(|field| field.key).collect()
+    }
+    let schema = schema("export").unwrap();
+    let fields = |part: &str| -> BTreeSet<String> {
+        let fields = schema["$defs"][part]["properties"].as_object().unwrap();
+        fields.keys().cloned().collect()
+    };
+    let same = |part, keys: BTreeSet<&str>| {
+        let keys: BTreeSet<String> = keys.into_iter().map(str::to_owned).collect();
+        assert_eq!(fields(part), keys, "{part}");
+    };
+    same("exported_model", keys::<ModelSpec>());
+    same("exported_schedule", keys::<ScheduleSpec>());
+    same("exported_tag", keys::<TagSpec>());
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::domain::model::{EntryName, Model, ModelSummary};
 use crate::domain::moved_ref::MovedRef;
 use crate::domain::outcome::{Effect, Outcome, VerifyOutcome, words};
 use crate::domain::pause::Pause;
+use crate::domain::repo::CommitSha;
 use crate::domain::retention::OnlyCopy;
 use crate::domain::run::{Event, Run};
 use crate::domain::schedule::{Impossible, NextStart, Unusable};
@@ -53,6 +54,8 @@ pub struct Status {
     /// Rows of the database that cannot be read and are skipped.
     pub bad_rows: Vec<String>,
     pub run: Option<RunInProgress>,
+    /// The newest run that ended.
+    pub last_run: Option<Run>,
     /// Runs that crashed; the next run closes them.
     pub crashed: Vec<Run>,
     pub models: Vec<ModelStatus>,
@@ -159,6 +162,14 @@ pub struct ModelStatus {
     pub last_verify_at: Option<Timestamp>,
     pub last_verify_outcome: Option<VerifyOutcome>,
     pub trouble: Option<Trouble>,
+    pub published_commit: Option<CommitSha>,
+    pub published_at: Option<Timestamp>,
+    /// The size of its files by the last listing.
+    pub size: Option<ByteSize>,
+    /// The next slot of the enabled schedules that include it.
+    pub next_due: Option<Timestamp>,
+    /// The time at which the oldest proof of its files is too old, by `verify.every`.
+    pub verified_until: Option<Timestamp>,
     /// The bytes that the last attempt left to fetch.
     pub bytes_left: u64,
     /// The time at which it is expected to be whole, if it has bytes left.
@@ -196,6 +207,14 @@ impl ModelStatus {
             last_verify_at: state.last_verify_at,
             last_verify_outcome: state.last_verify_outcome,
             trouble: end.and_then(|end| end.trouble.clone()),
+            published_commit: state.published_commit.clone(),
+            published_at: state.published_at,
+            // A session that failed before the listing has no sizes.
+            size: last
+                .map(|last| ByteSize(last.progress.bytes.total))
+                .filter(|size| size.bytes() > 0),
+            next_due: None,
+            verified_until: None,
             bytes_left: last.map_or(0, |last| last.progress.bytes.left) * u64::from(is_unfinished),
             forecast: None,
             last_check_at: state.last_check_at,

@@ -62,6 +62,7 @@ fn name(document: &Value) -> Option<String> {
             name.map(str::to_owned)
         }
         None if document["target"].is_string() => Some("log-line".to_owned()),
+        None if document["config"].is_object() => Some("export".to_owned()),
         None => None,
     }
 }
