@@ -19,7 +19,6 @@ use crate::domain::status::{
     next_for_ref,
 };
 use crate::domain::time::render_utc;
-use crate::domain::units::ByteSize;
 
 /// Returns the document as a value. The rate of the run in progress is known only
 /// after two measurements.
@@ -366,7 +365,6 @@ struct ModelStatusView<'a> {
     scheduled: bool,
     commit: Option<&'a str>,
     published_at: Option<String>,
-    bytes: Option<u64>,
     next_due: Option<String>,
     verified_until: Option<String>,
     last_outcome: Option<&'static str>,
@@ -379,6 +377,7 @@ struct ModelStatusView<'a> {
     last_change_at: Option<String>,
     consecutive_failures: u32,
     bytes_left: u64,
+    size_bytes: Option<u64>,
     /// An update that waits for a decision.
     held_update: Option<HeldUpdateView>,
     forecast: Option<ForecastView>,
@@ -394,7 +393,6 @@ impl<'a> From<&'a ModelStatus> for ModelStatusView<'a> {
             scheduled: model.is_scheduled,
             commit: model.published_commit.as_ref().map(CommitSha::as_str),
             published_at: time(model.published_at),
-            bytes: model.size.map(ByteSize::bytes),
             next_due: time(model.next_due),
             verified_until: time(model.verified_until),
             last_outcome: model.last_outcome.map(|outcome| outcome.as_str()),
@@ -407,6 +405,7 @@ impl<'a> From<&'a ModelStatus> for ModelStatusView<'a> {
             last_change_at: time(model.last_change_at),
             consecutive_failures: model.consecutive_failures,
             bytes_left: model.bytes_left,
+            size_bytes: model.size_bytes,
             held_update: model.held_update.as_ref().map(HeldUpdateView::from),
             forecast: model.forecast.as_ref().map(ForecastView::from),
         }

@@ -295,7 +295,7 @@ fn the_status_of_a_model_tells_its_commit_size_and_dates() {
     assert_eq!(status["last_run"], Value::Null);
     let new = &status["models"][0];
     assert_eq!(
-        (&new["commit"], &new["bytes"]),
+        (&new["commit"], &new["size_bytes"]),
         (&Value::Null, &Value::Null)
     );
     assert_eq!(new["verified_until"], Value::Null);
@@ -307,7 +307,7 @@ fn the_status_of_a_model_tells_its_commit_size_and_dates() {
     assert_eq!(status["last_run"]["run_id"], run["run_id"]);
     let model = &status["models"][0];
     assert_eq!(
-        (&model["commit"], &model["bytes"]),
+        (&model["commit"], &model["size_bytes"]),
         (&commit.into(), &5.into())
     );
     assert_eq!(model["published_at"], crate::support::env::NOW);

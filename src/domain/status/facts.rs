@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
+
 use super::FailedTick;
 use crate::domain::allowance::Allowance;
 use crate::domain::forecast::{Forecast, Obstacle};
@@ -118,6 +120,7 @@ pub struct TimerFacts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextDue {
     pub schedule: EntryName,
+    pub zone: TimeZone,
     pub next: NextStart,
 }
 
@@ -164,14 +167,14 @@ pub struct ModelStatus {
     pub trouble: Option<Trouble>,
     pub published_commit: Option<CommitSha>,
     pub published_at: Option<Timestamp>,
-    /// The size of its files by the last listing.
-    pub size: Option<ByteSize>,
     /// The next slot of the enabled schedules that include it.
     pub next_due: Option<Timestamp>,
     /// The time at which the oldest proof of its files is too old, by `verify.every`.
     pub verified_until: Option<Timestamp>,
     /// The bytes that the last attempt left to fetch.
     pub bytes_left: u64,
+    /// The bytes of the published revision, if the last session knew them.
+    pub size_bytes: Option<u64>,
     /// The time at which it is expected to be whole, if it has bytes left.
     pub forecast: Option<Result<Forecast, Obstacle>>,
     pub last_check_at: Option<Timestamp>,
@@ -209,13 +212,10 @@ impl ModelStatus {
             trouble: end.and_then(|end| end.trouble.clone()),
             published_commit: state.published_commit.clone(),
             published_at: state.published_at,
-            // A session that failed before the listing has no sizes.
-            size: last
-                .map(|last| ByteSize(last.progress.bytes.total))
-                .filter(|size| size.bytes() > 0),
             next_due: None,
             verified_until: None,
             bytes_left: last.map_or(0, |last| last.progress.bytes.left) * u64::from(is_unfinished),
+            size_bytes: last.and_then(|last| published_bytes(model, last)),
             forecast: None,
             last_check_at: state.last_check_at,
             last_success_at: state.last_success_at,
@@ -242,6 +242,14 @@ impl ModelStatus {
         let age = now.duration_since(since).as_secs();
         Seconds(u64::try_from(age).unwrap_or(0))
     }
+}
+
+/// Returns the bytes of the published revision, if a session worked on it as a whole.
+fn published_bytes(model: &Model, last: &Session) -> Option<u64> {
+    let progress = &last.progress;
+    let is_published = progress.new_commit == model.state.published_commit;
+    // A session that ended before the listing has no sizes.
+    (is_published && progress.bytes.total > 0).then_some(progress.bytes.total)
 }
 
 words! {
