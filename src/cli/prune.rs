@@ -352,6 +352,7 @@ fn prune_document(report: &PruneReport, dry_run: Option<&[Proposal]>) -> Value {
             json!({
                 "model": item.model.as_ref().map(ToString::to_string),
                 "repo": item.repo.to_string(),
+                "kind": item.what.as_str(),
                 "what": item.what.as_str(),
                 "id": item.id,
                 "size": item.size_bytes,
@@ -365,6 +366,7 @@ fn prune_document(report: &PruneReport, dry_run: Option<&[Proposal]>) -> Value {
         json!({
             "model": item.model.as_ref().map(ToString::to_string),
             "repo": item.repo.to_string(),
+            "kind": item.what.as_str(),
             "what": item.what.as_str(),
             "id": item.id,
             "size": item.size_bytes,

@@ -480,13 +480,16 @@ fn plan_document(plan: &DuePlan) -> Value {
         let names: Vec<&str> = model.schedules.iter().map(|name| name.as_str()).collect();
         let found = model.fetch.as_ref().ok();
         let totals = found.map(|found| &found.totals);
+        let wait = found.and_then(|found| found.wait.as_ref());
+        let waiting_until = wait.map(|(wait, _)| render_utc(wait.until));
         json!({
             "model": model.name.as_str(),
             "schedules": names,
             "commit": found.map(|found| found.commit.as_str()),
             "files": totals.map(TotalsView::files),
             "bytes": totals.map(TotalsView::bytes),
-            "waits_until": found.and_then(|found| found.wait.as_ref()).map(|(wait, _)| render_utc(wait.until)),
+            "waiting_until": waiting_until,
+            "waits_until": waiting_until,
             "forecast": model.forecast.as_ref().map(ForecastView::from),
             "error": model.fetch.as_ref().err().map(|err| format!("{err:#}")),
         })

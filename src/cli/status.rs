@@ -355,6 +355,7 @@ mod tests {
             adopted: Amount::default(),
             check_max_age: Seconds(0),
             logins: Vec::new(),
+            last_run: None,
             database_trouble: None,
         }
     }

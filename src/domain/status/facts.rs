@@ -14,6 +14,7 @@ use crate::domain::moved_ref::MovedRef;
 use crate::domain::origin::OriginKind;
 use crate::domain::outcome::{Effect, Outcome, VerifyOutcome, words};
 use crate::domain::pause::Pause;
+use crate::domain::repo::CommitSha;
 use crate::domain::retention::OnlyCopy;
 use crate::domain::run::{Event, Run};
 use crate::domain::schedule::{Impossible, NextStart, Unusable};
@@ -56,6 +57,8 @@ pub struct Status {
     /// Rows of the database that cannot be read and are skipped.
     pub bad_rows: Vec<String>,
     pub run: Option<RunInProgress>,
+    /// The newest run that ended.
+    pub last_run: Option<Run>,
     /// Runs that crashed; the next run closes them.
     pub crashed: Vec<Run>,
     pub models: Vec<ModelStatus>,
@@ -169,6 +172,12 @@ pub struct ModelStatus {
     pub last_verify_at: Option<Timestamp>,
     pub last_verify_outcome: Option<VerifyOutcome>,
     pub trouble: Option<Trouble>,
+    pub published_commit: Option<CommitSha>,
+    pub published_at: Option<Timestamp>,
+    /// The next slot of the enabled schedules that include it.
+    pub next_due: Option<Timestamp>,
+    /// The time at which the oldest proof of its files is too old, by `verify.every`.
+    pub verified_until: Option<Timestamp>,
     /// The bytes that the last attempt left to fetch.
     pub bytes_left: u64,
     /// The bytes of the published revision, if the last session knew them.
@@ -208,6 +217,10 @@ impl ModelStatus {
             last_verify_at: state.last_verify_at,
             last_verify_outcome: state.last_verify_outcome,
             trouble: end.and_then(|end| end.trouble.clone()),
+            published_commit: state.published_commit.clone(),
+            published_at: state.published_at,
+            next_due: None,
+            verified_until: None,
             bytes_left: last.map_or(0, |last| last.progress.bytes.left) * u64::from(is_unfinished),
             size_bytes: last.and_then(|last| published_bytes(model, last)),
             forecast: None,
