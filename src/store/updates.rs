@@ -1,6 +1,8 @@
 //! The table `updates`: the commits that models were offered, and the decisions
 //! about them.
 
+use std::collections::BTreeMap;
+
 use rusqlite::params;
 
 use super::error::Result;
@@ -66,6 +68,27 @@ impl Store {
                 is_current: row.get("is_current")?,
             })
         })
+    }
+
+    /// Returns the updates that a person has rejected and that were not published since.
+    pub fn rejected_updates(&self) -> Result<BTreeMap<ModelId, Vec<HeldUpdate>>> {
+        let sql = "SELECT * FROM updates WHERE decision = ?1
+            AND (published_at IS NULL OR published_at < decided_at)";
+        let params = [Decision::Rejected.as_str()];
+        let rejected: Vec<_> = self.list_readable("updates", sql, params, |row| {
+            let update = HeldUpdate {
+                commit: row.parsed("commit_sha")?,
+                findings: wire::read_findings(row)?,
+                decision: row.parsed("decision")?,
+                found_at: row.time("first_seen_at")?,
+            };
+            Ok((ModelId(row.get("model_id")?), update))
+        })?;
+        let mut by_model: BTreeMap<ModelId, Vec<HeldUpdate>> = BTreeMap::new();
+        for (model, update) in rejected {
+            by_model.entry(model).or_default().push(update);
+        }
+        Ok(by_model)
     }
 
     /// Records a person's decision about an update.

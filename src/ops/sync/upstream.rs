@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
+use super::destination::TargetDestination;
 use super::target::{Target, is_accepted};
 use crate::domain::guard::Terms;
 use crate::domain::policy::{
@@ -44,7 +45,7 @@ impl Upstream {
         }
     }
 
-    /// Returns the published commit, about which the Hub was not asked.
+    /// Returns a commit on disk, about which the Hub has told nothing.
     fn stay(commit: &CommitSha) -> Self {
         Self {
             commit: commit.clone(),
@@ -54,13 +55,24 @@ impl Upstream {
             note: PolicyNote::default(),
         }
     }
+
+    /// Returns a pinned commit that the Hub has no more.
+    fn gone(pin: &CommitSha) -> Self {
+        let mut upstream = Self::stay(pin);
+        upstream.note.is_gone = true;
+        upstream
+    }
 }
 
 /// Asks the Hub for the commit that a target takes.
-pub(super) fn find(hub: &HubClient, target: &Target) -> Result<Upstream> {
+pub(super) fn find(
+    hub: &HubClient,
+    target: &Target,
+    destination: &TargetDestination,
+) -> Result<Upstream> {
     let rules = &target.policy.rules;
     if let Some(pin) = &target.pinned {
-        return pinned(hub, target, pin);
+        return pinned(hub, target, destination, pin);
     }
     if let Some(beginning) = rules
         .pinned
@@ -68,7 +80,7 @@ pub(super) fn find(hub: &HubClient, target: &Target) -> Result<Upstream> {
         .filter(|_| rules.policy == Policy::Pin)
     {
         let pin = commit_beginning(hub, target, beginning)?;
-        return pinned(hub, target, &pin);
+        return pinned(hub, target, destination, &pin);
     }
     if !rules.follow_tags.is_empty() {
         return newest_tag(hub, target);
@@ -77,18 +89,33 @@ pub(super) fn find(hub: &HubClient, target: &Target) -> Result<Upstream> {
     after_waiting(hub, target, upstream)
 }
 
-/// Asks for a pinned commit. One that is gone upstream stays published: its files are
-/// here, and a person has chosen it.
-fn pinned(hub: &HubClient, target: &Target, pin: &CommitSha) -> Result<Upstream> {
-    let found = hub.revision(&target.repo, &Revision::from(pin));
-    let mut upstream = match found {
+/// Tells whether all selected files of a commit are on disk.
+fn is_whole(target: &Target, destination: &TargetDestination, commit: &CommitSha) -> Result<bool> {
+    let Some(listing) = destination.stored_listing(commit)? else {
+        return Ok(false);
+    };
+    let wanted = listing.selected(&target.shared_filter());
+    Ok(!wanted.is_empty() && destination.is_complete(commit, &wanted)?)
+}
+
+/// Asks for a pinned commit. One that is gone upstream stays published, or is published
+/// from the disk: its files are here, and a person has chosen it.
+fn pinned(
+    hub: &HubClient,
+    target: &Target,
+    destination: &TargetDestination,
+    pin: &CommitSha,
+) -> Result<Upstream> {
+    let published = target.published();
+    let mut upstream = match hub.revision(&target.repo, &Revision::from(pin)) {
         Ok(info) => Upstream::of(target, info),
-        Err(err) if is_revision_gone(&err) && target.published() == Some(pin) => {
-            let mut upstream = Upstream::stay(pin);
-            upstream.note.is_gone = true;
-            upstream
+        Err(err) if is_revision_gone(&err) && published == Some(pin) => Upstream::gone(pin),
+        Err(err)
+            if err.is_gone() && published != Some(pin) && is_whole(target, destination, pin)? =>
+        {
+            Upstream::gone(pin)
         }
-        Err(err) if is_revision_gone(&err) && target.published().is_some() => {
+        Err(err) if is_revision_gone(&err) && published.is_some() => {
             return Err(UnmetPolicy::PinGone(pin.clone()).into());
         }
         Err(err) => return Err(err.into()),
