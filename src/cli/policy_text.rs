@@ -1,11 +1,13 @@
-//! Update policies in words: the rules in force, and updates that wait for a delay.
+//! Update policies in words: the rules in force, updates that wait for a delay, and the
+//! rejection of a first commit.
 
 use anyhow::Result;
 use jiff::tz::TimeZone;
 
 use super::context::Context;
-use crate::domain::model::Model;
+use crate::domain::model::{Model, ModelSummary};
 use crate::domain::policy::{SharedRules, UpdateWait};
+use crate::domain::repo::CommitSha;
 use crate::domain::units::Seconds;
 use crate::ops::sync::PolicyInput;
 use crate::store::Store;
@@ -24,4 +26,13 @@ pub fn waits(wait: &UpdateWait, delay: Seconds, zone: &TimeZone) -> String {
         "waits until {} (delay {delay})",
         text::day(wait.until, zone)
     )
+}
+
+/// Returns the state of a model in words; `rejected_first` is the rejected commit of a model
+/// of which nothing was ever published.
+pub fn state_text(state: ModelSummary, rejected_first: Option<&CommitSha>) -> String {
+    match rejected_first {
+        Some(_) if state == ModelSummary::Held => format!("{state}, first commit rejected"),
+        _ => state.to_string(),
+    }
 }

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::forecast_text::{allowance_text, forecast_text};
 use super::pause::describe;
+use super::policy_text::state_text;
 use crate::domain::login::Login;
 use crate::domain::model::ModelSummary;
 use crate::domain::retention::OnlyCopy;
@@ -287,7 +288,7 @@ fn models_text(status: &Status, zone: &TimeZone, out: &Output) -> String {
     let rows = models.iter().take(MOST_MODELS).map(|model| {
         vec![
             model.name.to_string(),
-            model.summary.to_string(),
+            state_text(model.summary, model.rejected_first.as_ref()),
             text::or_nothing(model.last_outcome),
             text::optional_time(model.last_check_at, zone),
             text::optional_time(model.last_success_at, zone),

@@ -126,7 +126,11 @@ impl Hold {
     /// Describes the findings.
     pub fn message(&self) -> String {
         let details: Vec<_> = self.findings.iter().map(|it| it.detail.as_str()).collect();
-        details.join("; ")
+        let details = details.join("; ");
+        if self.is_rejected {
+            return format!("{} was rejected: {details}", self.commit.short());
+        }
+        details
     }
 
     /// Returns the command that approves the update.

@@ -9,6 +9,7 @@ use super::session::BytesView;
 use super::{ForecastView, MovedRefView, PauseView, RunSummaryView};
 use crate::domain::allowance::Allowance;
 use crate::domain::login::Login;
+use crate::domain::repo::CommitSha;
 use crate::domain::retention::OnlyCopy;
 use crate::domain::run::{Event, Run};
 use crate::domain::schedule::WaitReason;
@@ -370,6 +371,8 @@ struct ModelStatusView<'a> {
     bytes_left: u64,
     /// An update that waits for a decision.
     held_update: Option<HeldUpdateView>,
+    /// The rejected commit of a model of which nothing was ever published.
+    rejected_first_commit: Option<&'a str>,
     forecast: Option<ForecastView>,
 }
 
@@ -392,6 +395,7 @@ impl<'a> From<&'a ModelStatus> for ModelStatusView<'a> {
             consecutive_failures: model.consecutive_failures,
             bytes_left: model.bytes_left,
             held_update: model.held_update.as_ref().map(HeldUpdateView::from),
+            rejected_first_commit: model.rejected_first.as_ref().map(CommitSha::as_str),
             forecast: model.forecast.as_ref().map(ForecastView::from),
         }
     }

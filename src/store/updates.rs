@@ -12,6 +12,7 @@ use super::wire;
 use crate::domain::gate::GateRecord;
 use crate::domain::hold::{Decision, Finding, HeldUpdate, HoldReason};
 use crate::domain::model::{Destination, ModelId, ModelState};
+use crate::domain::policy::UpdateWait;
 use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::time::Timestamp;
 use crate::domain::update::OfferedUpdate;
@@ -65,7 +66,37 @@ impl Store {
                 decided_at: row.time_if_any("decided_at")?,
                 note: row.get("note")?,
                 published_at: row.time_if_any("published_at")?,
+                waits_until: None,
                 is_current: row.get("is_current")?,
+            })
+        })
+    }
+
+    /// Returns the commits that wait for the end of a delay; of one model or of all.
+    pub fn delayed_updates(&self, model: Option<ModelId>) -> Result<Vec<OfferedUpdate>> {
+        let sql = "SELECT id, name, waiting_commit, waiting_until, published_commit,
+                coalesce((SELECT first_seen_at FROM seen_commits
+                    WHERE model_id = id AND commit_sha = waiting_commit), updated_at) AS found_at
+            FROM models WHERE waiting_commit IS NOT NULL AND (?1 IS NULL OR id = ?1)
+            ORDER BY found_at DESC, name";
+        self.list_readable("models", sql, [model.map(|id| id.0)], |row| {
+            let wait = UpdateWait {
+                commit: row.parsed("waiting_commit")?,
+                until: row.time("waiting_until")?,
+            };
+            Ok(OfferedUpdate {
+                model_id: ModelId(row.get("id")?),
+                model: row.parsed("name")?,
+                old_commit: row.parsed_if_any("published_commit")?,
+                found_at: row.time("found_at")?,
+                findings: vec![wait.finding()],
+                commit: wait.commit,
+                decision: Decision::Waiting,
+                decided_at: None,
+                note: None,
+                published_at: None,
+                waits_until: Some(wait.until),
+                is_current: true,
             })
         })
     }

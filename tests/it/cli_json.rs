@@ -90,10 +90,10 @@ const NEXT_DUE: &str =
 
 const STATUS_MODEL: &str = "name:text model:text last_verify_at:time? last_verify_outcome:text? state:text scheduled:flag last_outcome:text? \
     error_kind:text? error:text? last_check_at:time? last_success_at:time? last_change_at:time? \
-    consecutive_failures:number bytes_left:number held_update:object? forecast:object?";
+    consecutive_failures:number bytes_left:number held_update:object? rejected_first_commit:text? forecast:object?";
 
 const UPDATE: &str = "model:text commit:text old_commit:text? state:text findings:list found_at:time \
-    decision:text decided_at:time? note:text? published_at:time?";
+    decision:text decided_at:time? note:text? published_at:time? waits_until:time?";
 
 const DECISION: &str = "model:text commit:text decision:text note:text?";
 

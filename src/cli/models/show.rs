@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::find::find;
 use crate::cli::context::Context;
 use crate::cli::fields;
-use crate::cli::policy_text::{rules_in_force, waits};
+use crate::cli::policy_text::{rules_in_force, state_text, waits};
 use crate::domain::hold::{Decision, HeldUpdate};
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::Outcome;
@@ -117,7 +117,10 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
         .iter()
         .map(|(label, value)| (label.as_str(), value.clone()));
     let state = [
-        ("state", model.summary(facts.last_outcome).to_string()),
+        (
+            "state",
+            state_text(model.summary(facts.last_outcome), state.rejected_first()),
+        ),
         ("published", commit(state.published_commit.as_ref())),
         ("held at", commit(state.held_commit.as_ref())),
         ("held update", held_update(state.held_update.as_ref())),

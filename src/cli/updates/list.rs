@@ -2,16 +2,18 @@
 
 use anyhow::Result;
 use clap::Args;
+use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::cli::context::Context;
 use crate::domain::hold::Finding;
 use crate::domain::update::OfferedUpdate;
 use crate::json::{UpdateView, document};
+use crate::ops::updates::offered;
 use crate::ui::table::Column;
 use crate::ui::{table, text};
 
-/// List the updates that wait for a decision or for the next run
+/// List the updates that wait for a decision, for a delay or for the next run
 #[derive(Debug, Args)]
 pub(super) struct ListUpdates {
     /// All updates that models were offered: published, rejected and superseded ones too
@@ -22,7 +24,7 @@ pub(super) struct ListUpdates {
 impl ListUpdates {
     pub(super) fn run(self, context: &Context) -> Result<()> {
         let mut updates = match context.existing_store()? {
-            Some(store) => store.offered_updates(None)?,
+            Some(store) => offered(&store, None)?,
             None => Vec::new(),
         };
         updates.retain(|update| self.all || update.is_open());
@@ -45,7 +47,7 @@ impl ListUpdates {
                         update.commit.short().to_owned(),
                         update.state().to_string(),
                         text::local_time(update.found_at, &zone),
-                        reasons(update),
+                        reasons(update, &zone),
                     ]
                 });
                 table::render(out, &columns, rows.collect())
@@ -66,6 +68,9 @@ impl ListUpdates {
     }
 }
 
-fn reasons(update: &OfferedUpdate) -> String {
-    text::list(update.findings.iter().map(|Finding { reason, .. }| reason))
+fn reasons(update: &OfferedUpdate, zone: &TimeZone) -> String {
+    match update.waits_until {
+        Some(until) => format!("delay, adopted {}", text::day(until, zone)),
+        None => text::list(update.findings.iter().map(|Finding { reason, .. }| reason)),
+    }
 }

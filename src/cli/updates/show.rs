@@ -64,6 +64,9 @@ fn show_text(context: &Context, out: &Output, details: &UpdateDetails) -> String
         ("note", text::or_nothing(update.note.as_ref())),
         ("published", text::optional_time(update.published_at, zone)),
     ];
+    if let Some(until) = update.waits_until {
+        facts.push(("adopted", context.clock().future(until, zone)));
+    }
     for finding in &update.findings {
         facts.push(("finding", format!("{}: {}", finding.reason, finding.detail)));
     }
@@ -79,8 +82,14 @@ fn show_text(context: &Context, out: &Output, details: &UpdateDetails) -> String
         shown.push('\n');
         shown.push_str(&files_text(out, files));
     }
+    let name = &spec.name;
+    if update.state() == UpdateState::Delayed {
+        shown.push_str(&format!(
+            "\n`hfdl updates approve {name}` publishes it with the next run, whatever guards would \
+             find, and `hfdl updates reject {name}` keeps it back\n"
+        ));
+    }
     if update.state() == UpdateState::Waiting {
-        let name = &spec.name;
         shown.push_str(&format!(
             "\n`hfdl updates approve {name}` publishes it with the next run, and \
              `hfdl updates reject {name}` keeps it back\n"

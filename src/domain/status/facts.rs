@@ -11,6 +11,7 @@ use crate::domain::model::{EntryName, Model, ModelSummary};
 use crate::domain::moved_ref::MovedRef;
 use crate::domain::outcome::{Effect, Outcome, VerifyOutcome, words};
 use crate::domain::pause::Pause;
+use crate::domain::repo::CommitSha;
 use crate::domain::retention::OnlyCopy;
 use crate::domain::run::{Event, Run};
 use crate::domain::schedule::{Impossible, NextStart, Unusable};
@@ -169,6 +170,8 @@ pub struct ModelStatus {
     pub consecutive_failures: u32,
     /// A newer commit that waits for approval.
     pub held_update: Option<HeldUpdate>,
+    /// The rejected commit of a model of which nothing was ever published.
+    pub rejected_first: Option<CommitSha>,
     /// Its ref, if that does not name the published commit.
     pub moved_ref: Option<Box<MovedRef>>,
     pub created_at: Timestamp,
@@ -203,6 +206,7 @@ impl ModelStatus {
             last_change_at: state.last_change_at,
             consecutive_failures: state.consecutive_failures,
             held_update: state.held_update.clone().filter(HeldUpdate::is_waiting),
+            rejected_first: state.rejected_first().cloned(),
             moved_ref: None,
             created_at: model.created_at,
             is_scheduled,

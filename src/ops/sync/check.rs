@@ -209,10 +209,11 @@ pub fn check(
     // Before the request to the Hub: a rollback that holds a model also writes.
     let destination = TargetDestination::new(choice, target)?;
     let hub = &clients.with_token(target.token_name.as_ref())?;
-    let upstream = upstream::find(hub, target, &destination).map_err(|err| match err.downcast() {
-        Ok(error) => hub.explain_absence(error, target.needs_token).into(),
-        Err(err) => err,
-    })?;
+    let upstream =
+        upstream::find(hub, target, &destination).map_err(|err| match err.downcast() {
+            Ok(error) => hub.explain_absence(error, target.needs_token).into(),
+            Err(err) => err,
+        })?;
     let commit = &upstream.commit;
     if let Some(held) = target.held_commit.as_ref().filter(|held| *held != commit) {
         let path = destination.readable_at(held);
