@@ -2,7 +2,6 @@
 //! rejection of a first commit.
 
 use anyhow::Result;
-use jiff::tz::TimeZone;
 
 use super::context::Context;
 use crate::domain::model::{Model, ModelSummary};
@@ -11,7 +10,7 @@ use crate::domain::repo::CommitSha;
 use crate::domain::units::Seconds;
 use crate::ops::sync::PolicyInput;
 use crate::store::Store;
-use crate::ui::text;
+use crate::ui::Clock;
 
 /// Returns the rules in force for a model.
 pub fn rules_in_force(store: &Store, context: &Context, model: &Model) -> Result<SharedRules> {
@@ -21,11 +20,8 @@ pub fn rules_in_force(store: &Store, context: &Context, model: &Model) -> Result
 }
 
 /// Says how long an update waits.
-pub fn waits(wait: &UpdateWait, delay: Seconds, zone: &TimeZone) -> String {
-    format!(
-        "waits until {} (delay {delay})",
-        text::day(wait.until, zone)
-    )
+pub fn waits(wait: &UpdateWait, delay: Seconds, clock: &Clock) -> String {
+    format!("waits until {} (delay {delay})", clock.day(wait.until))
 }
 
 /// Returns the state of a model in words; `rejected_first` is the rejected commit of a model

@@ -2,16 +2,16 @@
 
 use anyhow::Result;
 use clap::Args;
-use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::cli::context::Context;
+use crate::cli::names::{distinct, texts};
 use crate::domain::hold::Finding;
 use crate::domain::update::OfferedUpdate;
 use crate::json::{UpdateView, document};
 use crate::ops::updates::offered;
 use crate::ui::table::Column;
-use crate::ui::{table, text};
+use crate::ui::{Clock, table, text};
 
 /// List the updates that wait for a decision, for a delay or for the next run
 #[derive(Debug, Args)]
@@ -28,17 +28,24 @@ impl ListUpdates {
             None => Vec::new(),
         };
         updates.retain(|update| self.all || update.is_open());
-        let zone = context.host.time_zone();
-        context.out.result(
+        let clock = context.clock();
+        context.out.list(
+            || {
+                let names = updates.iter().map(|update| update.model.clone());
+                texts(&distinct(names.collect()))
+                    .into_iter()
+                    .map(str::to_owned)
+                    .collect()
+            },
             |out| {
                 if updates.is_empty() {
                     return String::new();
                 }
                 let columns = [
                     Column::name("NAME"),
-                    Column::kept("COMMIT"),
+                    Column::kept("COMMIT").least(2),
                     Column::kept("STATE"),
-                    Column::kept("SINCE"),
+                    Column::kept("FOUND").least(1),
                     Column::sentence("REASONS"),
                 ];
                 let rows = updates.iter().map(|update| {
@@ -46,8 +53,8 @@ impl ListUpdates {
                         update.model.to_string(),
                         update.commit.short().to_owned(),
                         update.state().to_string(),
-                        text::local_time(update.found_at, &zone),
-                        reasons(update, &zone),
+                        clock.past(update.found_at),
+                        reasons(update, &clock),
                     ]
                 });
                 table::render(out, &columns, rows.collect())
@@ -68,9 +75,9 @@ impl ListUpdates {
     }
 }
 
-fn reasons(update: &OfferedUpdate, zone: &TimeZone) -> String {
+fn reasons(update: &OfferedUpdate, clock: &Clock) -> String {
     match update.waits_until {
-        Some(until) => format!("delay, adopted {}", text::day(until, zone)),
+        Some(until) => format!("delay, adopted {}", clock.day(until)),
         None => text::list(update.findings.iter().map(|Finding { reason, .. }| reason)),
     }
 }
