@@ -156,7 +156,8 @@ fn get(context: &Context, key: &str) -> Result<()> {
 fn set(context: &Context, key: &str, value: &str) -> Result<()> {
     let key = SettingKey::find(key)?;
     let mut value = key.check(value)?.to_string();
-    if matches!(key.spec().kind, ValueKind::Path | ValueKind::File) {
+    let is_path = matches!(key.spec().kind, ValueKind::Path | ValueKind::File);
+    if is_path && !key.is_off(&value) {
         // A relative path would depend on the current directory of each caller.
         value = paths::text(&paths::expand(&context.host, &value)?)?;
     }

@@ -13,7 +13,7 @@ use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
 use super::run_due_report::{
     Idle, report_crashes, report_nothing, report_paused, report_plan, report_run, report_spent,
-    report_unusable, report_wait,
+    report_unusable, report_wait, say_spent,
 };
 use super::since::present;
 use super::status::{leave_early_status_file, leave_status_file};
@@ -265,6 +265,7 @@ impl RunDue {
             unusable,
             skipped,
             crashed,
+            ..
         } = &tick;
         let has_failed_before = forget_failed_tick(&context.home, self.trigger);
         let is_idle = matches!(outcome, TickOutcome::NothingDue) && crashed.is_empty();
@@ -327,7 +328,12 @@ impl RunDue {
             TickOutcome::NothingDue => report_nothing(context, idle),
             TickOutcome::AskedToWait(asked) => report_wait(context, asked, is_timer, idle),
             TickOutcome::Paused(pause) => report_paused(context, pause, idle),
-            TickOutcome::AllowanceSpent(spent) => report_spent(context, spent, is_timer, idle),
+            TickOutcome::AllowanceSpent(spent) => {
+                if is_timer {
+                    say_spent(context, &tick.spent);
+                }
+                report_spent(context, spent, is_timer, idle)
+            }
             TickOutcome::Done {
                 run,
                 n_due,
@@ -341,7 +347,9 @@ impl RunDue {
                     scrub: *scrub,
                     took,
                 };
-                report_run(context, run, &due, &to_report, news.filter(|_| is_timer))
+                let status = report_run(context, run, &due, &to_report, news.filter(|_| is_timer))?;
+                say_spent(context, &tick.spent);
+                Ok(status)
             }
         }
     }

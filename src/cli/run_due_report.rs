@@ -104,8 +104,16 @@ pub fn report_wait(
     Ok(status)
 }
 
-/// Reports that begun slots wait for an allowance. A timer tells nothing, because a limit
-/// that a person has set is no trouble; `status` warns.
+/// Says in one line each which allowances are spent.
+pub fn say_spent(context: &Context, spent: &[Allowance]) {
+    for allowance in spent {
+        let line = format!("hfdl: {}", allowance.spent_line());
+        context.out.say(&ascii(&line));
+    }
+}
+
+/// Reports that begun slots wait for an allowance. Ticks of a timer are silent: the first
+/// one has told of it.
 pub fn report_spent(
     context: &Context,
     spent: &Allowance,
@@ -119,9 +127,7 @@ pub fn report_spent(
         context.show_problem(&Explanation {
             headline: "the rest of the due models has to wait".to_owned(),
             cause: Some(spent.spent_message()),
-            next: Some(format!(
-                "a tick on {day} goes on; `hfdl run-due --ignore-limits` goes beyond the allowance now"
-            )),
+            next: Some(format!("a tick on {day} goes on; {}", spent.way_out())),
             status,
         });
     }
@@ -223,7 +229,8 @@ fn summary(
     let (session, explanation) = worst?;
     let all = text::count(n_models as u64, "model", "models");
     let n_troubled = n_models_of(troubles.iter().map(|(session, _)| *session));
-    let count = format!("{n_troubled} of {all} need a look");
+    let verb = if n_troubled == 1 { "needs" } else { "need" };
+    let count = format!("{n_troubled} of {all} {verb} a look");
     if let Some(schedule) = unusable.first()
         && worse(ExitStatus::Usage, explanation.status)
     {

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use super::forecast_text::{allowance_text, forecast_text};
 use super::pause::describe;
+use super::policy_text::state_text;
 use crate::domain::login::Login;
 use crate::domain::model::ModelSummary;
 use crate::domain::retention::OnlyCopy;
@@ -287,7 +288,7 @@ fn models_text(status: &Status, clock: &Clock, out: &Output) -> String {
     let rows = models.iter().take(MOST_MODELS).map(|model| {
         vec![
             model.name.to_string(),
-            model.summary.to_string(),
+            state_text(model.summary, model.rejected_first.as_ref()),
             text::or_nothing(model.size_bytes.map(|it| ByteSize(it).render_short())),
             text::or_nothing(model.last_outcome),
             clock.past_or_nothing(model.last_check_at),

@@ -190,6 +190,8 @@ pub struct ModelStatus {
     pub consecutive_failures: u32,
     /// A newer commit that waits for approval.
     pub held_update: Option<HeldUpdate>,
+    /// The rejected commit of a model of which nothing was ever published.
+    pub rejected_first: Option<CommitSha>,
     /// Its ref, if that does not name the published commit.
     pub moved_ref: Option<Box<MovedRef>>,
     pub created_at: Timestamp,
@@ -229,6 +231,7 @@ impl ModelStatus {
             last_change_at: state.last_change_at,
             consecutive_failures: state.consecutive_failures,
             held_update: state.held_update.clone().filter(HeldUpdate::is_waiting),
+            rejected_first: state.rejected_first().cloned(),
             moved_ref: None,
             created_at: model.created_at,
             is_scheduled,
