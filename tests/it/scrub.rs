@@ -238,7 +238,7 @@ fn damage_that_cannot_be_repaired_ends_with_code_3_until_it_can() {
     for day in [40, 41] {
         let ran = tick(&env, day);
         ran.exits(3).explains("cannot be fetched again");
-        ran.explains("hfdl: 1 of 1 model need a look");
+        ran.explains("hfdl: 1 of 1 model needs a look");
     }
     if cfg!(unix) {
         let calls = fs::read_to_string(&called).unwrap();
@@ -492,7 +492,7 @@ fn a_model_that_is_held_and_repaired_counts_once() {
     let draft = env.hub().repo("acme/tiny").commit("main");
     draft.file("config.json", b"new").publish();
     let ran = tick(&env, 40);
-    ran.succeeds().explains("hfdl: 1 of 1 model need a look");
+    ran.succeeds().explains("hfdl: 1 of 1 model needs a look");
     ran.explains("1 file damaged on disk and fetched again");
     readers_see_all(&env, &commit);
 }

@@ -119,8 +119,14 @@ impl<'a> ActiveRun<'a> {
 
     /// Waits until the Hub's rate limits allow requests again. If the run has to
     /// end before that, its targets end without a request.
-    pub fn wait_for_rate_limits(&mut self) -> Result<()> {
-        let may_ask = rate_limits::wait_out(self.services, &mut || self.heartbeat())?;
+    pub fn wait_for_rate_limits(&mut self, show: &mut dyn FnMut(&SyncEvent)) -> Result<()> {
+        let may_ask = rate_limits::wait_out(self.services, &mut |left| {
+            self.heartbeat();
+            show(&SyncEvent::Waiting {
+                message: "rate limited by the Hub".to_owned(),
+                span: Some(left),
+            });
+        })?;
         if let Some(running) = self.syncer.as_mut().filter(|_| !may_ask) {
             running.syncer.expect_no_answer();
         }
@@ -184,6 +190,7 @@ impl<'a> ActiveRun<'a> {
                 _ => {}
             }
         }
+        show(&SyncEvent::Moment);
         if running.syncer.is_gating() {
             // Its own time limit ends a gate that hangs.
             self.note_progress();
