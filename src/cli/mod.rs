@@ -15,12 +15,14 @@ mod explain;
 mod export;
 mod fields;
 mod forecast_text;
+mod help;
 mod limits;
 mod list_options;
 mod lock;
 mod lock_file;
 mod logs;
 mod man;
+mod man_sections;
 mod models;
 mod names;
 mod pause;
@@ -75,7 +77,7 @@ use crate::ui::{ColourChoice, Format, Output};
     name = "hfdl",
     version,
     propagate_version = false,
-    disable_help_subcommand = false,
+    disable_help_subcommand = true,
     max_term_width = 100
 )]
 #[command(
@@ -196,6 +198,7 @@ enum Command {
     Sbom(sbom::Sbom),
     Completions(completions::Completions),
     Man(man::Man),
+    Help(help::Help),
 }
 
 /// Runs the program: arguments in, exit code out.
@@ -378,5 +381,6 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Updates(command) => command.run(context),
         Command::Completions(command) => command.run(context),
         Command::Man(command) => command.run(context),
+        Command::Help(command) => command.run(context),
     }
 }
