@@ -16,6 +16,7 @@ use crate::domain::units::ByteSize;
 use crate::json::document;
 use crate::ops::adopt::{AdoptionReport, ModelMatch, is_changed};
 use crate::sys::stamp::stamp_at;
+use crate::ui::table::Column;
 use crate::ui::{Output, table, text};
 
 /// The result of one command.
@@ -98,7 +99,7 @@ impl AdoptResult {
             let skipped: Vec<String> = skipped.collect();
             facts.push(("passed over", skipped.join("\n")));
         }
-        let mut text = table::facts(&facts);
+        let mut text = table::facts(out, &facts);
         if let Some(matches) = &self.matches {
             if self.is_of_no_paths {
                 text.clear();
@@ -160,7 +161,13 @@ fn matches_text(out: &Output, matches: &[ModelMatch]) -> String {
     if matches.is_empty() {
         return "no model is registered; `hfdl models add org/name` keeps one\n".to_owned();
     }
-    let columns = ["MODEL", "COMMIT", ">FILES HERE", ">BYTES HERE", "PUBLISHED"];
+    let columns = [
+        Column::name("MODEL"),
+        Column::kept("COMMIT"),
+        Column::number("FILES HERE"),
+        Column::number("BYTES HERE"),
+        Column::kept("PUBLISHED"),
+    ];
     let row = |found: &ModelMatch| {
         let name = found.model.spec.name.to_string();
         let Ok(matched) = &found.found else {
@@ -215,7 +222,12 @@ pub fn list_text(out: &Output, files: &[AdoptedFile]) -> String {
     if files.is_empty() {
         return String::new();
     }
-    let columns = [">SIZE", "STATE", "MOVES", "FILE"];
+    let columns = [
+        Column::number("SIZE"),
+        Column::kept("STATE"),
+        Column::kept("MOVES"),
+        Column::name("FILE"),
+    ];
     let row = |file: &AdoptedFile| {
         vec![
             ByteSize(file.stamp.size_bytes).render_short(),

@@ -11,6 +11,7 @@ use crate::json::{SettingView, document};
 use crate::ops::schedules::warnings_about_tick;
 use crate::store::Store;
 use crate::sys::paths;
+use crate::ui::table::Column;
 use crate::ui::{table, text};
 
 /// Show and change settings
@@ -80,9 +81,9 @@ fn list(context: &Context, origin: bool) -> Result<()> {
         .collect();
     context.out.result(
         |out| {
-            let mut columns = vec!["SETTING", "VALUE"];
+            let mut columns = vec![Column::kept("SETTING"), Column::kept("VALUE")];
             if origin {
-                columns.extend(["FROM", "WHAT IT IS"]);
+                columns.extend([Column::name("FROM"), Column::sentence("WHAT IT IS")]);
             }
             let rows = SettingKey::ALL.iter().zip(&views).map(|(key, view)| {
                 let mut row = vec![

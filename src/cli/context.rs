@@ -15,7 +15,7 @@ use crate::sys::files::write_for_all;
 use crate::sys::host::Host;
 use crate::sys::logging::LogFormat;
 use crate::sys::paths::Home;
-use crate::ui::{self, Format, Output};
+use crate::ui::{self, Clock, Format, Output};
 
 /// The name of stdout for options that take the path of a document.
 pub const STDOUT: &str = "-";
@@ -25,6 +25,8 @@ pub struct Context {
     pub home: Home,
     pub out: Output,
     pub yes: bool,
+    /// Whether times of tables are written with their date.
+    pub absolute: bool,
     pub log_format: LogFormat,
     /// Settings given by `--set`.
     pub flags: BTreeMap<SettingKey, String>,
@@ -42,6 +44,15 @@ impl Context {
 
     pub fn now(&self) -> Timestamp {
         self.host.now()
+    }
+
+    /// Returns the clock for times that people read.
+    pub fn clock(&self) -> Clock {
+        Clock {
+            now: self.now(),
+            zone: self.host.time_zone(),
+            absolute: self.absolute,
+        }
     }
 
     /// Opens the database, making it when there is none.
@@ -74,6 +85,13 @@ impl Context {
     pub fn say_to_people(&self, sentence: &str) {
         if !self.out.quiet && self.out.format == Format::Table {
             self.out.say(sentence);
+        }
+    }
+
+    /// Names the next step to a person at a terminal. Scripts and pipes do not get it.
+    pub fn hint(&self, sentence: &str) {
+        if self.host.stderr_is_terminal() {
+            self.say_to_people(sentence);
         }
     }
 

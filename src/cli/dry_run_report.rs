@@ -15,6 +15,7 @@ use crate::ops::download::{DryRun, dry_run, lacking_room_of};
 use crate::ops::retention::LackingRoom;
 use crate::ops::services::Services;
 use crate::ops::sync::Target;
+use crate::ui::table::Column;
 use crate::ui::{Output, table};
 
 /// Shows the files to fetch.
@@ -121,7 +122,13 @@ fn dry_run_text(out: &Output, found: &[DryRun]) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let columns = ["MODEL", "COMMIT", ">FILES", ">WOULD FETCH", ">REUSABLE"];
+    let columns = [
+        Column::name("MODEL"),
+        Column::kept("COMMIT"),
+        Column::number("FILES"),
+        Column::number("WOULD FETCH"),
+        Column::number("REUSABLE"),
+    ];
     table::render(out, &columns, rows)
 }
 

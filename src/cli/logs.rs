@@ -15,6 +15,7 @@ use crate::json::document;
 use crate::ops::status::unfinished;
 use crate::store::Store;
 use crate::sys::logging::{self, LogFile};
+use crate::ui::table::Column;
 use crate::ui::{Format, table, text, yaml_item};
 
 words! {
@@ -86,7 +87,7 @@ fn list(context: &Context, files: &[LogFile]) -> Result<ExitStatus> {
             if files.is_empty() {
                 return String::new();
             }
-            let columns = ["RUN", "STARTED", ">BYTES", "FILE"];
+            let columns = [Column::kept("RUN"), Column::kept("STARTED"), Column::number("BYTES"), Column::name("FILE")];
             let rows = files.iter().map(|file| {
                 let path = file.path.display().to_string();
                 vec![file.run_id.clone(), text::local_time(file.started_at, &zone), file.size_bytes.to_string(), path]

@@ -153,6 +153,10 @@ struct Global {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: ColourChoice,
 
+    /// Write all times of tables with their date
+    #[arg(long, global = true)]
+    absolute: bool,
+
     /// Answer yes to confirmations
     #[arg(short, long, global = true)]
     yes: bool,
@@ -346,6 +350,7 @@ fn prepare(host: &Host, global: &Global, out: Output) -> Result<Context> {
         host: host.clone(),
         home: Home::find(host, home)?,
         out,
+        absolute: global.absolute,
         yes: global.yes || host.is_on("HFDL_YES"),
         log_format: global.log_format,
         flags,

@@ -27,6 +27,7 @@ use crate::ops::retention::{
 use crate::ops::run::ActiveRun;
 use crate::ops::services::Services;
 use crate::store::{ModelFilter, Store};
+use crate::ui::table::Column;
 use crate::ui::{Output, table, text};
 
 /// Remove old revisions, unfinished downloads and old history
@@ -273,7 +274,14 @@ fn show(
 
 fn describe(out: &Output, report: &PruneReport, dry_run: Option<&[Proposal]>) -> String {
     let is_dry_run = dry_run.is_some();
-    let columns = ["MODEL", "WHAT", "ID", ">SIZE", "VERDICT", "REASON"];
+    let columns = [
+        Column::name("MODEL"),
+        Column::kept("WHAT"),
+        Column::kept("ID"),
+        Column::number("SIZE"),
+        Column::kept("VERDICT"),
+        Column::sentence("REASON"),
+    ];
     let rows: Vec<Vec<String>> = report
         .items
         .iter()

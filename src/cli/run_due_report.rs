@@ -28,6 +28,7 @@ use crate::json::{
 use crate::ops::notify::News;
 use crate::ops::rate_limits::AskedToWait;
 use crate::ops::run_due::{DuePlan, PlannedModel};
+use crate::ui::table::Column;
 use crate::ui::{Format, Output, table, text};
 
 /// Says which schedules no run can follow; the first line makes sense as the
@@ -319,7 +320,13 @@ fn run_text(out: &Output, run: &RunFacts) -> String {
             ByteSize(bytes.reused).render_short(),
         ]
     });
-    let columns = ["MODEL", "OUTCOME", "COMMIT", ">FETCHED", ">REUSED"];
+    let columns = [
+        Column::name("MODEL"),
+        Column::kept("OUTCOME"),
+        Column::kept("COMMIT"),
+        Column::number("FETCHED"),
+        Column::number("REUSED"),
+    ];
     table::render(out, &columns, rows.collect())
 }
 
@@ -395,7 +402,12 @@ fn plan_text(out: &Output, plan: &DuePlan, zone: &TimeZone) -> String {
                 unknown,
             ]
         });
-        let columns = ["SCHEDULE", "STATE", "SLOT", "NEXT"];
+        let columns = [
+            Column::name("SCHEDULE"),
+            Column::kept("STATE"),
+            Column::kept("SLOT"),
+            Column::kept("NEXT"),
+        ];
         shown.push_str(&table::render(
             out,
             &columns,
@@ -408,12 +420,12 @@ fn plan_text(out: &Output, plan: &DuePlan, zone: &TimeZone) -> String {
     }
     let rows = plan.models.iter().map(model_row);
     let columns = [
-        "MODEL",
-        "FOR",
-        "COMMIT",
-        ">FILES",
-        ">WOULD FETCH",
-        ">REUSABLE",
+        Column::name("MODEL"),
+        Column::kept("FOR"),
+        Column::kept("COMMIT"),
+        Column::number("FILES"),
+        Column::number("WOULD FETCH"),
+        Column::number("REUSABLE"),
     ];
     shown.push('\n');
     shown.push_str(&table::render(out, &columns, rows.collect()));

@@ -16,6 +16,7 @@ use crate::domain::units::ByteSize;
 use crate::json::{RunSummaryView, RunView, document};
 use crate::ops::status::unfinished;
 use crate::store::{RunFilter, SessionFilter, Store};
+use crate::ui::table::Column;
 use crate::ui::{Output, table, text};
 
 /// List and show runs: one for each process that had work or was skipped
@@ -82,16 +83,16 @@ fn runs_text(context: &Context, out: &Output, runs: &[Run], crashed: &[Run]) -> 
     }
     let zone = context.host.time_zone();
     let columns = [
-        "RUN",
-        "STARTED",
-        "COMMAND",
-        "STARTED BY",
-        "OUTCOME",
-        ">CODE",
-        ">SESSIONS",
-        ">FAILED",
-        ">FETCHED",
-        ">TOOK",
+        Column::kept("RUN"),
+        Column::kept("STARTED"),
+        Column::kept("COMMAND"),
+        Column::kept("STARTED BY"),
+        Column::kept("OUTCOME"),
+        Column::number("CODE"),
+        Column::number("SESSIONS"),
+        Column::number("FAILED"),
+        Column::number("FETCHED"),
+        Column::number("TOOK"),
     ];
     let rows = runs.iter().map(|run| {
         let (start, totals) = (&run.start, run.totals);
@@ -172,32 +173,35 @@ fn show_text(
     let (start, end) = (&run.start, run.end);
     let process = &start.process;
     let ended = end.map(|end| end.at);
-    let facts = table::facts(&[
-        ("run", run.id.to_string()),
-        ("command", start.command.to_string()),
-        ("started by", start.trigger.to_string()),
-        (
-            "process",
-            format!(
-                "{} on {}, hfdl {}",
-                process.pid, process.host, process.version
+    let facts = table::facts(
+        out,
+        &[
+            ("run", run.id.to_string()),
+            ("command", start.command.to_string()),
+            ("started by", start.trigger.to_string()),
+            (
+                "process",
+                format!(
+                    "{} on {}, hfdl {}",
+                    process.pid, process.host, process.version
+                ),
             ),
-        ),
-        ("started", text::local_time(start.at, &zone)),
-        ("last seen", text::local_time(run.heartbeat_at, &zone)),
-        (
-            "asked to stop",
-            text::optional_time(run.stop_requested_at, &zone),
-        ),
-        ("ended", text::optional_time(ended, &zone)),
-        ("took", text::took(start.at, ended)),
-        ("outcome", outcome(run, crashed).to_owned()),
-        (
-            "exit code",
-            text::or_nothing(end.and_then(|end| end.exit_code)),
-        ),
-        ("due", run.totals.n_due.to_string()),
-    ]);
+            ("started", text::local_time(start.at, &zone)),
+            ("last seen", text::local_time(run.heartbeat_at, &zone)),
+            (
+                "asked to stop",
+                text::optional_time(run.stop_requested_at, &zone),
+            ),
+            ("ended", text::optional_time(ended, &zone)),
+            ("took", text::took(start.at, ended)),
+            ("outcome", outcome(run, crashed).to_owned()),
+            (
+                "exit code",
+                text::or_nothing(end.and_then(|end| end.exit_code)),
+            ),
+            ("due", run.totals.n_due.to_string()),
+        ],
+    );
     if sessions.is_empty() {
         return facts;
     }

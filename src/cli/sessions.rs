@@ -19,6 +19,7 @@ use crate::domain::units::ByteSize;
 use crate::json::{SessionView, document};
 use crate::ops::status::unfinished;
 use crate::store::{ModelFilter, SessionFilter, SessionsOf, Store};
+use crate::ui::table::Column;
 use crate::ui::{Output, table, text};
 
 /// List and show sessions: one for each sync or verification of a model
@@ -189,7 +190,14 @@ pub(super) fn list_text(
     }
     let zone = context.host.time_zone();
     let columns = [
-        ">ID", "STARTED", "MODEL", "OUTCOME", ">FETCHED", ">REUSED", ">TOOK", "ERROR",
+        Column::number("ID"),
+        Column::kept("STARTED"),
+        Column::name("MODEL"),
+        Column::kept("OUTCOME"),
+        Column::number("FETCHED"),
+        Column::number("REUSED"),
+        Column::number("TOOK"),
+        Column::sentence("ERROR"),
     ];
     let rows = sessions.iter().map(|session| {
         let (bytes, end) = (session.progress.bytes, session.end.as_ref());

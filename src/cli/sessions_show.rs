@@ -17,6 +17,7 @@ use crate::json::{ChangeNoteView, SessionFileView, SessionView, document};
 use crate::ops;
 use crate::ops::sessions::SessionDetails;
 use crate::store::{Store, StoreError};
+use crate::ui::table::Column;
 use crate::ui::{Output, table, text};
 
 /// Show a session and its files
@@ -60,9 +61,9 @@ fn show_text(context: &Context, out: &Output, details: &SessionDetails, outcome:
     }
     let files = files_text(out, details);
     if files.is_empty() {
-        return table::facts(&facts);
+        return table::facts(out, &facts);
     }
-    format!("{}\n{files}", table::facts(&facts))
+    format!("{}\n{files}", table::facts(out, &facts))
 }
 
 fn start_facts(session: &Session, zone: &TimeZone) -> Vec<(&'static str, String)> {
@@ -149,7 +150,15 @@ fn origin_text(reused: &Reused) -> String {
 
 fn files_text(out: &Output, details: &SessionDetails) -> String {
     let columns = [
-        "FILE", "CHANGE", ">SIZE", ">FETCHED", ">REUSED", "SOURCE", ">RETRIES", "RESULT", "HASH",
+        Column::name("FILE"),
+        Column::kept("CHANGE"),
+        Column::number("SIZE"),
+        Column::number("FETCHED"),
+        Column::number("REUSED"),
+        Column::kept("SOURCE"),
+        Column::number("RETRIES"),
+        Column::kept("RESULT"),
+        Column::kept("HASH"),
     ];
     let size = |bytes: u64| ByteSize(bytes).render_short();
     let touched = details.files.iter().zip(&details.changes);

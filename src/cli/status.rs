@@ -279,7 +279,7 @@ impl<'a> Screen<'a> {
             return Ok(true);
         }
         self.last = news;
-        let at = table::facts(&[("at", render_utc(report.status.now))]);
+        let at = table::facts(out, &[("at", render_utc(report.status.now))]);
         out.print_line(&format!("{at}{text}"))
     }
 }

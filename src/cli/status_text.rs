@@ -15,6 +15,7 @@ use crate::domain::status::{
     missed_ticks, next_for_ref,
 };
 use crate::domain::units::ByteSize;
+use crate::ui::table::Column;
 use crate::ui::{Output, table, text};
 
 /// The number of models that are shown, those in trouble first.
@@ -33,7 +34,7 @@ pub(super) fn render(
 ) -> String {
     let mut parts = Vec::new();
     if status.is_set_up && status.database_trouble.is_none() {
-        parts.push(facts(status, warnings, bytes_per_second, zone));
+        parts.push(facts(status, warnings, bytes_per_second, zone, out));
         parts.push(models_text(status, zone, out));
     } else if !status.is_set_up {
         parts.push(format!(
@@ -52,6 +53,7 @@ fn facts(
     warnings: &[Warning],
     bytes_per_second: Option<u64>,
     zone: &TimeZone,
+    out: &Output,
 ) -> String {
     let health = match warnings.len() as u64 {
         0 => "healthy".to_owned(),
@@ -102,7 +104,7 @@ fn facts(
         facts.push(("allowances", lines(&allowances.collect::<Vec<_>>())));
     }
     facts.extend(stored_facts(status, zone));
-    table::facts(&facts)
+    table::facts(out, &facts)
 }
 
 /// Returns the facts about files on disk.
@@ -274,13 +276,13 @@ fn models_text(status: &Status, zone: &TimeZone, out: &Output) -> String {
         (is_off, model.summary, Reverse(model.consecutive_failures))
     });
     let columns = [
-        "MODEL",
-        "STATE",
-        "LAST OUTCOME",
-        "CHECKED",
-        "SUCCESS",
-        "CHANGE",
-        ">FAILURES",
+        Column::name("MODEL"),
+        Column::kept("STATE"),
+        Column::kept("LAST OUTCOME"),
+        Column::kept("CHECKED"),
+        Column::kept("SUCCESS"),
+        Column::kept("CHANGE"),
+        Column::number("FAILURES"),
     ];
     let rows = models.iter().take(MOST_MODELS).map(|model| {
         vec![

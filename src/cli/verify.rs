@@ -31,6 +31,7 @@ use crate::ops::sync::{SyncEvent, Target};
 use crate::ops::verify::{BadFile, Listed, Verified, Verify as Work, VerifyReport, is_in_cache};
 use crate::store::{ModelFilter, Store};
 use crate::ui::progress::Bars;
+use crate::ui::table::Column;
 use crate::ui::{self, Format, Output, table, text};
 
 /// Read the published files again, and check every hash
@@ -277,13 +278,13 @@ fn models_text<'r>(
     pairs: impl Iterator<Item = (&'r Session, &'r Verified)>,
 ) -> String {
     let columns = [
-        "MODEL",
-        "RESULT",
-        "COMMIT",
-        ">VERIFIED",
-        ">BYTES",
-        ">BAD",
-        "KNOWN BY",
+        Column::name("MODEL"),
+        Column::kept("RESULT"),
+        Column::kept("COMMIT"),
+        Column::number("VERIFIED"),
+        Column::number("BYTES"),
+        Column::number("BAD"),
+        Column::kept("KNOWN BY"),
     ];
     let rows = pairs.map(|(session, model)| {
         let commit = model.commit.as_ref();
@@ -326,7 +327,12 @@ fn bad_text<'r>(out: &Output, pairs: impl Iterator<Item = (&'r Session, &'r Veri
     if rows.is_empty() {
         return String::new();
     }
-    let columns = ["MODEL", "FILE", "REASON", "NOW"];
+    let columns = [
+        Column::name("MODEL"),
+        Column::name("FILE"),
+        Column::sentence("REASON"),
+        Column::kept("NOW"),
+    ];
     format!("\n{}", table::render(out, &columns, rows))
 }
 

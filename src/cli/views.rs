@@ -14,6 +14,7 @@ use crate::json::document;
 use crate::ops;
 use crate::ops::views::{ListedView, ViewContext, ViewFailure, settle_and_refresh};
 use crate::store::Store;
+use crate::ui::table::Column;
 use crate::ui::{table, text};
 
 /// See where other programs find the models
@@ -60,13 +61,13 @@ impl ListViews {
                     return String::new();
                 }
                 let titles = [
-                    "MODEL",
-                    "KIND",
-                    "DIRECTORY",
-                    "REVISION",
-                    "STATE",
-                    "MADE BY",
-                    ">SHARED",
+                    Column::name("MODEL"),
+                    Column::kept("KIND"),
+                    Column::name("DIRECTORY"),
+                    Column::kept("REVISION"),
+                    Column::kept("STATE"),
+                    Column::kept("MADE BY"),
+                    Column::number("SHARED"),
                 ];
                 table::render(out, &titles, listed.iter().map(row).collect())
             },

@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use console::Term;
 use thiserror::Error;
 
 use super::file_io;
@@ -188,17 +189,24 @@ impl Host {
             .filter(|columns| *columns >= 20)
     }
 
+    /// Returns the width of the terminal behind stdout, where it is known.
+    pub fn terminal_columns(&self) -> Option<u16> {
+        Term::stdout().size_checked().map(|(_, columns)| columns)
+    }
+
     /// Returns the height of the terminal behind stdout, where it is known.
     pub fn rows(&self) -> Option<u16> {
-        #[cfg(unix)]
-        let rows = rustix::termios::tcgetwinsize(std::io::stdout())
-            .map(|size| size.ws_row)
-            .ok();
-        #[cfg(not(unix))]
-        let rows = self
-            .variable("LINES")
-            .and_then(|lines| lines.parse::<u16>().ok());
-        rows.filter(|rows| *rows > 0)
+        Term::stdout().size_checked().map(|(rows, _)| rows)
+    }
+
+    /// Tells whether the locale is one of UTF-8. Windows has consoles of Unicode.
+    pub fn has_unicode(&self) -> bool {
+        let names = ["LC_ALL", "LC_CTYPE", "LANG"].iter();
+        let locale = names
+            .filter_map(|name| self.variable(name))
+            .find(|value| !value.is_empty());
+        let locale = locale.unwrap_or_default().to_lowercase();
+        cfg!(windows) || locale.contains("utf-8") || locale.contains("utf8")
     }
 
     /// Returns the host name, or an empty text where there is none.

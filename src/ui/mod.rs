@@ -9,11 +9,13 @@
 //! Deliberately absent: the shapes of JSON documents (`json`), and the wording of
 //! errors (`cli::explain`).
 
+mod clock;
 mod output;
 pub mod progress;
 pub mod table;
 pub mod text;
 pub mod yaml;
 
+pub use clock::Clock;
 pub use output::{ColourChoice, Format, Output, ask};
 pub use yaml::yaml_item;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{table, yaml};
+use super::yaml;
 use crate::domain::outcome::words;
 use crate::json;
 use crate::sys::host::Host;
@@ -41,6 +41,8 @@ pub struct Output {
     pub quiet: bool,
     /// Columns of the terminal; `None` without one, and then lines are not folded.
     pub width: Option<u16>,
+    /// Whether the locale has more characters than ASCII.
+    pub unicode: bool,
 }
 
 impl Output {
@@ -58,7 +60,7 @@ impl Output {
         };
         let width = host
             .stdout_is_terminal()
-            .then(|| host.columns().or_else(table::terminal_width))
+            .then(|| host.columns().or_else(|| host.terminal_columns()))
             .flatten();
         Self {
             format,
@@ -66,7 +68,26 @@ impl Output {
             colour_on_stderr: wanted(host.stderr_is_terminal()),
             quiet,
             width: width.or_else(|| host.columns()),
+            unicode: host.has_unicode(),
         }
+    }
+
+    /// Tables without colour, as a pipe gets them, or for a terminal of that width.
+    #[cfg(test)]
+    pub fn plain(width: Option<u16>) -> Self {
+        Self {
+            format: Format::Table,
+            colour: false,
+            colour_on_stderr: false,
+            quiet: false,
+            width,
+            unicode: true,
+        }
+    }
+
+    /// The mark of a text that was cut.
+    pub fn ellipsis(&self) -> &'static str {
+        if self.unicode { "…" } else { "..." }
     }
 
     /// Writes a result: text for people, or the document for programs.

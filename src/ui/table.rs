@@ -1,106 +1,281 @@
-//! Tables that fit the terminal.
+//! Tables and facts that fit the terminal: a row is always one line.
 
-use comfy_table::{
-    Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets,
-};
+use console::{measure_text_width, truncate_str};
 
 use super::Output;
 use crate::sys::text::steers_terminal;
 
 /// Spaces between columns.
-const PADDING: u16 = 2;
+const GAP: usize = 2;
 
-/// Longer words than this are broken where the terminal is too narrow.
-const LONGEST_WORD: usize = 24;
+/// Width below which a name is not cut while there are columns to leave out.
+const LEAST_NAME: usize = 16;
 
-/// Renders rows below their titles. Without a terminal no cell is folded, so that
-/// `grep` and `awk` see whole lines.
-///
-/// A title that begins with `>` is that of a column of numbers, which are aligned on
-/// the right.
-pub fn render(out: &Output, titles: &[&str], rows: Vec<Vec<String>>) -> String {
-    let names = || titles.iter().map(|title| title.trim_start_matches('>'));
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    match out.width {
-        Some(width) => {
-            table
-                .set_content_arrangement(ContentArrangement::Dynamic)
-                .set_width(width);
-        }
-        None => {
-            table.set_content_arrangement(ContentArrangement::Disabled);
+/// Width below which a sentence is not cut.
+const LEAST_SENTENCE: usize = 20;
+
+/// Width to which names are cut when no more columns can be left out.
+const LEAST_OF_ALL: usize = 8;
+
+/// How a column gives way where the terminal is too narrow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    Never,
+    Middle,
+    End,
+}
+
+/// A column of a table: its title, and how it shrinks.
+#[derive(Clone, Copy, Debug)]
+pub struct Column<'a> {
+    title: &'a str,
+    is_number: bool,
+    cut: Cut,
+    /// Columns with the highest number are left out first; 0 stays always.
+    least: u8,
+    if_any: bool,
+}
+
+impl<'a> Column<'a> {
+    /// A column whose cells stay whole.
+    pub const fn kept(title: &'a str) -> Self {
+        Self {
+            title,
+            is_number: false,
+            cut: Cut::Never,
+            least: 0,
+            if_any: false,
         }
     }
-    if out.colour {
-        table.enforce_styling();
-    } else {
-        table.force_no_tty();
+
+    /// A column of numbers, aligned on the right.
+    pub const fn number(title: &'a str) -> Self {
+        Self {
+            is_number: true,
+            ..Self::kept(title)
+        }
     }
-    table.set_header(names().map(|name| {
-        let cell = Cell::new(name);
+
+    /// A column of names, which are cut in the middle.
+    pub const fn name(title: &'a str) -> Self {
+        Self {
+            cut: Cut::Middle,
+            ..Self::kept(title)
+        }
+    }
+
+    /// A column of sentences, which are cut at their end.
+    pub const fn sentence(title: &'a str) -> Self {
+        Self {
+            cut: Cut::End,
+            ..Self::kept(title)
+        }
+    }
+
+    /// Lets the column be left out; those with the highest number go first.
+    pub const fn least(self, least: u8) -> Self {
+        Self { least, ..self }
+    }
+
+    /// Leaves the column out when all of its cells are empty or a dash.
+    pub const fn if_any(self) -> Self {
+        Self {
+            if_any: true,
+            ..self
+        }
+    }
+
+    /// Returns the width below which the column is left out rather than cut.
+    fn least_width(self, widest: usize) -> usize {
+        let least = match self.cut {
+            Cut::Never => widest,
+            Cut::Middle => LEAST_NAME,
+            Cut::End => LEAST_SENTENCE,
+        };
+        least.min(widest)
+    }
+}
+
+/// A column with the number of its cells and its width.
+#[derive(Clone, Copy, Debug)]
+struct Placed<'a> {
+    column: Column<'a>,
+    index: usize,
+    width: usize,
+}
+
+/// Renders rows below their titles. Without a terminal no cell is cut and no column is
+/// left out, so that `grep` and `awk` see everything.
+pub fn render(out: &Output, columns: &[Column], rows: Vec<Vec<String>>) -> String {
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|row| row.iter().map(|cell| clean(cell)).collect())
+        .collect();
+    let has_any = |index: usize| {
+        let mut cells = rows.iter().filter_map(|row| row.get(index));
+        cells.any(|cell| !cell.is_empty() && cell != super::text::NOTHING)
+    };
+    let placed = columns.iter().enumerate();
+    let placed = placed.filter(|(index, column)| !column.if_any || has_any(*index));
+    let mut placed: Vec<Placed> = placed
+        .map(|(index, column)| {
+            let cells = rows.iter().filter_map(|row| row.get(index));
+            let widest = cells.map(|cell| measure_text_width(cell)).max();
+            Placed {
+                column: *column,
+                index,
+                width: widest.unwrap_or(0).max(measure_text_width(column.title)),
+            }
+        })
+        .collect();
+    if let Some(width) = out.width {
+        fit(&mut placed, usize::from(width));
+    }
+    let titles = placed.iter().map(|it| {
+        let title = aligned(it, it.column.title, out);
         if out.colour {
-            cell.add_attribute(comfy_table::Attribute::Bold)
+            format!("\u{1b}[1m{title}\u{1b}[0m")
         } else {
-            cell
+            title
         }
-    }));
-    let mut longest: Vec<usize> = names().map(longest_word).collect();
-    for row in rows {
-        for (index, text) in row.iter().enumerate().take(titles.len()) {
-            // People copy the name in the first column, so it is never broken.
-            let most = if index == 0 { usize::MAX } else { LONGEST_WORD };
-            longest[index] = longest_word(text).min(most).max(longest[index]);
-        }
-        table.add_row(row.into_iter().map(|text| clean(&text)));
+    });
+    let mut text = line(titles.collect(), out);
+    for row in &rows {
+        let cells = placed.iter().map(|it| {
+            let cell = row.get(it.index).map_or("", String::as_str);
+            aligned(it, cell, out)
+        });
+        text.push_str(&line(cells.collect(), out));
     }
-    for (index, title) in titles.iter().enumerate() {
-        if let Some(place) = table.column_mut(index) {
-            place.set_padding((0, PADDING));
-            if title.starts_with('>') {
-                place.set_cell_alignment(CellAlignment::Right);
-            }
-            if out.width.is_some() {
-                // Words stay whole, so that they can be read and copied, even if
-                // the terminal has to fold the line then.
-                let width = u16::try_from(longest[index]).unwrap_or(u16::MAX);
-                let width = width.saturating_add(PADDING);
-                place.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width)));
-            }
-        }
-    }
-    trim_lines(&table.to_string())
+    text
 }
 
-fn longest_word(text: &str) -> usize {
-    let words = text.split_whitespace().map(|word| word.chars().count());
-    words.max().unwrap_or(0)
+/// Leaves columns out and narrows the others until a row fits.
+fn fit(placed: &mut Vec<Placed>, width: usize) {
+    loop {
+        let least = placed.iter().map(|it| it.column.least_width(it.width));
+        if row_width(least) <= width {
+            break;
+        }
+        let first = placed.iter().map(|it| it.column.least).max().unwrap_or(0);
+        let Some(index) = placed.iter().rposition(|it| it.column.least == first) else {
+            return;
+        };
+        if first == 0 {
+            break;
+        }
+        placed.remove(index);
+    }
+    while row_width(placed.iter().map(|it| it.width)) > width {
+        let can_shrink = |it: &&mut Placed, to: usize| it.column.cut != Cut::Never && it.width > to;
+        let widest = |to: fn(&Placed) -> usize, placed: &mut Vec<Placed>| {
+            let columns = placed.iter_mut().filter(|it| can_shrink(it, to(it)));
+            columns
+                .max_by_key(|it| it.width)
+                .map(|it| it.width -= 1)
+                .is_some()
+        };
+        if !widest(|it| it.column.least_width(it.width), placed)
+            && !widest(|_| LEAST_OF_ALL, placed)
+        {
+            return;
+        }
+    }
 }
 
-/// Renders facts as two columns, names and values.
-pub fn facts(rows: &[(&str, String)]) -> String {
-    let width = rows
-        .iter()
-        .map(|(name, _)| name.chars().count())
-        .max()
-        .unwrap_or(0);
+fn row_width(widths: impl Iterator<Item = usize>) -> usize {
+    let (n_columns, sum) = widths.fold((0, 0), |(n, sum), width| (n + 1, sum + width));
+    sum + GAP * usize::saturating_sub(n_columns, 1)
+}
+
+/// Renders a cell, cut and padded to the width of its column.
+fn aligned(placed: &Placed, cell: &str, out: &Output) -> String {
+    let cell = match placed.column.cut {
+        Cut::Middle => cut_middle(cell, placed.width, out.ellipsis()),
+        _ => truncate_str(cell, placed.width, out.ellipsis()).into_owned(),
+    };
+    let padding = " ".repeat(placed.width.saturating_sub(measure_text_width(&cell)));
+    if placed.column.is_number {
+        padding + &cell
+    } else {
+        cell + &padding
+    }
+}
+
+/// Joins cells to a line, which ends at the border of the terminal at the latest.
+fn line(cells: Vec<String>, out: &Output) -> String {
+    let line = cells.join(&" ".repeat(GAP));
+    let line = line.trim_end();
+    match out.width {
+        Some(width) => format!(
+            "{}\n",
+            truncate_str(line, usize::from(width), out.ellipsis())
+        ),
+        None => format!("{line}\n"),
+    }
+}
+
+/// Cuts a name in the middle: its beginning and its end tell it from others.
+pub fn cut_middle(name: &str, width: usize, ellipsis: &str) -> String {
+    if measure_text_width(name) <= width {
+        return name.to_owned();
+    }
+    let room = width.saturating_sub(measure_text_width(ellipsis));
+    let start = truncate_str(name, room.div_ceil(2), "");
+    let mut end = name;
+    while measure_text_width(end) > room / 2 {
+        end = end.char_indices().nth(1).map_or("", |(at, _)| &end[at..]);
+    }
+    format!("{start}{ellipsis}{end}")
+}
+
+/// Renders facts as two columns, names and values. On a terminal, values are folded
+/// between words.
+pub fn facts(out: &Output, rows: &[(&str, String)]) -> String {
+    let names = rows.iter().map(|(name, _)| name.chars().count());
+    let width = names.max().unwrap_or(0);
+    let room = out.width.map_or(usize::MAX, |columns| {
+        usize::from(columns).saturating_sub(width + GAP)
+    });
     let mut text = String::new();
     for (name, value) in rows {
-        let mut lines = value.lines();
-        text.push_str(&format!(
-            "{name:width$}  {}\n",
-            clean(lines.next().unwrap_or_default())
-        ));
-        for line in lines {
-            text.push_str(&format!("{:width$}  {}\n", "", clean(line)));
+        let lines = value.lines().flat_map(|line| folded(&clean(line), room));
+        let lines: Vec<String> = lines.collect();
+        let lines = if lines.is_empty() {
+            vec![String::new()]
+        } else {
+            lines
+        };
+        for (index, line) in lines.iter().enumerate() {
+            let name = if index == 0 { name } else { "" };
+            let line = format!("{name:width$}  {line}");
+            text.push_str(line.trim_end());
+            text.push('\n');
         }
     }
-    trim_lines(&text)
+    text
 }
 
-/// Returns the width of the terminal behind stdout.
-pub fn terminal_width() -> Option<u16> {
-    Table::new().width()
+/// Folds a line between its words; a longer word has a line of its own.
+pub fn folded(line: &str, width: usize) -> Vec<String> {
+    if measure_text_width(line) <= width {
+        return vec![line.to_owned()];
+    }
+    let indent = line.len() - line.trim_start().len();
+    let mut lines = vec![line[..indent].to_owned()];
+    for word in line.split_whitespace() {
+        let Some(last) = lines.last_mut() else { break };
+        let is_first = last.trim().is_empty();
+        if is_first || measure_text_width(last) + 1 + measure_text_width(word) <= width {
+            if !is_first {
+                last.push(' ');
+            }
+            last.push_str(word);
+        } else {
+            lines.push(format!("{}{word}", &line[..indent]));
+        }
+    }
+    lines
 }
 
 /// Replaces control characters: a name from elsewhere must not move the cursor.
@@ -115,11 +290,77 @@ pub fn clean_lines(text: &str) -> String {
     text.lines().map(clean).collect::<Vec<_>>().join("\n")
 }
 
-fn trim_lines(text: &str) -> String {
-    let mut trimmed = String::with_capacity(text.len());
-    for line in text.lines() {
-        trimmed.push_str(line.trim_end());
-        trimmed.push('\n');
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: [Column; 5] = [
+        Column::name("NAME"),
+        Column::kept("STATE"),
+        Column::number("SIZE"),
+        Column::kept("CHECKED").least(1),
+        Column::kept("TAGS").least(2).if_any(),
+    ];
+
+    fn table(width: Option<u16>) -> String {
+        let row = |name: &str, tags: &str| {
+            let cells = [name, "ok", "1.0 GiB", "2 min ago", tags];
+            cells.map(str::to_owned).to_vec()
+        };
+        let name = "organisation/a-model-with-a-name-of-fifty-characters";
+        render(
+            &Output::plain(width),
+            &COLUMNS,
+            vec![row("a/b", "-"), row(name, "llm")],
+        )
     }
-    trimmed
+
+    #[test]
+    fn a_row_is_one_line_that_fits_at_any_width() {
+        for width in 20..120 {
+            for line in table(Some(width)).lines() {
+                assert!(
+                    measure_text_width(line) <= usize::from(width),
+                    "{width}: {line}"
+                );
+            }
+            assert_eq!(table(Some(width)).lines().count(), 3);
+        }
+    }
+
+    #[test]
+    fn columns_go_by_their_number_and_names_are_cut_in_the_middle() {
+        let last = |width| table(width).lines().last().unwrap_or_default().to_owned();
+        assert!(last(None).contains("of-fifty-characters  ok"));
+        assert!(last(None).ends_with("llm"));
+        assert_eq!(
+            last(Some(60)),
+            "organisation/…ty-characters  ok     1.0 GiB  2 min ago  llm"
+        );
+        assert!(!table(Some(46)).contains("TAGS"));
+        assert!(!table(Some(38)).contains("CHECKED"));
+    }
+
+    #[test]
+    fn a_column_without_a_value_is_left_out_where_its_table_says_so() {
+        let rows = vec![["a", "ok", "1", "-", "-"].map(str::to_owned).to_vec()];
+        let text = render(&Output::plain(None), &COLUMNS, rows);
+        assert!(text.contains("CHECKED") && !text.contains("TAGS"), "{text}");
+    }
+
+    #[test]
+    fn facts_fold_between_words() {
+        let rows = [
+            ("name", "a value of several words".to_owned()),
+            ("b", String::new()),
+        ];
+        assert_eq!(
+            facts(&Output::plain(Some(20)), &rows),
+            "name  a value of\n      several words\nb\n"
+        );
+        assert_eq!(
+            facts(&Output::plain(None), &rows),
+            "name  a value of several words\nb\n"
+        );
+    }
 }

@@ -189,9 +189,7 @@ fn the_format_comes_from_flag_or_environment() {
 #[test]
 fn an_empty_list_is_silent_or_an_empty_document() {
     let env = TestEnv::new();
-    env.line("models list")
-        .succeeds()
-        .explains("no models; `hfdl models add org/name` keeps one");
+    env.line("models list").succeeds().explains("no models");
     assert_eq!(env.line("models list").stdout(), "");
     env.line("models list -q").succeeds().silently();
     let ran = env.line("models list --json");

@@ -109,6 +109,8 @@ mod sbom;
 mod schedule_oracle;
 mod schedule_properties;
 mod schedule_truth_table;
+#[cfg(target_os = "linux")]
+mod screens;
 mod scrub;
 #[cfg(unix)]
 mod selections;

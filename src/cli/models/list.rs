@@ -10,6 +10,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::session::Session;
 use crate::json::{ModelView, destination, document};
 use crate::store::ModelFilter;
+use crate::ui::table::Column;
 use crate::ui::{table, text};
 
 /// List all models
@@ -42,14 +43,20 @@ impl ListModels {
         }
         let is_meant = |state| self.state.is_none_or(|wanted| wanted == state);
         models.retain(|(model, last)| is_meant(model.summary(*last)));
-        let zone = context.host.time_zone();
+        let clock = context.clock();
         context.out.result(
             |out| {
                 if models.is_empty() {
                     return String::new();
                 }
                 let columns = [
-                    "NAME", "REVISION", "TO", "STATE", "COMMIT", "CHECKED", "TAGS",
+                    Column::name("NAME"),
+                    Column::name("REVISION").least(3),
+                    Column::name("TO").least(4),
+                    Column::kept("STATE"),
+                    Column::kept("COMMIT").least(2),
+                    Column::kept("CHECKED"),
+                    Column::name("TAGS").least(5).if_any(),
                 ];
                 let rows = models.iter().map(|(model, last)| {
                     let commit = model.state.published_commit.as_ref();
@@ -61,7 +68,7 @@ impl ListModels {
                         commit
                             .map_or(text::NOTHING, |commit| commit.short())
                             .to_owned(),
-                        text::optional_time(model.state.last_check_at, &zone),
+                        clock.past_or_nothing(model.state.last_check_at),
                         text::list(&model.spec.tags),
                     ]
                 });
@@ -76,7 +83,8 @@ impl ListModels {
             },
         )?;
         if models.is_empty() {
-            context.say_to_people("no models; `hfdl models add org/name` keeps one");
+            context.say_to_people("no models");
+            context.hint("`hfdl models add org/name` keeps one");
         }
         Ok(())
     }

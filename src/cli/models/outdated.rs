@@ -17,6 +17,7 @@ use crate::ops::login::Renewal;
 use crate::ops::outdated::{ModelStanding, UpstreamStanding};
 use crate::store::{ModelFilter, Store};
 use crate::sys::stop::StopFlag;
+use crate::ui::table::Column;
 use crate::ui::{table, text};
 
 /// Ask the Hub which models have a newer revision
@@ -83,7 +84,13 @@ fn text(context: &Context, out: &crate::ui::Output, answers: &[ModelStanding]) -
     if answers.is_empty() {
         return String::new();
     }
-    let columns = ["NAME", "REVISION", "STATE", "PUBLISHED", "UPSTREAM"];
+    let columns = [
+        Column::name("NAME"),
+        Column::kept("REVISION"),
+        Column::kept("STATE"),
+        Column::kept("PUBLISHED"),
+        Column::kept("UPSTREAM"),
+    ];
     let rows = answers.iter().map(|answer| {
         let short = |commit: Option<&crate::domain::repo::CommitSha>| {
             commit

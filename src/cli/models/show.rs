@@ -159,7 +159,7 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
         .chain(state)
         .chain(problem)
         .collect();
-    table::facts(&rows)
+    table::facts(&context.out, &rows)
 }
 
 fn show_document(model: &Model, facts: &ModelFacts) -> Value {

@@ -1,6 +1,7 @@
 //! A report as plain text, for terminals and mails.
 
 use super::page::{Block, Grid, Line, Page, PageEntry};
+use crate::ui::table::Column;
 use crate::ui::{Output, table};
 
 /// Renders a page. A file is not as wide as a terminal, and has no colours.
@@ -26,9 +27,9 @@ pub(super) fn render(page: &Page, out: &Output, is_file: bool) -> String {
 fn render_block(block: &Block, out: &Output) -> String {
     match block {
         Block::Paragraph(words) => format!("{}\n", table::clean(words)),
-        Block::Facts(facts) => table::facts(facts),
+        Block::Facts(facts) => table::facts(out, facts),
         Block::Table(grid) => render_grid(grid, out),
-        Block::Entry(entry) => render_entry(entry),
+        Block::Entry(entry) => render_entry(entry, out),
         // The table has its figures.
         Block::Chart(_) => String::new(),
     }
@@ -36,11 +37,19 @@ fn render_block(block: &Block, out: &Output) -> String {
 
 fn render_grid(grid: &Grid, out: &Output) -> String {
     let titles: Vec<String> = grid.columns.iter().map(|it| it.to_uppercase()).collect();
-    let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
-    table::render(out, &titles, grid.rows.clone())
+    let columns: Vec<Column> = titles
+        .iter()
+        .map(|title| match title.strip_prefix('>') {
+            Some(title) => Column::number(title),
+            None if ["MODEL", "SCHEDULE"].contains(&title.as_str()) => Column::name(title),
+            None if ["ERROR", "DETAIL"].contains(&title.as_str()) => Column::sentence(title),
+            None => Column::kept(title),
+        })
+        .collect();
+    table::render(out, &columns, grid.rows.clone())
 }
 
-fn render_entry(entry: &PageEntry) -> String {
+fn render_entry(entry: &PageEntry, out: &Output) -> String {
     let mut text = format!("{}\n", table::clean(&entry.heading));
     let mut facts = entry.facts.clone();
     for (name, lines) in &entry.lists {
@@ -52,7 +61,7 @@ fn render_entry(entry: &PageEntry) -> String {
         facts.push((name, lines.join("\n")));
     }
     facts.extend(entry.page.clone().map(|page| ("page", page)));
-    for line in table::facts(&facts).lines() {
+    for line in table::facts(out, &facts).lines() {
         text.push_str(&format!("  {line}\n"));
     }
     text

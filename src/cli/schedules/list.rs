@@ -10,6 +10,7 @@ use super::text::{cadence, selection};
 use crate::cli::context::Context;
 use crate::domain::schedule::{Schedule, StoredSchedules, Unusable};
 use crate::json::{ScheduleView, document};
+use crate::ui::table::Column;
 use crate::ui::{Output, table, text};
 
 pub(super) fn list(context: &Context) -> Result<()> {
@@ -59,13 +60,13 @@ fn list_text(
         return String::new();
     }
     let columns = [
-        "NAME",
-        "WHEN",
-        "ZONE",
-        "COVERS",
-        "WINDOWS",
-        "NEXT DUE",
-        "LAST SLOT",
+        Column::name("NAME"),
+        Column::kept("WHEN"),
+        Column::kept("ZONE"),
+        Column::name("COVERS"),
+        Column::name("WINDOWS"),
+        Column::kept("NEXT DUE"),
+        Column::kept("LAST SLOT"),
     ];
     let rows = schedules.iter().map(|schedule| {
         let spec = &schedule.spec;

@@ -12,6 +12,7 @@ use crate::domain::schedule::{PlannedSlot, Schedule, find_zone};
 use crate::domain::time::{Timestamp, parse_moment, render_utc};
 use crate::json::document;
 use crate::ops;
+use crate::ui::table::Column;
 use crate::ui::{Output, table, text};
 
 /// Show the slots to come
@@ -124,7 +125,13 @@ fn next_table(out: &Output, all: &[Upcoming]) -> String {
         return String::new();
     }
     rows.sort();
-    let columns = ["SCHEDULE", "SLOT", "UTC", "STARTS", "WINDOW ENDS"];
+    let columns = [
+        Column::name("SCHEDULE"),
+        Column::kept("SLOT"),
+        Column::kept("UTC"),
+        Column::kept("STARTS"),
+        Column::kept("WINDOW ENDS"),
+    ];
     table::render(
         out,
         &columns,

@@ -29,7 +29,7 @@ pub(super) fn show(context: &Context, name: &EntryName) -> Result<()> {
         .collect();
     let zone = context.host.time_zone();
     context.out.result(
-        |_| {
+        |out| {
             let head = [
                 ("name", spec.name.to_string()),
                 ("when", cadence(spec)),
@@ -54,7 +54,7 @@ pub(super) fn show(context: &Context, name: &EntryName) -> Result<()> {
                 ("retry at", text::optional_time(state.retry_at, &zone)),
             ];
             let rows: Vec<(&str, String)> = head.into_iter().chain(fields).chain(state).collect();
-            table::facts(&rows)
+            table::facts(out, &rows)
         },
         || {
             let mut value = document("hfdl.schedule/1", ScheduleView::from(&schedule));

@@ -10,6 +10,7 @@ use crate::domain::model::Tag;
 use crate::domain::tag::TagSpec;
 use crate::json::{TagView, document};
 use crate::store::Store;
+use crate::ui::table::Column;
 use crate::ui::{table, text};
 
 pub(super) fn list(context: &Context) -> Result<()> {
@@ -22,7 +23,14 @@ pub(super) fn list(context: &Context) -> Result<()> {
             if tags.is_empty() {
                 return String::new();
             }
-            let columns = ["TAG", "MODELS", "POLICY", "DELAY", "FOLLOWS", "GUARDS"];
+            let columns = [
+                Column::kept("TAG"),
+                Column::kept("MODELS"),
+                Column::kept("POLICY"),
+                Column::kept("DELAY"),
+                Column::kept("FOLLOWS"),
+                Column::kept("GUARDS"),
+            ];
             let rows = tags.iter().map(|(tag, n_models)| {
                 let rules = &tag.update;
                 let guards = rules.guards.as_ref().map(|guards| guards.words());

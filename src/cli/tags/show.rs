@@ -23,7 +23,7 @@ pub(super) fn show(context: &Context, name: &Tag) -> Result<()> {
     })?;
     let models: Vec<String> = models.iter().map(|it| it.spec.name.to_string()).collect();
     context.out.result(
-        |_| {
+        |out| {
             let head = ("tag", tag.name.to_string());
             let fields = fields::rows(&tag);
             let fields = fields
@@ -32,7 +32,7 @@ pub(super) fn show(context: &Context, name: &Tag) -> Result<()> {
             let models = ("models", text::list(&models));
             let rows: Vec<(&str, String)> =
                 [head].into_iter().chain(fields).chain([models]).collect();
-            table::facts(&rows)
+            table::facts(out, &rows)
         },
         || {
             let view = TagView::new(&tag, models.len() as u64);

@@ -8,6 +8,7 @@ use crate::cli::context::Context;
 use crate::domain::hold::Finding;
 use crate::domain::update::OfferedUpdate;
 use crate::json::{UpdateView, document};
+use crate::ui::table::Column;
 use crate::ui::{table, text};
 
 /// List the updates that wait for a decision or for the next run
@@ -31,7 +32,13 @@ impl ListUpdates {
                 if updates.is_empty() {
                     return String::new();
                 }
-                let columns = ["NAME", "COMMIT", "STATE", "SINCE", "REASONS"];
+                let columns = [
+                    Column::name("NAME"),
+                    Column::kept("COMMIT"),
+                    Column::kept("STATE"),
+                    Column::kept("SINCE"),
+                    Column::sentence("REASONS"),
+                ];
                 let rows = updates.iter().map(|update| {
                     vec![
                         update.model.to_string(),

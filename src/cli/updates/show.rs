@@ -15,6 +15,7 @@ use crate::domain::update::{FileDifference, UpdateState};
 use crate::json::{ChangeNoteView, FileDifferenceView, UpdateView, document};
 use crate::ops::services::Services;
 use crate::ops::updates::{UpdateDetails, details};
+use crate::ui::table::Column;
 use crate::ui::{Output, table, text};
 
 /// Show the update of a model that waits: the findings, and the files that change
@@ -71,7 +72,7 @@ fn show_text(context: &Context, out: &Output, details: &UpdateDetails) -> String
         let commits = change_note::commit_lines(note, zone, change_note::MOST_LINES);
         facts.extend((!commits.is_empty()).then(|| ("commits", commits.join("\n"))));
     }
-    let mut shown = table::facts(&facts);
+    let mut shown = table::facts(out, &facts);
     if let Ok(files) = &details.files
         && !files.is_empty()
     {
@@ -104,7 +105,12 @@ fn files_text(out: &Output, files: &[FileDifference]) -> String {
     });
     table::render(
         out,
-        &["FILE", "CHANGE", ">BEFORE", ">AFTER"],
+        &[
+            Column::name("FILE"),
+            Column::kept("CHANGE"),
+            Column::number("BEFORE"),
+            Column::number("AFTER"),
+        ],
         rows.collect(),
     )
 }

@@ -1,6 +1,6 @@
 //! Helpers of several test modules: the environment of a test, the test hub's
-//! files, small and failing disks, stand-ins for programs of the system, and
-//! checks that must hold after every run.
+//! files, small and failing disks, stand-ins for programs of the system, a
+//! terminal, and checks that must hold after every run.
 
 pub mod cache;
 pub mod database;
@@ -19,5 +19,7 @@ pub mod programs;
 pub mod proxy;
 pub mod sound;
 pub mod source;
+#[cfg(target_os = "linux")]
+pub mod terminal;
 pub mod truth_table;
 pub mod xet;

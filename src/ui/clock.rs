@@ -1,0 +1,127 @@
+//! Times for people: in a zone, with the distance from now.
+
+use jiff::tz::TimeZone;
+
+use super::text::NOTHING;
+use crate::domain::time::Timestamp;
+
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+
+/// The moment at which a command looks, and the reader's zone.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    pub now: Timestamp,
+    pub zone: TimeZone,
+    /// Whether past times are written as dates, too.
+    pub absolute: bool,
+}
+
+impl Clock {
+    /// Renders a past time, such as `2 min ago`.
+    pub fn past(&self, at: Timestamp) -> String {
+        let seconds = at.duration_until(self.now).as_secs();
+        // A time that is still to come is one of a clock that was set back.
+        if self.absolute || seconds < 0 {
+            return self.exact(at, &self.zone);
+        }
+        if seconds < MINUTE {
+            return "just now".to_owned();
+        }
+        format!("{} ago", distance(seconds))
+    }
+
+    /// Renders a time to come in a zone, such as `Sun 02:30 CET, in 3 h`.
+    pub fn future(&self, at: Timestamp, zone: &TimeZone) -> String {
+        let seconds = self.now.duration_until(at).as_secs();
+        let relative = if seconds >= MINUTE {
+            format!("in {}", distance(seconds))
+        } else if seconds > -MINUTE {
+            "now".to_owned()
+        } else {
+            format!("{} ago", distance(-seconds))
+        };
+        format!("{}, {relative}", self.moment(at, zone))
+    }
+
+    /// Renders a time in a zone, with the date where the day of the week is not enough.
+    pub fn moment(&self, at: Timestamp, zone: &TimeZone) -> String {
+        if self.absolute {
+            return self.exact(at, zone);
+        }
+        let seconds = self.now.duration_until(at).as_secs().abs();
+        let (at, now) = (at.to_zoned(zone.clone()), self.now.to_zoned(zone.clone()));
+        let form = if seconds < 6 * DAY {
+            "%a %H:%M %Z"
+        } else if at.year() == now.year() {
+            "%a %-d %b %H:%M %Z"
+        } else {
+            "%a %-d %b %Y %H:%M %Z"
+        };
+        at.strftime(form).to_string()
+    }
+
+    /// Renders a time in a zone with its date, such as `2026-11-29 02:30 CET`.
+    pub fn exact(&self, at: Timestamp, zone: &TimeZone) -> String {
+        let at = at.to_zoned(zone.clone());
+        at.strftime("%Y-%m-%d %H:%M %Z").to_string()
+    }
+
+    /// Renders a past time, or a dash.
+    pub fn past_or_nothing(&self, at: Option<Timestamp>) -> String {
+        at.map_or_else(|| NOTHING.to_owned(), |at| self.past(at))
+    }
+}
+
+/// Renders a span in one unit, such as `3 h`.
+fn distance(seconds: i64) -> String {
+    match seconds {
+        ..MINUTE => format!("{seconds} s"),
+        MINUTE..HOUR => format!("{} min", seconds / MINUTE),
+        HOUR..172_800 => format!("{} h", seconds / HOUR),
+        _ => format!("{} d", seconds / DAY),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clock(absolute: bool) -> Clock {
+        Clock {
+            now: "2026-11-28T22:30:00Z".parse().unwrap(),
+            zone: TimeZone::get("Europe/Berlin").unwrap(),
+            absolute,
+        }
+    }
+
+    #[test]
+    fn past_times_are_distances() {
+        let past = |at: &str| clock(false).past(at.parse().unwrap());
+        assert_eq!(past("2026-11-28T22:29:30Z"), "just now");
+        assert_eq!(past("2026-11-28T22:28:00Z"), "2 min ago");
+        assert_eq!(past("2026-11-28T02:30:00Z"), "20 h ago");
+        assert_eq!(past("2026-11-01T22:30:00Z"), "27 d ago");
+        assert_eq!(past("2026-11-28T22:31:00Z"), "2026-11-28 23:31 CET");
+        let exact = clock(true).past("2026-07-01T22:30:00Z".parse().unwrap());
+        assert_eq!(exact, "2026-07-02 00:30 CEST");
+    }
+
+    #[test]
+    fn times_to_come_have_their_zone_and_distance() {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let future = |at: &str| clock(false).future(at.parse().unwrap(), &zone);
+        assert_eq!(future("2026-11-29T01:30:00Z"), "Sun 02:30 CET, in 3 h");
+        assert_eq!(
+            future("2026-12-10T01:30:00Z"),
+            "Thu 10 Dec 02:30 CET, in 11 d"
+        );
+        assert_eq!(
+            future("2027-07-10T01:30:00Z"),
+            "Sat 10 Jul 2027 03:30 CEST, in 223 d"
+        );
+        assert_eq!(future("2026-11-28T22:30:20Z"), "Sat 23:30 CET, now");
+        assert_eq!(future("2026-11-28T21:30:00Z"), "Sat 22:30 CET, 1 h ago");
+    }
+}
