@@ -143,7 +143,7 @@ fn from_clap(command: &clap::Command) -> Result<String> {
             None => Ok(()),
         });
     rendered.context("cannot render the manual page")?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(roff::ascii(&String::from_utf8_lossy(&bytes)))
 }
 
 /// Renders the SYNOPSIS: each flag of the command with its value, those of all commands

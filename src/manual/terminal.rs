@@ -9,7 +9,7 @@ const MOST_COLUMNS: usize = 100;
 const INDENT: usize = 2;
 
 /// A table's column does not become narrower.
-const LEAST_CELL: usize = 12;
+const LEAST_CELL: usize = 8;
 
 const GAP: usize = 2;
 

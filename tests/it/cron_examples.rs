@@ -87,7 +87,7 @@ fn text<'a>(value: &'a Value, path: &str) -> &'a str {
 }
 
 /// Finds the command lines of `hfdl` in a text, each as the words behind it.
-fn command_lines(text: &str, commands: &[String]) -> Vec<Vec<String>> {
+pub fn command_lines(text: &str, commands: &[String]) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for line in text.lines() {
         for (at, _) in line.match_indices("hfdl") {
