@@ -14,7 +14,7 @@ pub struct PageHead<'a> {
 /// Returns the beginning of a page: title and NAME.
 pub fn head(page: &PageHead<'_>) -> String {
     format!(
-        "'\\\" t\n.TH {} {} \"\" \"hfdl {}\" \"hfdl manual\"\n.SH NAME\n{} \\- {}\n",
+        "'\\\" t\n.TH {} {} \"\" \"hfdl {}\" \"hfdl manual\"\n.ad l\n.SH NAME\n{} \\- {}\n",
         escaped(page.name).to_uppercase().replace("\\-", "-"),
         page.section,
         page.version,
@@ -111,24 +111,48 @@ fn block(block: &Element) -> String {
     }
 }
 
+/// A first column up to this width keeps its lines.
+const MOST_KEPT_COLUMNS: usize = 46;
+
+/// Renders a table. One of many columns does not fit in a line, so that each of its rows
+/// becomes a paragraph.
 fn table(titles: &[InlineText], rows: &[Vec<InlineText>]) -> String {
-    // The last column takes the rest of the line and is filled.
-    let columns = vec!["l"; titles.len() - 1].join(" ");
-    let mut text = format!(".PP\n.TS\ntab(|);\n{}.\n", format!("{columns} lx").trim());
-    let titles: Vec<String> = titles
+    if titles.len() > 3 {
+        return rows
+            .iter()
+            .map(|row| row_as_paragraph(titles, row))
+            .collect();
+    }
+    let width = |row: &Vec<InlineText>| row.first().map_or(0, |cell| plain(cell).len());
+    let is_kept = rows.iter().all(|row| width(row) <= MOST_KEPT_COLUMNS);
+    let first = if is_kept { "l" } else { "lw(30n)" };
+    let others = " l".repeat(titles.len().saturating_sub(2));
+    let mut text = format!(".PP\n.TS\ntab(|);\n{first}{others} lx.\n");
+    let titles = titles
         .iter()
-        .map(|title| format!("\\fB{}\\fR", escaped(&plain(title))))
-        .collect();
-    text.push_str(&format!("{}\n", titles.join("|")));
+        .map(|title| format!("\\fB{}\\fR", escaped(&plain(title))));
+    text.push_str(&format!("{}\n", titles.collect::<Vec<_>>().join("|")));
     for row in rows {
-        let (last, first) = row.split_last().unwrap_or((&row[0], &[]));
-        for cell in first {
-            text.push_str(&format!("{}|", inline(cell).replace('|', "\\(ba")));
-        }
-        text.push_str(&format!("T{{\n{}\nT}}\n", inline(last)));
+        let last = row.len() - 1;
+        let cells = row.iter().enumerate().map(|(index, cell)| {
+            if index == last || !is_kept {
+                format!("T{{\n{}\nT}}", inline(cell))
+            } else {
+                inline(cell)
+            }
+        });
+        text.push_str(&format!("{}\n", cells.collect::<Vec<_>>().join("|")));
     }
     text.push_str(".TE\n");
     text
+}
+
+fn row_as_paragraph(titles: &[InlineText], row: &[InlineText]) -> String {
+    let cells = titles.iter().zip(row).skip(1);
+    let cells = cells.map(|(title, cell)| format!("{}: {}", inline(title), inline(cell)));
+    let cells: Vec<String> = cells.collect();
+    let tag = row.first().map(|cell| inline(cell)).unwrap_or_default();
+    format!(".TP\n{tag}\n{}\n", cells.join("; "))
 }
 
 /// Escapes the characters that roff would take for its own.
@@ -194,7 +218,7 @@ mod tests {
         };
         let shown = topic(&head, &parse(page).unwrap());
         let expected = "'\\\" t\n.TH HFDL-PAGE 7 \"\" \"hfdl 1.2.3\" \"hfdl manual\"\n\
-            .SH NAME\nhfdl\\-page \\- a page\n.SH DESCRIPTION\n\
+            .ad l\n.SH NAME\nhfdl\\-page \\- a page\n.SH DESCRIPTION\n\
             See \\fB\\-\\-x\\fR and \\fBhfdl\\-hooks\\fR(7).\n.SH \"A PART\"\n.IP \\(bu 2\none\n\
             .PP\n.RS 4\n.nf\n\\&.dot \\(aqquoted\\(aq \\e\n.fi\n.RE\n\
             .PP\n.TS\ntab(|);\nl lx.\n\\fBA\\fR|\\fBB\\fR\n\\fBx\\fR|T{\ny\nT}\n.TE\n";

@@ -8,9 +8,6 @@ const MOST_COLUMNS: usize = 100;
 /// Indentation of text below a heading.
 const INDENT: usize = 2;
 
-/// A table's column does not become narrower.
-const LEAST_CELL: usize = 8;
-
 const GAP: usize = 2;
 
 /// Renders a page for a terminal of so many columns.
@@ -148,25 +145,34 @@ impl Style {
     }
 }
 
-/// Returns the width of each column: that of its longest cell, and where these are too
-/// wide together the widest columns give way.
+/// Returns the width of each column: that of its longest cell. Where these are too wide
+/// together, the widest columns give way as far as their longest words allow.
 fn column_widths(rows: &[Vec<Vec<String>>], width: usize) -> Vec<usize> {
     let n_columns = rows.first().map_or(0, Vec::len);
-    let cell_width = |words: &[String]| words.iter().map(|word| visible(word) + 1).sum::<usize>();
-    let mut widths: Vec<usize> = (0..n_columns)
+    let of_column = |column: usize, of_cell: fn(&[String]) -> usize| {
+        let cells = rows.iter().map(|row| of_cell(&row[column]));
+        cells.max().unwrap_or_default()
+    };
+    let whole = |words: &[String]| words.iter().map(|word| visible(word) + 1).sum::<usize>();
+    let longest = |words: &[String]| words.iter().map(|word| visible(word)).max().unwrap_or(0);
+    // The width of a column, and the least one.
+    let mut widths: Vec<(usize, usize)> = (0..n_columns)
         .map(|column| {
-            let cells = rows.iter().map(|row| cell_width(&row[column]));
-            cells.max().unwrap_or(1).saturating_sub(1)
+            (
+                of_column(column, whole).max(1) - 1,
+                of_column(column, longest),
+            )
         })
         .collect();
     let available = width.saturating_sub(GAP * n_columns.saturating_sub(1));
-    while widths.iter().sum::<usize>() > available {
-        let Some(widest) = widths.iter_mut().max().filter(|width| **width > LEAST_CELL) else {
+    while widths.iter().map(|(width, _)| width).sum::<usize>() > available {
+        let shrinkable = widths.iter_mut().filter(|(width, least)| width > least);
+        let Some(widest) = shrinkable.max() else {
             break;
         };
-        *widest -= 1;
+        widest.0 -= 1;
     }
-    widths
+    widths.into_iter().map(|(width, _)| width).collect()
 }
 
 fn wrap(words: &[String], width: usize) -> Vec<String> {

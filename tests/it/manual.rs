@@ -20,6 +20,7 @@ use crate::support::env::TestEnv;
 /// Flags of other programs that topics name.
 const FOREIGN_FLAGS: &[&str] = &[
     "--cache-dir",
+    "--document-private-items",
     "--force-download",
     "--local-dir",
     "--max-age",
@@ -86,7 +87,9 @@ fn sources() -> Vec<(String, String)> {
 
 /// Returns the string literals of a source that fit; none of them has escapes.
 fn literals(source: &str, fits: impl Fn(&str) -> bool) -> Vec<String> {
-    let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let code = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
     let code: String = code.map(|line| format!("{line}\n")).collect();
     let pieces = code.split('"').map(str::to_owned);
     pieces.filter(|piece| fits(piece)).collect()
@@ -127,7 +130,9 @@ fn check_table(name: &str, heading: &str, rows: &[String]) {
 fn the_tables_of_settings_exit_codes_and_outcomes_are_those_of_the_code() {
     let settings = SettingKey::ALL.iter().map(|key| {
         let spec = key.spec();
-        let default = spec.default.map_or("-".to_owned(), |default| format!("`{default}`"));
+        let default = spec
+            .default
+            .map_or("-".to_owned(), |default| format!("`{default}`"));
         format!("| `{key}` | {default} | {} |", spec.help)
     });
     check_table("settings", "Settings", &settings.collect::<Vec<_>>());
@@ -157,7 +162,11 @@ fn the_table_of_metrics_is_that_of_the_code() {
     let rows: Vec<String> = (words.windows(2))
         .filter(|pair| pair[0].starts_with("hfdl_") && pair[1].ends_with('.'))
         .map(|pair| {
-            let kind = if pair[0].ends_with("_total") { "counter" } else { "gauge" };
+            let kind = if pair[0].ends_with("_total") {
+                "counter"
+            } else {
+                "gauge"
+            };
             format!("| `{}` | {kind} | {} |", pair[0], pair[1])
         })
         .collect();
@@ -176,7 +185,9 @@ fn first_column(name: &str, heading: &str) -> BTreeSet<String> {
 #[test]
 fn every_variable_and_event_of_hooks_is_described() {
     let source = sources();
-    let hooks = source.iter().find(|(name, _)| name == "src/notify/hooks.rs");
+    let hooks = source
+        .iter()
+        .find(|(name, _)| name == "src/notify/hooks.rs");
     let given = literals(&hooks.unwrap().1, |text| {
         text.starts_with("HFDL_") && !text.contains([' ', '\n'])
     });
@@ -192,7 +203,9 @@ fn every_variable_and_event_of_hooks_is_described() {
 #[test]
 fn every_document_is_named() {
     let is_schema = |text: &str| {
-        let words = text.strip_prefix("hfdl.").and_then(|rest| rest.split_once('/'));
+        let words = text
+            .strip_prefix("hfdl.")
+            .and_then(|rest| rest.split_once('/'));
         words.is_some_and(|(name, number)| {
             name.chars().all(|c| c.is_ascii_lowercase() || c == '-')
                 && !number.is_empty()
@@ -202,7 +215,9 @@ fn every_document_is_named() {
     let written: BTreeSet<String> = (sources().iter())
         .flat_map(|(_, code)| literals(code, is_schema))
         .collect();
-    let named = code_words(topic("json")).into_iter().filter(|word| is_schema(word));
+    let named = code_words(topic("json"))
+        .into_iter()
+        .filter(|word| is_schema(word));
     assert_eq!(named.collect::<BTreeSet<_>>(), written);
 }
 
@@ -239,15 +254,26 @@ fn help_knows_topics_and_commands_and_suggests_the_nearest() {
     let env = TestEnv::new();
     let help = env.hfdl(["help", "verify"]);
     assert_eq!(help.succeeds().stdout(), env.line("verify --help").stdout());
-    assert_eq!(env.line("help").succeeds().stdout(), env.line("--help").stdout());
-    env.line("help tutoral").exits(2).explains("did you mean `tutorial`?");
-    env.line("help models ad").exits(2).explains("did you mean `add`?");
+    assert_eq!(
+        env.line("help").succeeds().stdout(),
+        env.line("--help").stdout()
+    );
+    env.line("help tutoral")
+        .exits(2)
+        .explains("did you mean `tutorial`?");
+    env.line("help models ad")
+        .exits(2)
+        .explains("did you mean `add`?");
     let coloured = env.hfdl(["help", "faq", "--color", "always"]);
     assert!(coloured.succeeds().stdout().contains("\u{1b}[1m"));
     let commands = env.line("-h").stdout().to_owned();
     for topic in TOPICS {
         let listed = format!("\n  {} ", topic.name);
-        assert!(!commands.contains(&listed), "{} is a command, too", topic.name);
+        assert!(
+            !commands.contains(&listed),
+            "{} is a command, too",
+            topic.name
+        );
     }
 }
 
@@ -281,16 +307,34 @@ fn every_command_in_the_pages_is_understood() {
         }
     }
     assert!(found.len() > 60, "{found:#?}");
-    let distinct: BTreeSet<&Vec<String>> = found.iter().map(|(_, words)| words).collect();
-    for words in distinct {
-        let words: Vec<&str> = words.iter().map(|word| word.trim_matches('\'')).collect();
-        let line = words.iter().copied().chain(["--help"]);
-        let ran = env.hfdl(line);
-        let places: Vec<&str> = (found.iter())
-            .filter(|(_, other)| other.iter().map(|w| w.trim_matches('\'')).eq(words.iter().copied()))
-            .map(|(path, _)| path.as_str())
-            .collect();
-        assert_eq!(ran.code(), Some(0), "{places:?}: {}", ran.report());
+    let mut refused = Vec::new();
+    for words in found
+        .iter()
+        .map(|(_, words)| words)
+        .collect::<BTreeSet<_>>()
+    {
+        let ran = env.hfdl(
+            words
+                .iter()
+                .map(|word| example(word))
+                .chain(["--help".to_owned()]),
+        );
+        if ran.code() != Some(0) {
+            let places = found.iter().filter(|(_, other)| other == words);
+            let places: Vec<&str> = places.map(|(path, _)| path.as_str()).collect();
+            let why = ran.stderr().lines().next().unwrap_or_default().to_owned();
+            refused.push(format!("{places:?}: {}: {why}", words.join(" ")));
+        }
+    }
+    assert!(refused.is_empty(), "{refused:#?}");
+}
+
+/// Returns a word of a command line with a value in the place of a placeholder.
+fn example(word: &str) -> String {
+    match word.trim_matches('\'') {
+        "COMMIT" => "0".repeat(40),
+        "ID" => "1".to_owned(),
+        word => word.to_owned(),
     }
 }
 
@@ -337,9 +381,15 @@ fn topics_name_only_flags_settings_and_variables_that_exist() {
 fn links_lead_to_files_and_the_readme_lists_every_topic() {
     for topic in TOPICS {
         for piece in pieces(topic) {
-            let Inline::Link { target, .. } = piece else { continue };
+            let Inline::Link { target, .. } = piece else {
+                continue;
+            };
             let path = root().join("src/manual").join(&target);
-            assert!(target.starts_with("http") || path.exists(), "{}: {target}", topic.name);
+            assert!(
+                target.starts_with("http") || path.exists(),
+                "{}: {target}",
+                topic.name
+            );
         }
         let link = format!("(src/manual/{}.md)", topic.name);
         assert!(README.contains(&link), "README.md does not link to {link}");
@@ -348,8 +398,14 @@ fn links_lead_to_files_and_the_readme_lists_every_topic() {
 
 /// Reports whether a program is there; in CI it must be.
 fn has_program(name: &str) -> bool {
-    let found = Command::new(name).arg("--version").stdin(Stdio::null()).output();
-    assert!(found.is_ok() || std::env::var_os("CI").is_none(), "{name} is not installed");
+    let found = Command::new(name)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output();
+    assert!(
+        found.is_ok() || std::env::var_os("CI").is_none(),
+        "{name} is not installed"
+    );
     found.is_ok()
 }
 
@@ -371,10 +427,15 @@ fn manual_pages_are_well_made() {
     }
     if has_program("groff") {
         let mut groff = Command::new("groff");
-        groff.args(["-ww", "-t", "-man", "-Tutf8", "-P-c"]).args(&pages);
+        groff
+            .args(["-ww", "-t", "-man", "-Tutf8", "-P-c"])
+            .args(&pages);
         let output = groff.stdin(Stdio::null()).output().unwrap();
         let complaints = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && complaints.is_empty(), "{complaints}");
+        assert!(
+            output.status.success() && complaints.is_empty(),
+            "{complaints}"
+        );
     }
     if has_program("mandoc") {
         let mut mandoc = Command::new("mandoc");
@@ -394,7 +455,15 @@ fn manual_pages_are_well_made() {
 fn the_first_manual_page_has_all_codes_variables_and_settings() {
     let env = TestEnv::new();
     let page = env.line("man").succeeds().stdout().replace("\\-", "-");
-    for title in ["SYNOPSIS", "EXAMPLES", "EXIT STATUS", "ENVIRONMENT", "FILES", "SETTINGS", "SEE ALSO"] {
+    for title in [
+        "SYNOPSIS",
+        "EXAMPLES",
+        "EXIT STATUS",
+        "ENVIRONMENT",
+        "FILES",
+        "SETTINGS",
+        "SEE ALSO",
+    ] {
         let plain = format!(".SH {title}\n");
         let quoted = format!(".SH \"{title}\"\n");
         assert!(page.contains(&plain) || page.contains(&quoted), "{title}");
@@ -419,13 +488,20 @@ fn the_first_manual_page_has_all_codes_variables_and_settings() {
     };
     for (path, code) in sources() {
         for name in literals(&code, is_variable) {
-            assert!(page.contains(&name), "{path} reads {name}, which `hfdl man` does not name");
+            assert!(
+                page.contains(&name),
+                "{path} reads {name}, which `hfdl man` does not name"
+            );
         }
     }
     env.line("man pages").succeeds();
     let add = fs::read_to_string(env.root().join("work/pages/hfdl-models-add.1")).unwrap();
     let add = add.replace("\\-", "-");
-    for usage in ["[\\fB--revision\\fR \\fIREV\\fR]", "[\\fB--include\\fR \\fIGLOB\\fR]...", "\\fIREPO\\fR\n"] {
+    for usage in [
+        "[\\fB--revision\\fR \\fIREV\\fR]",
+        "[\\fB--include\\fR \\fIGLOB\\fR]...",
+        "\\fIREPO\\fR\n",
+    ] {
         assert!(add.contains(usage), "{usage} in {add}");
     }
     assert!(env.root().join("work/pages/hfdl-tutorial.7").exists());

@@ -196,10 +196,13 @@ mod tour {
         for (path, page) in pages() {
             let (truth, n) = truth_of(page);
             n_commands += n;
+            if truth == page {
+                continue;
+            }
             if std::env::var_os("HFDL_UPDATE_README").is_some() {
                 let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
                 std::fs::write(path, &truth).unwrap();
-            } else if truth != page {
+            } else {
                 let mut pairs = truth.lines().zip(page.lines()).enumerate();
                 let (index, (expected, found)) = pairs
                     .find(|(_, (expected, found))| expected != found)
