@@ -189,9 +189,7 @@ pub(super) fn known(
     };
     let examined = match Places::load(store, settings) {
         Ok(places) => places.examine(),
-        Err(err) => {
-            return vec![Finding::of_error("place", "places cannot be read", &err)];
-        }
+        Err(err) => return vec![Finding::of_error("place", "places cannot be read", &err)],
     };
     let judge = |place: &Examined| {
         let error = match &place.result {

@@ -31,9 +31,7 @@ pub(super) fn timer(
     };
     let (ticks, since) = match read() {
         Ok(read) => read,
-        Err(err) => {
-            return vec![Finding::of_error("timer", "its state cannot be read", &err)];
-        }
+        Err(err) => return vec![Finding::of_error("timer", "its state cannot be read", &err)],
     };
     let tick = ticks.by_timer;
     let found = state(place, Some(store));
