@@ -147,7 +147,7 @@ fn of_setting(key: &str, before: &str) -> Vec<CompletionCandidate> {
     let words: Vec<&str> = match spec.kind {
         ValueKind::Choice(words) => words.to_vec(),
         ValueKind::TickPeriod => TICK_PERIODS.to_vec(),
-        ValueKind::Allowance | ValueKind::DurationOrOff { .. } | ValueKind::Percent => {
+        ValueKind::Allowance | ValueKind::Percent => {
             ["off"].into_iter().chain(spec.default).collect()
         }
         _ => spec.default.into_iter().collect(),
