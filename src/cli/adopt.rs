@@ -49,7 +49,7 @@ pub struct AdoptCommand {
     paths: Vec<PathBuf>,
 
     /// Say what would be read, and read nothing
-    #[arg(long, conflicts_with_all = ["moves", "matching"])]
+    #[arg(short = 'n', long, conflicts_with_all = ["moves", "matching"])]
     dry_run: bool,
 
     /// Move files into the cache when a download wants them: those on the same disk that no other

@@ -7,13 +7,13 @@ use serde_json::json;
 use super::context::Context;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::schedule::RateTable;
-use crate::domain::settings::{SettingKey, SettingSource, ValueKind};
+use crate::domain::settings::{SettingKey, SettingSource, Settings, ValueKind};
 use crate::json::{SettingView, document};
 use crate::ops::schedules::warnings_about_tick;
 use crate::store::Store;
 use crate::sys::paths;
 use crate::ui::table::Column;
-use crate::ui::{table, text};
+use crate::ui::{Output, table, text};
 
 /// Show and change settings
 ///
@@ -34,17 +34,25 @@ pub struct Config {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// List all settings with their values
+    #[command(visible_alias = "ls")]
+    #[command(after_long_help = "Examples:
+  hfdl config list
+  hfdl config list --origin")]
     List {
         /// Show where each value came from and what it is for
         #[arg(long)]
         origin: bool,
     },
     /// Print the value of a setting
+    #[command(after_long_help = "Example:
+  hfdl config get cache.dir")]
     Get {
         /// Such as download.connections
         key: String,
     },
     /// Save a value
+    #[command(after_long_help = "Example:
+  hfdl config set download.limit_rate 10M")]
     Set {
         /// Such as download.connections
         key: String,
@@ -52,11 +60,15 @@ enum ConfigCommand {
         value: String,
     },
     /// Remove a saved value, so that the default applies again
+    #[command(after_long_help = "Example:
+  hfdl config unset download.limit_rate")]
     Unset {
         /// Such as download.connections
         key: String,
     },
     /// Print the path of the database, where settings are saved
+    #[command(after_long_help = "Example:
+  sqlite3 \"$(hfdl config path)\" .schema")]
     Path,
 }
 
@@ -82,29 +94,50 @@ fn list(context: &Context, origin: bool) -> Result<()> {
         .collect();
     context.out.result(
         |out| {
-            let mut columns = vec![Column::kept("SETTING"), Column::kept("VALUE")];
             if origin {
-                columns.extend([Column::name("FROM"), Column::sentence("WHAT IT IS")]);
+                return origins_text(out, &settings, &views);
             }
-            let rows = SettingKey::ALL.iter().zip(&views).map(|(key, view)| {
-                let mut row = vec![
-                    key.to_string(),
-                    view.value
-                        .clone()
-                        .unwrap_or_else(|| text::NOTHING.to_owned()),
-                ];
-                if origin {
-                    let from = settings
-                        .get(*key)
-                        .map_or(&SettingSource::Default, |(_, origin)| origin);
-                    row.extend([from.to_string(), view.help.to_owned()]);
-                }
-                row
+            let rows = views.iter().map(|view| {
+                let value = text::or_nothing(view.value.as_ref());
+                vec![view.key.to_owned(), value]
             });
+            let columns = [Column::kept("SETTING"), Column::name("VALUE")];
             table::render(out, &columns, rows.collect())
         },
         || document("hfdl.config/1", json!({ "settings": views })),
     )
+}
+
+/// Renders settings with their origin and description. On a terminal the description
+/// stands below its setting, because it is longer than a column.
+fn origins_text(out: &Output, settings: &Settings, views: &[SettingView]) -> String {
+    let from = |key: &SettingKey| {
+        let found = settings.get(*key);
+        found.map_or(&SettingSource::Default, |(_, origin)| origin)
+    };
+    let settings = SettingKey::ALL.iter().zip(views);
+    let rows = settings.map(|(key, view)| {
+        let value = text::or_nothing(view.value.as_ref());
+        [
+            key.to_string(),
+            value,
+            from(key).to_string(),
+            view.help.to_owned(),
+        ]
+    });
+    let Some(width) = out.width else {
+        let columns = ["SETTING", "VALUE", "FROM", "WHAT IT IS"].map(Column::kept);
+        return table::render(out, &columns, rows.map(Vec::from).collect());
+    };
+    let room = usize::from(width).saturating_sub(4);
+    let entries = rows.map(|[key, value, from, help]| {
+        let head = table::folded(&table::clean(&format!("{key} = {value} ({from})")), room);
+        let help = table::folded(&help, room).into_iter();
+        let lines = help.map(|line| format!("    {line}"));
+        let lines: Vec<String> = head.into_iter().chain(lines).collect();
+        lines.join("\n")
+    });
+    entries.collect::<Vec<String>>().join("\n")
 }
 
 fn get(context: &Context, key: &str) -> Result<()> {
@@ -123,7 +156,8 @@ fn get(context: &Context, key: &str) -> Result<()> {
 fn set(context: &Context, key: &str, value: &str) -> Result<()> {
     let key = SettingKey::find(key)?;
     let mut value = key.check(value)?.to_string();
-    if matches!(key.spec().kind, ValueKind::Path | ValueKind::File) {
+    let is_path = matches!(key.spec().kind, ValueKind::Path | ValueKind::File);
+    if is_path && !key.is_off(&value) {
         // A relative path would depend on the current directory of each caller.
         value = paths::text(&paths::expand(&context.host, &value)?)?;
     }

@@ -20,6 +20,7 @@ use crate::ui::{self, Clock, Format, Output};
 /// The name of stdout for options that take the path of a document.
 pub const STDOUT: &str = "-";
 
+#[derive(Clone)]
 pub struct Context {
     pub host: Host,
     pub home: Home,

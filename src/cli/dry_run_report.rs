@@ -76,6 +76,7 @@ pub fn room_document(room: &LackingRoom) -> Value {
     let removed = room.removed.iter().map(|item| {
         json!({
             "repo": item.repo.to_string(),
+            "kind": item.what.as_str(),
             "what": item.what.as_str(),
             "id": item.id,
             "size": item.size_bytes,
@@ -90,7 +91,7 @@ pub fn room_document(room: &LackingRoom) -> Value {
 /// Says that a newer commit is held, or waits for the end of a delay.
 pub fn explain_held(context: &Context, plan: &DryRun) -> Option<Explanation> {
     if let Some((wait, delay)) = &plan.wait {
-        let waits = waits(wait, *delay, &context.host.time_zone());
+        let waits = waits(wait, *delay, &context.clock());
         return Some(Explanation {
             headline: format!("`{}` {waits}", plan.label),
             cause: Some(format!("upstream is at {}", wait.commit)),
@@ -124,10 +125,10 @@ fn dry_run_text(out: &Output, found: &[DryRun]) -> String {
     }
     let columns = [
         Column::name("MODEL"),
-        Column::kept("COMMIT"),
-        Column::number("FILES"),
+        Column::kept("COMMIT").least(3),
+        Column::number("FILES").least(1),
         Column::number("WOULD FETCH"),
-        Column::number("REUSABLE"),
+        Column::number("REUSABLE").least(2),
     ];
     table::render(out, &columns, rows)
 }
@@ -141,11 +142,15 @@ fn dry_run_document(found: &[DryRun], room: Option<&LackingRoom>) -> Value {
                 .iter()
                 .map(|(path, size, fetch)| json!({"path": path, "size": size, "bytes_to_fetch": fetch}))
                 .collect();
+            let held = plan.held.as_ref().map(|hold| hold.commit.as_str());
+            let waiting_until = plan.wait.as_ref().map(|(wait, _)| render_utc(wait.until));
             json!({
                 "model": plan.label,
                 "commit": plan.commit,
-                "held_update": plan.held.as_ref().map(|hold| hold.commit.as_str()),
-                "waits_until": plan.wait.as_ref().map(|(wait, _)| render_utc(wait.until)),
+                "held_update_commit": held,
+                "held_update": held,
+                "waiting_until": waiting_until,
+                "waits_until": waiting_until,
                 "files": TotalsView::files(&plan.totals),
                 "bytes": TotalsView::bytes(&plan.totals),
                 "fetch": files,

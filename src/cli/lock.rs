@@ -21,7 +21,7 @@ use crate::ops::ticks::record_tick;
 use crate::store::Store;
 use crate::sys::lock::FileLock;
 use crate::sys::signals::{exit_status, process_stop};
-use crate::ui::{Format, text};
+use crate::ui::Format;
 
 /// The longest wait for another run.
 const WITHOUT_LIMIT: Seconds = Seconds(100 * 365 * 24 * 3_600);
@@ -162,7 +162,7 @@ fn locked(context: &Context, command: RunCommand, holder: Option<&Run>) -> Compl
             run.start.command,
             run.start.process.host,
             run.start.process.pid,
-            text::local_time(run.start.at, &context.host.time_zone())
+            context.clock().local(run.start.at)
         ));
     }
     complaint.next(match command {
@@ -191,7 +191,7 @@ fn hung_run(context: &Context, store: Option<&Store>, run: Option<&Run>) -> Resu
             run.start.command,
             run.start.process.pid,
             run.start.process.host,
-            text::local_time(run.heartbeat_at, &context.host.time_zone())
+            context.clock().local(run.heartbeat_at)
         )
     }))
 }

@@ -13,8 +13,9 @@ use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
 use super::run_due_report::{
     Idle, report_crashes, report_nothing, report_paused, report_plan, report_run, report_spent,
-    report_unusable, report_wait,
+    report_unusable, report_wait, say_spent,
 };
+use super::since::present;
 use super::status::{leave_early_status_file, leave_status_file};
 use super::watcher::Watcher;
 use crate::domain::model::EntryName;
@@ -23,7 +24,7 @@ use crate::domain::run::{RunCommand, RunId};
 use crate::domain::schedule::{StoredSchedules, Unusable};
 use crate::domain::shard::{Shard, ShardArg};
 use crate::domain::status::FailedTick;
-use crate::domain::time::parse_moment;
+use crate::domain::time::Toward;
 use crate::json::skipped_run;
 use crate::ops::finish::{EndedRuns, Finish};
 use crate::ops::notify::{EarlyEnd, News, Ping, tell_early_end};
@@ -37,7 +38,7 @@ use crate::sys::lock::FileLock;
 use crate::sys::logging;
 use crate::ui::Format;
 
-/// Run the schedules that are due; for the timer of the operating system
+/// Run the due schedules, by the timer or by hand
 ///
 /// Finds the due schedules, asks the Hub about their models, fetches changed files, verifies every
 /// byte, publishes each model in one step, records the run, and exits. A part of the published files
@@ -55,10 +56,10 @@ Examples:
 )]
 pub struct RunDue {
     /// Show the due models and the files to fetch; takes no lock, writes nothing
-    #[arg(long)]
+    #[arg(short = 'n', long)]
     dry_run: bool,
 
-    /// The moment to answer for: RFC 3339, or a local time
+    /// The moment to answer for, such as "tomorrow 02:30", "in 2h" or RFC 3339
     #[arg(long, value_name = "TIME", requires = "dry_run")]
     at: Option<String>,
 
@@ -217,7 +218,7 @@ impl RunDue {
         };
         if self.dry_run {
             let at = match &self.at {
-                Some(text) => parse_moment(text, &context.host.time_zone())?,
+                Some(text) => present(context, Toward::Future).parse(text)?,
                 None => context.now(),
             };
             let services = Services::read_only(&context.host, &context.home, settings, store);
@@ -264,6 +265,7 @@ impl RunDue {
             unusable,
             skipped,
             crashed,
+            ..
         } = &tick;
         let has_failed_before = forget_failed_tick(&context.home, self.trigger);
         let is_idle = matches!(outcome, TickOutcome::NothingDue) && crashed.is_empty();
@@ -326,7 +328,12 @@ impl RunDue {
             TickOutcome::NothingDue => report_nothing(context, idle),
             TickOutcome::AskedToWait(asked) => report_wait(context, asked, is_timer, idle),
             TickOutcome::Paused(pause) => report_paused(context, pause, idle),
-            TickOutcome::AllowanceSpent(spent) => report_spent(context, spent, is_timer, idle),
+            TickOutcome::AllowanceSpent(spent) => {
+                if is_timer {
+                    say_spent(context, &tick.spent);
+                }
+                report_spent(context, spent, is_timer, idle)
+            }
             TickOutcome::Done {
                 run,
                 n_due,
@@ -340,7 +347,9 @@ impl RunDue {
                     scrub: *scrub,
                     took,
                 };
-                report_run(context, run, &due, &to_report, news.filter(|_| is_timer))
+                let status = report_run(context, run, &due, &to_report, news.filter(|_| is_timer))?;
+                say_spent(context, &tick.spent);
+                Ok(status)
             }
         }
     }

@@ -19,8 +19,11 @@ use crate::store::{RunFilter, SessionFilter, Store};
 use crate::ui::table::Column;
 use crate::ui::{Output, table, text};
 
-/// List and show runs: one for each process that had work or was skipped
+/// List and show runs: one for each process with work, or skipped
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl runs list
+  hfdl runs show 5c0ffee1")]
 pub struct Runs {
     #[command(subcommand)]
     command: RunsCommand,
@@ -28,6 +31,7 @@ pub struct Runs {
 
 #[derive(Debug, Subcommand)]
 enum RunsCommand {
+    #[command(visible_alias = "ls")]
     List(RunsList),
     Show(RunsShow),
 }
@@ -65,7 +69,8 @@ impl RunsList {
             crashed = unfinished(&store, &context.home)?.1;
         }
         let has_more = self.options.cut(&mut runs);
-        context.out.result(
+        context.out.list(
+            || runs.iter().map(|run| run.id.to_string()).collect(),
             |out| runs_text(context, out, &runs, &crashed),
             || {
                 let views: Vec<RunSummaryView> = runs.iter().map(RunSummaryView::from).collect();
@@ -81,18 +86,18 @@ fn runs_text(context: &Context, out: &Output, runs: &[Run], crashed: &[Run]) -> 
     if runs.is_empty() {
         return String::new();
     }
-    let zone = context.host.time_zone();
+    let clock = context.clock();
     let columns = [
         Column::kept("RUN"),
         Column::kept("STARTED"),
-        Column::kept("COMMAND"),
-        Column::kept("STARTED BY"),
+        Column::kept("COMMAND").least(3),
+        Column::kept("STARTED BY").least(5),
         Column::kept("OUTCOME"),
-        Column::number("CODE"),
-        Column::number("SESSIONS"),
-        Column::number("FAILED"),
-        Column::number("FETCHED"),
-        Column::number("TOOK"),
+        Column::number("CODE").least(6),
+        Column::number("SESSIONS").least(4),
+        Column::number("FAILED").if_any(),
+        Column::number("FETCHED").least(1),
+        Column::number("TOOK").least(2),
     ];
     let rows = runs.iter().map(|run| {
         let (start, totals) = (&run.start, run.totals);
@@ -100,13 +105,13 @@ fn runs_text(context: &Context, out: &Output, runs: &[Run], crashed: &[Run]) -> 
         let count = |text: String| run.end.map_or_else(|| text::NOTHING.to_owned(), |_| text);
         vec![
             ending(run),
-            text::local_time(start.at, &zone),
+            clock.past(start.at),
             start.command.to_string(),
             start.trigger.to_string(),
             outcome(run, crashed).to_owned(),
             text::or_nothing(run.end.and_then(|end| end.exit_code)),
             count(totals.n_sessions.to_string()),
-            count(totals.n_failed.to_string()),
+            text::count_or_nothing(totals.n_failed),
             count(ByteSize(totals.bytes_fetched).render_short()),
             text::took(start.at, run.end.map(|end| end.at)),
         ]
@@ -132,6 +137,8 @@ fn outcome(run: &Run, crashed: &[Run]) -> &'static str {
 
 /// Show a run and its sessions
 #[derive(Debug, Args)]
+#[command(after_long_help = "Example:
+  hfdl runs show 5c0ffee1")]
 struct RunsShow {
     /// Id of the run, or a unique ending of it
     id: String,
@@ -168,7 +175,7 @@ fn show_text(
     sessions: &[Session],
     crashed: &[Run],
 ) -> String {
-    let zone = context.host.time_zone();
+    let clock = context.clock();
     let (start, end) = (&run.start, run.end);
     let process = &start.process;
     let ended = end.map(|end| end.at);
@@ -185,13 +192,10 @@ fn show_text(
                     process.pid, process.host, process.version
                 ),
             ),
-            ("started", text::local_time(start.at, &zone)),
-            ("last seen", text::local_time(run.heartbeat_at, &zone)),
-            (
-                "asked to stop",
-                text::optional_time(run.stop_requested_at, &zone),
-            ),
-            ("ended", text::optional_time(ended, &zone)),
+            ("started", clock.past_in_full(start.at)),
+            ("last seen", clock.past_in_full(run.heartbeat_at)),
+            ("asked to stop", clock.past_in_full(run.stop_requested_at)),
+            ("ended", clock.past_in_full(ended)),
             ("took", text::took(start.at, ended)),
             ("outcome", outcome(run, crashed).to_owned()),
             (

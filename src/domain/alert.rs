@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::allowance::Allowance;
 use super::changes::ChangeNote;
 use super::hold::Hold;
 use super::model::ModelId;
@@ -41,6 +42,8 @@ pub struct RunFacts {
     pub holds: BTreeMap<SessionId, Hold>,
     /// Revisions and leftovers that were removed to make room.
     pub removed: Vec<Removal>,
+    /// The allowances that were spent before all files were fetched.
+    pub spent: Vec<Allowance>,
 }
 
 impl RunFacts {
@@ -60,6 +63,7 @@ impl RunFacts {
             moved_refs: BTreeMap::new(),
             holds: BTreeMap::new(),
             removed: Vec::new(),
+            spent: Vec::new(),
         }
     }
 }
@@ -132,9 +136,10 @@ pub fn decide(run: &RunFacts, known: &BTreeMap<ModelId, Standing>, now: Timestam
         // A long run may check a model twice.
         let before = alerts.standings.get(&id).or(known.get(&id));
         let before = before.cloned().unwrap_or_default();
-        // A hold that ends by itself is not reported; an older report stays.
-        let is_silent = run.holds.get(&session.id).is_some_and(Hold::is_silent);
-        let commit = if is_silent {
+        // A hold that ends by itself is not reported, and neither is a commit that a person
+        // has rejected; an older report stays.
+        let hold = run.holds.get(&session.id);
+        let commit = if hold.is_some_and(|hold| hold.is_silent() || hold.is_rejected) {
             before.held.as_ref()
         } else {
             session.progress.new_commit.as_ref()

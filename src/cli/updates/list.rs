@@ -5,14 +5,19 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::context::Context;
+use crate::cli::names::{distinct, texts};
 use crate::domain::hold::Finding;
 use crate::domain::update::OfferedUpdate;
 use crate::json::{UpdateView, document};
+use crate::ops::updates::offered;
 use crate::ui::table::Column;
-use crate::ui::{table, text};
+use crate::ui::{Clock, table, text};
 
-/// List the updates that wait for a decision or for the next run
+/// List the updates that wait for a decision, for a delay or for the next run
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl updates list
+  hfdl updates list --all --json")]
 pub(super) struct ListUpdates {
     /// All updates that models were offered: published, rejected and superseded ones too
     #[arg(long)]
@@ -22,21 +27,28 @@ pub(super) struct ListUpdates {
 impl ListUpdates {
     pub(super) fn run(self, context: &Context) -> Result<()> {
         let mut updates = match context.existing_store()? {
-            Some(store) => store.offered_updates(None)?,
+            Some(store) => offered(&store, None)?,
             None => Vec::new(),
         };
         updates.retain(|update| self.all || update.is_open());
-        let zone = context.host.time_zone();
-        context.out.result(
+        let clock = context.clock();
+        context.out.list(
+            || {
+                let names = updates.iter().map(|update| update.model.clone());
+                texts(&distinct(names.collect()))
+                    .into_iter()
+                    .map(str::to_owned)
+                    .collect()
+            },
             |out| {
                 if updates.is_empty() {
                     return String::new();
                 }
                 let columns = [
                     Column::name("NAME"),
-                    Column::kept("COMMIT"),
+                    Column::kept("COMMIT").least(2),
                     Column::kept("STATE"),
-                    Column::kept("SINCE"),
+                    Column::kept("FOUND").least(1),
                     Column::sentence("REASONS"),
                 ];
                 let rows = updates.iter().map(|update| {
@@ -44,8 +56,8 @@ impl ListUpdates {
                         update.model.to_string(),
                         update.commit.short().to_owned(),
                         update.state().to_string(),
-                        text::local_time(update.found_at, &zone),
-                        reasons(update),
+                        clock.past(update.found_at),
+                        reasons(update, &clock),
                     ]
                 });
                 table::render(out, &columns, rows.collect())
@@ -66,6 +78,9 @@ impl ListUpdates {
     }
 }
 
-fn reasons(update: &OfferedUpdate) -> String {
-    text::list(update.findings.iter().map(|Finding { reason, .. }| reason))
+fn reasons(update: &OfferedUpdate, clock: &Clock) -> String {
+    match update.waits_until {
+        Some(until) => format!("delay, adopted {}", clock.day(until)),
+        None => text::list(update.findings.iter().map(|Finding { reason, .. }| reason)),
+    }
 }

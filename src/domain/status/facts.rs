@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
+
 use super::FailedTick;
 use crate::domain::allowance::Allowance;
 use crate::domain::forecast::{Forecast, Obstacle};
@@ -12,6 +14,7 @@ use crate::domain::moved_ref::MovedRef;
 use crate::domain::origin::OriginKind;
 use crate::domain::outcome::{Effect, Outcome, VerifyOutcome, words};
 use crate::domain::pause::Pause;
+use crate::domain::repo::CommitSha;
 use crate::domain::retention::OnlyCopy;
 use crate::domain::run::{Event, Run};
 use crate::domain::schedule::{Impossible, NextStart, Unusable};
@@ -54,6 +57,8 @@ pub struct Status {
     /// Rows of the database that cannot be read and are skipped.
     pub bad_rows: Vec<String>,
     pub run: Option<RunInProgress>,
+    /// The newest run that ended.
+    pub last_run: Option<Run>,
     /// Runs that crashed; the next run closes them.
     pub crashed: Vec<Run>,
     pub models: Vec<ModelStatus>,
@@ -116,6 +121,7 @@ pub struct TimerFacts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextDue {
     pub schedule: EntryName,
+    pub zone: TimeZone,
     pub next: NextStart,
 }
 
@@ -166,8 +172,16 @@ pub struct ModelStatus {
     pub last_verify_at: Option<Timestamp>,
     pub last_verify_outcome: Option<VerifyOutcome>,
     pub trouble: Option<Trouble>,
+    pub published_commit: Option<CommitSha>,
+    pub published_at: Option<Timestamp>,
+    /// The next slot of the enabled schedules that include it.
+    pub next_due: Option<Timestamp>,
+    /// The time at which the oldest proof of its files is too old, by `verify.every`.
+    pub verified_until: Option<Timestamp>,
     /// The bytes that the last attempt left to fetch.
     pub bytes_left: u64,
+    /// The bytes of the published revision, if the last session knew them.
+    pub size_bytes: Option<u64>,
     /// The time at which it is expected to be whole, if it has bytes left.
     pub forecast: Option<Result<Forecast, Obstacle>>,
     pub last_check_at: Option<Timestamp>,
@@ -176,6 +190,8 @@ pub struct ModelStatus {
     pub consecutive_failures: u32,
     /// A newer commit that waits for approval.
     pub held_update: Option<HeldUpdate>,
+    /// The rejected commit of a model of which nothing was ever published.
+    pub rejected_first: Option<CommitSha>,
     /// Its ref, if that does not name the published commit.
     pub moved_ref: Option<Box<MovedRef>>,
     pub created_at: Timestamp,
@@ -203,13 +219,19 @@ impl ModelStatus {
             last_verify_at: state.last_verify_at,
             last_verify_outcome: state.last_verify_outcome,
             trouble: end.and_then(|end| end.trouble.clone()),
+            published_commit: state.published_commit.clone(),
+            published_at: state.published_at,
+            next_due: None,
+            verified_until: None,
             bytes_left: last.map_or(0, |last| last.progress.bytes.left) * u64::from(is_unfinished),
+            size_bytes: last.and_then(|last| published_bytes(model, last)),
             forecast: None,
             last_check_at: state.last_check_at,
             last_success_at: state.last_success_at,
             last_change_at: state.last_change_at,
             consecutive_failures: state.consecutive_failures,
             held_update: state.held_update.clone().filter(HeldUpdate::is_waiting),
+            rejected_first: state.rejected_first().cloned(),
             moved_ref: None,
             created_at: model.created_at,
             is_scheduled,
@@ -230,6 +252,14 @@ impl ModelStatus {
         let age = now.duration_since(since).as_secs();
         Seconds(u64::try_from(age).unwrap_or(0))
     }
+}
+
+/// Returns the bytes of the published revision, if a session worked on it as a whole.
+fn published_bytes(model: &Model, last: &Session) -> Option<u64> {
+    let progress = &last.progress;
+    let is_published = progress.new_commit == model.state.published_commit;
+    // A session that ended before the listing has no sizes.
+    (is_published && progress.bytes.total > 0).then_some(progress.bytes.total)
 }
 
 words! {

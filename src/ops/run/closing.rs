@@ -8,7 +8,7 @@ use super::result::{
 };
 use crate::domain::alert::RunFacts;
 use crate::domain::model::Destination;
-use crate::domain::outcome::{Effect, ExitStatus, Outcome};
+use crate::domain::outcome::{Effect, ErrorKind, ExitStatus, Outcome};
 use crate::domain::run::{RunCommand, RunEnd};
 use crate::domain::session::{Session, SessionId};
 use crate::ops::login::save_refused_logins;
@@ -34,6 +34,10 @@ impl ActiveRun<'_> {
         let result = naming_allowance(result, spent.as_ref());
         let result = &*naming_moved_ref(result, moved_ref.as_ref());
         session.status = Some(exit_status(result));
+        let failure = result.failure.as_ref();
+        if failure.is_some_and(|it| it.kind == ErrorKind::Allowance) {
+            self.spent.extend(spent);
+        }
         let target = session.target.clone();
         self.offline.extend(result.is_offline.then_some(id));
         self.holds
@@ -180,6 +184,7 @@ impl ActiveRun<'_> {
             moved_refs: self.moved_refs,
             holds: self.holds,
             removed: self.removed,
+            spent: self.spent,
         })
     }
 }

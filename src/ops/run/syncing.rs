@@ -40,7 +40,8 @@ impl<'a> ActiveRun<'a> {
         let network = services.network()?;
         let (accounts, allowance) = Accounts::open(services, bounds.ignores_allowances)?;
         self.accounts = accounts;
-        let options = engine_options(services, bounds, allowance);
+        let of_run = LimitGroup::root(services.stop.clone(), None);
+        let options = engine_options(services, &of_run, bounds, allowance);
         let adopted = adopt::adopted_files(&services.store)?;
         self.note_error(adopt::finish_moves(&services.store, &self.cache, &adopted));
         let proofs = Proofs::new(&services.store, services.host, self.id.clone());
@@ -67,7 +68,7 @@ impl<'a> ActiveRun<'a> {
         let deadlines = DeadlineThread::start(services.host);
         let table = bounds.limit_rate.clone();
         deadlines.add(TimeLimits {
-            limits: syncer.limits().clone(),
+            limits: of_run,
             lasts: bounds.max_duration,
             limit_rate: table.map(|table| (table, services.host.time_zone())),
             ..TimeLimits::default()
@@ -84,7 +85,7 @@ impl<'a> ActiveRun<'a> {
         self.syncer.is_some()
     }
 
-    /// Returns the limits of the run, which begin with its syncer.
+    /// Returns the limits of the run's downloads, which begin with its syncer.
     pub fn limits(&self) -> Result<LimitGroup> {
         let running = self.syncer.as_ref().context(NO_SYNCER)?;
         Ok(running.syncer.limits().clone())

@@ -345,11 +345,12 @@ fn hold_update(target: &Target, hold: Hold, published: Option<(PathBuf, Amount)>
     }
 }
 
-/// Describes and logs a hold. One that ends by itself is no trouble.
+/// Describes and logs a hold. One that ends by itself is no trouble; a rejected commit stays
+/// held.
 pub(super) fn trouble_of_hold(label: &str, hold: &Hold) -> Option<Trouble> {
     let message = hold.message();
     log::info!("`{label}` is held: {message}");
-    (!hold.is_silent()).then(|| Trouble {
+    (!hold.is_silent() || hold.is_rejected).then(|| Trouble {
         kind: ErrorKind::Hub,
         message,
         hint: Some(hold.hint(label)),

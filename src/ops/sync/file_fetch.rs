@@ -159,6 +159,7 @@ impl Syncer<'_> {
                     is_done: true,
                 });
                 self.save_delta_map(&report, file.path());
+                self.keep_evidence(&report);
                 let stored = self.store(&report, file.path());
                 drop(file);
                 checkpoint("first content stored");
@@ -249,6 +250,33 @@ impl Syncer<'_> {
             self.note_stamp(report.id, stamp);
         }
         Ok(())
+    }
+
+    /// Gives damaged bytes a second name before good ones replace them. A failure leaves
+    /// the repair alone.
+    fn keep_evidence(&self, report: &FileReport) {
+        let Some(file) = self.files.get(&report.id).filter(|it| it.is_distrusted) else {
+            return;
+        };
+        for file_use in &file.uses {
+            let Some(TargetEntry {
+                request,
+                state: TargetState::Fetching(sync),
+            }) = self.targets.get(&file_use.target)
+            else {
+                continue;
+            };
+            let planned = sync.planned();
+            let (place, commit) = (&planned.destination, &planned.remote.commit);
+            let wanted = &planned.plan.files[file_use.index].file;
+            if !place.was_edited(&wanted.path) {
+                let path = place.file_of(commit, wanted);
+                let evidence = place.evidence(&wanted.content);
+                let is_forced = request.target.force;
+                self.proofs
+                    .keep_evidence(&path, wanted, is_forced, &evidence);
+            }
+        }
     }
 
     /// Saves the chunks of a file for the delta of its next version.

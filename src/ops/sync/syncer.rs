@@ -152,7 +152,7 @@ impl<'a> Syncer<'a> {
         })
     }
 
-    /// Returns the limits of the run, the root of those of its targets.
+    /// Returns the limits of the run's downloads, the parent of those of its targets.
     pub fn limits(&self) -> &LimitGroup {
         &self.limits
     }
