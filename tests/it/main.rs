@@ -87,6 +87,8 @@ mod places;
 mod planted_names;
 mod policy;
 mod progress;
+#[cfg(target_os = "linux")]
+mod progress_screens;
 #[cfg(unix)]
 mod proof;
 mod prune;
