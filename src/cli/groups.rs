@@ -77,6 +77,8 @@ fn about(command: &Command, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     /// Calls `look` with each command and its path.
@@ -117,19 +119,25 @@ mod tests {
 
     #[test]
     fn a_flag_of_several_commands_has_the_same_words_in_all() {
-        // Words that differ because the flags do: a place, a moment, a number of each command.
-        const OWN: &[&str] = &[];
-        let mut words: std::collections::BTreeMap<String, (String, String)> = Default::default();
+        // Flags whose meaning or default depends on the command.
+        #[rustfmt::skip]
+        const OWN: &[&str] = &[
+            "all", "dry-run", "every", "keep-revisions", "limit-daily", "limit-monthly", "limit-rate",
+            "max-duration", "max-transfer", "model", "name", "output", "priority", "revision", "run",
+            "since", "tag", "token-name", "wait",
+        ];
+        let mut first: BTreeMap<String, String> = BTreeMap::new();
         let mut different = Vec::new();
         walk(&crate::cli::command(), "", &mut |path, command| {
-            for arg in command.get_arguments().filter(|arg| !arg.is_positional()) {
-                let (flag, help) = (arg.to_string(), arg.get_help().map(ToString::to_string));
-                let help = help.unwrap_or_default();
-                let first = words
-                    .entry(flag.clone())
-                    .or_insert((path.to_owned(), help.clone()));
-                if first.1 != help && !OWN.contains(&flag.as_str()) {
-                    different.push(format!("{flag}: {path}: {help} | {}: {}", first.0, first.1));
+            for arg in command.get_arguments() {
+                let flag = arg.get_long().filter(|flag| !OWN.contains(flag));
+                let Some(flag) = flag.map(str::to_owned) else {
+                    continue;
+                };
+                let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                let known = first.entry(flag).or_insert_with(|| help.clone());
+                if *known != help {
+                    different.push(format!("{path}: {arg}: `{help}`, elsewhere `{known}`"));
                 }
             }
         });
