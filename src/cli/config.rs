@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::context::Context;
 use crate::domain::outcome::ExitStatus;
+use crate::domain::schedule::RateTable;
 use crate::domain::settings::{SettingKey, SettingSource, Settings, ValueKind};
 use crate::json::{SettingView, document};
 use crate::ops::schedules::warnings_about_tick;
@@ -157,14 +158,23 @@ fn get(context: &Context, key: &str) -> Result<()> {
 fn set(context: &Context, key: &str, value: &str) -> Result<()> {
     let key = SettingKey::find(key)?;
     let mut value = key.check(value)?.to_string();
-    if matches!(key.spec().kind, ValueKind::Path | ValueKind::File) {
+    let is_path = matches!(key.spec().kind, ValueKind::Path | ValueKind::File);
+    if is_path && !key.is_off(&value) {
         // A relative path would depend on the current directory of each caller.
         value = paths::text(&paths::expand(&context.host, &value)?)?;
     }
     let store = context.store()?;
     store.set_setting(key.as_str(), &value, context.now())?;
     let value = key.shown(&value);
-    let warnings = impossible_schedules(context, &store, key)?;
+    let mut warnings = impossible_schedules(context, &store, key)?;
+    if key == SettingKey::LimitRate {
+        warnings.extend(
+            value
+                .parse()
+                .ok()
+                .and_then(|table: RateTable| table.warning()),
+        );
+    }
     context.out.done(
         || format!("{key} = {value}"),
         || {

@@ -75,6 +75,12 @@ impl Context {
         resolve_settings(&self.host, store, self.flags.clone())
     }
 
+    /// Tells whether a person works at the terminal and reads the table.
+    pub fn is_interactive(&self) -> bool {
+        let (host, format) = (&self.host, self.out.format);
+        host.stdin_is_terminal() && host.stderr_is_terminal() && format == Format::Table
+    }
+
     /// Shows the warnings of the Hub.
     pub fn show_hub_warnings(&self, services: &Services<'_>) {
         for message in services.warnings() {

@@ -77,8 +77,10 @@ fn check(finding: &Finding) -> Value {
     json!({
         "name": finding.check,
         "verdict": finding.verdict.as_str(),
+        "message": finding.what,
         "what": finding.what,
         "why": finding.why,
+        "hint": finding.next,
         "next": finding.next,
         "mended": finding.mended,
     })

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
-use super::download_report::{Watcher, report_run, show_published};
+use super::download_report::{report_run, show_published};
 use super::dry_run_report::show_dry_run;
 use super::explain::Complaint;
 use super::fields::destination;
@@ -14,6 +14,7 @@ use super::hf_flags::HfFlags;
 use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
 use super::status::leave_status_file;
+use super::watcher::Watcher;
 use crate::domain::filter::Filter;
 use crate::domain::login::TokenName;
 use crate::domain::model::{Destination, Model, Tag};
@@ -150,7 +151,7 @@ impl Download {
             None => context.store()?,
         };
         self.accept_updates(&store, &targets, context)?;
-        let bounds = self.limits.bounds(&settings);
+        let bounds = self.limits.bounds(context, &settings);
         let services = Services::for_run(host, home, settings, store)?;
         let destinations = targets.iter().map(|target| target.destination.clone());
         let destinations = destinations.collect::<BTreeSet<_>>();
@@ -177,7 +178,7 @@ impl Download {
         };
         finish.finish(runs, |_| {
             context.show_hub_warnings(&services);
-            report_run(context, &run, single.as_ref())
+            report_run(context, &run, single.as_ref(), watcher.elapsed())
         })
     }
 

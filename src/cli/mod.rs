@@ -36,6 +36,7 @@ mod run_id;
 mod runs;
 mod sbom;
 mod schedules;
+mod schema;
 mod sessions;
 mod sessions_show;
 mod since;
@@ -47,6 +48,7 @@ mod tags;
 mod updates;
 mod verify;
 mod views;
+mod watcher;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -201,6 +203,7 @@ enum Command {
     Export(export::Export),
     Lock(lock_file::Lock),
     Sbom(sbom::Sbom),
+    Schema(schema::SchemaCommand),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -392,6 +395,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Export(command) => command.run(context),
         Command::Lock(command) => command.run(context),
         Command::Sbom(command) => command.run(context),
+        Command::Schema(command) => command.run(context),
         Command::Logs(command) => command.run(context),
         Command::Updates(command) => command.run(context),
         Command::Completions(command) => command.run(context),

@@ -121,8 +121,7 @@ fn runs_text(context: &Context, out: &Output, runs: &[Run], crashed: &[Run]) -> 
 
 /// Returns the last part of an id, which identifies the run and fits into a table.
 fn ending(run: &Run) -> String {
-    let id = run.id.as_str();
-    id.rsplit('-').next().unwrap_or(id).to_owned()
+    run.id.ending().to_owned()
 }
 
 /// Returns the outcome for a table. A crashed run is `crashed`, even if no later run

@@ -144,7 +144,10 @@ fn origin_text(reused: &Reused) -> String {
             format!("{size} of {files} adopted{folder}")
         }
         OriginKind::OldFile => format!("{size} of {files} copied from old files"),
-        OriginKind::Others => format!("{size} from {} others", reused.n_files),
+        OriginKind::Others => {
+            let others = text::count(reused.n_files, "other", "others");
+            format!("{size} from {others}")
+        }
         OriginKind::Unknown => format!("{size} of unknown origin"),
     }
 }

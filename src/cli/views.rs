@@ -117,11 +117,14 @@ pub fn view_document(view: &ListedView) -> Value {
         "model": view.model.as_str(),
         "kind": view.spec.kind.as_str(),
         "directory": view.spec.root.display().to_string(),
+        "commit": view.commit.as_ref().map(ToString::to_string),
         "revision": view.commit.as_ref().map(ToString::to_string),
         "state": view.state.as_str(),
         "methods": methods,
+        "shared_bytes": view.shared_bytes,
         "bytes_shared": view.shared_bytes,
         "files": differing,
+        "error": view.failure,
         "failure": view.failure,
     })
 }

@@ -5,6 +5,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::context::Context;
+use crate::cli::policy_text::state_text;
 use crate::domain::model::{Model, ModelSummary, Tag};
 use crate::domain::outcome::Outcome;
 use crate::domain::session::Session;
@@ -79,7 +80,7 @@ impl ListModels {
                         model.spec.name.to_string(),
                         shown_revision(model),
                         destination(&model.spec.destination),
-                        model.summary(*last).to_string(),
+                        state_text(model.summary(*last), model.state.rejected_first()),
                         text::or_nothing(size.map(|size| ByteSize(size.bytes).render_short())),
                         commit
                             .map_or(text::NOTHING, |commit| commit.short())

@@ -168,6 +168,7 @@ fn report(
             let body = json!({
                 "models": texts(names),
                 "files_deleted": files_deleted,
+                "freed_bytes": deleted.freed_bytes,
                 "bytes_freed": deleted.freed_bytes,
                 "kept": kept,
             });

@@ -66,6 +66,9 @@ fn show_text(context: &Context, out: &Output, details: &UpdateDetails) -> String
         ("note", text::or_nothing(update.note.as_ref())),
         ("published", clock.past_in_full(update.published_at)),
     ];
+    if let Some(until) = update.waits_until {
+        facts.push(("adopted", clock.future(until, &clock.zone)));
+    }
     for finding in &update.findings {
         facts.push(("finding", format!("{}: {}", finding.reason, finding.detail)));
     }
@@ -81,8 +84,14 @@ fn show_text(context: &Context, out: &Output, details: &UpdateDetails) -> String
         shown.push('\n');
         shown.push_str(&files_text(out, files));
     }
+    let name = &spec.name;
+    if update.state() == UpdateState::Delayed {
+        shown.push_str(&format!(
+            "\n`hfdl updates approve {name}` publishes it with the next run, whatever guards would \
+             find, and `hfdl updates reject {name}` keeps it back\n"
+        ));
+    }
     if update.state() == UpdateState::Waiting {
-        let name = &spec.name;
         shown.push_str(&format!(
             "\n`hfdl updates approve {name}` publishes it with the next run, and \
              `hfdl updates reject {name}` keeps it back\n"

@@ -209,7 +209,7 @@ pub fn check(
     // Before the request to the Hub: a rollback that holds a model also writes.
     let destination = TargetDestination::new(choice, target)?;
     let hub = &clients.with_token(target.token_name.as_ref())?;
-    let upstream = upstream::find(hub, target).map_err(|err| match err.downcast() {
+    let upstream = upstream::find(hub, target, &destination).map_err(|err| match err.downcast() {
         // Not at each tick for a model that is gone: a typing error is made by hand.
         Ok(error) if target.model.is_none() && !target.needs_token => {
             hub.explain_type(error).into()
