@@ -13,7 +13,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     (
         "Look",
         &[
-            "status", "views", "sessions", "runs", "logs", "report", "sbom",
+            "status", "views", "sessions", "runs", "logs", "report", "sbom", "schema",
         ],
     ),
     ("Care", &["verify", "prune", "adopt", "doctor"]),

@@ -36,6 +36,7 @@ pub enum Values {
     /// `KEY=VALUE`
     SettingPair,
     Runs,
+    Schemas,
     Sessions,
     Zones,
 }
@@ -106,6 +107,7 @@ fn known_kind(path: &[&str], id: &str, is_positional: bool, name: &str) -> Optio
         ("ID", ["sessions", "show"]) => Values::Sessions,
         ("ID", ["run-due"]) => Values::Free,
         ("ID", _) => Values::Runs,
+        ("NAME", ["schema"]) => Values::Schemas,
         ("NAME", _) => match (id, path) {
             ("backend", _) => {
                 let kinds = TimerKind::ALL.iter().map(|kind| kind.as_str());
