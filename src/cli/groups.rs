@@ -62,12 +62,10 @@ fn repeatable(arg: Arg) -> Arg {
 }
 
 fn about(command: &Command, name: &str) -> String {
-    let Some(found) = command.find_subcommand(name) else {
-        // clap adds its own `help` later.
-        return "Print this message or the help of a command".to_owned();
-    };
-    let about = found.get_about().map(ToString::to_string);
-    let aliases: Vec<&str> = found.get_visible_aliases().collect();
+    let found = command.find_subcommand(name);
+    let about = found.and_then(Command::get_about).map(ToString::to_string);
+    let aliases = found.into_iter().flat_map(Command::get_visible_aliases);
+    let aliases: Vec<&str> = aliases.collect();
     let mut text = about.unwrap_or_default();
     if !aliases.is_empty() {
         text.push_str(&format!(" [alias: {}]", aliases.join(", ")));
@@ -84,10 +82,7 @@ mod tests {
     /// Calls `look` with each command and its path.
     fn walk(command: &Command, path: &str, look: &mut dyn FnMut(&str, &Command)) {
         look(path, command);
-        for sub in command
-            .get_subcommands()
-            .filter(|it| it.get_name() != "help")
-        {
+        for sub in command.get_subcommands() {
             walk(sub, format!("{path} {}", sub.get_name()).trim(), look);
         }
     }
@@ -146,8 +141,7 @@ mod tests {
 
     #[test]
     fn every_command_is_in_exactly_one_group_and_its_line_fits() {
-        let mut command = crate::cli::command();
-        command.build();
+        let command = crate::cli::command();
         let mut listed: Vec<&str> = GROUPS
             .iter()
             .flat_map(|(_, names)| *names)

@@ -11,6 +11,7 @@ use super::values::Values;
 use crate::cli::context::Context;
 use crate::domain::settings::{SettingKey, ValueKind};
 use crate::json::schema_names;
+use crate::manual::TOPICS;
 use crate::store::{ModelFilter, RunFilter, SessionFilter, Store};
 use crate::sys::paths::{Home, expand_home};
 use crate::ui::text;
@@ -50,6 +51,7 @@ impl Known {
                 .map(|zone| plain(zone.as_str()))
                 .collect(),
             Values::Schemas => schema_names().map(plain).collect(),
+            Values::Topics => TOPICS.iter().map(|topic| plain(topic.name)).collect(),
             Values::Settings => SettingKey::ALL.iter().map(|key| of_key(*key, "")).collect(),
             Values::SettingValue => {
                 let key = self.line.previous();

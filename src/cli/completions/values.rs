@@ -38,6 +38,8 @@ pub enum Values {
     Runs,
     Schemas,
     Sessions,
+    /// Pages of the manual.
+    Topics,
     Zones,
 }
 
@@ -107,6 +109,7 @@ fn known_kind(path: &[&str], id: &str, is_positional: bool, name: &str) -> Optio
         ("ID", ["sessions", "show"]) => Values::Sessions,
         ("ID", ["run-due"]) => Values::Free,
         ("ID", _) => Values::Runs,
+        ("TOPIC|COMMAND", _) => Values::Topics,
         ("NAME", ["schema"]) => Values::Schemas,
         ("NAME", _) => match (id, path) {
             ("backend", _) => {
