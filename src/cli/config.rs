@@ -51,6 +51,8 @@ enum ConfigCommand {
         key: String,
     },
     /// Save a value
+    ///
+    /// `hfdl config list --origin` shows all keys with their values and purposes.
     #[command(after_long_help = "Example:
   hfdl config set download.limit_rate 10M")]
     Set {
