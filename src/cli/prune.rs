@@ -51,7 +51,7 @@ pub struct PruneCommand {
     names: Vec<EntryName>,
 
     /// Show the items to remove, and remove nothing
-    #[arg(long)]
+    #[arg(short = 'n', long)]
     dry_run: bool,
 
     /// Revisions to keep of each model, the published one included (default: as it is set)
@@ -352,6 +352,7 @@ fn prune_document(report: &PruneReport, dry_run: Option<&[Proposal]>) -> Value {
             json!({
                 "model": item.model.as_ref().map(ToString::to_string),
                 "repo": item.repo.to_string(),
+                "kind": item.what.as_str(),
                 "what": item.what.as_str(),
                 "id": item.id,
                 "size": item.size_bytes,
@@ -366,6 +367,7 @@ fn prune_document(report: &PruneReport, dry_run: Option<&[Proposal]>) -> Value {
         json!({
             "model": item.model.as_ref().map(ToString::to_string),
             "repo": item.repo.to_string(),
+            "kind": item.what.as_str(),
             "what": item.what.as_str(),
             "id": item.id,
             "size": item.size_bytes,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::download_report::{
-    DueReport, explain_session, is_watched, run_document, say_removed, show_session,
+    DueReport, explain_session, is_watched, run_document, say_removed, say_totals, show_session,
 };
 use super::dry_run_report::{explain_held, explain_room, room_document};
 use super::explain::{self, Explanation};
@@ -156,8 +156,8 @@ pub fn report_run(
         .sessions
         .iter()
         .enumerate()
-        .filter(|(index, session)| !is_quiet(session) && is_news(*index))
-        .filter_map(|(_, session)| Some((session, explain_session(session)?)))
+        .filter(|(index, session)| !is_quiet(context, session) && is_news(*index))
+        .filter_map(|(_, session)| Some((session, explain_session(run, session)?)))
         .collect();
     if !context.host.stderr_is_terminal()
         && context.out.format == Format::Table
@@ -185,6 +185,7 @@ pub fn report_run(
     } else if is_watched(context) {
         if !run.sessions.is_empty() {
             context.out.print(&run_text(&context.out, run))?;
+            say_totals(context, run, due.took);
         }
         if let Some(scrub) = due.scrub {
             let size = ByteSize(scrub.bytes_read).render_short();
@@ -287,11 +288,15 @@ pub fn ascii(text: &str) -> String {
     text.chars().map(plain).collect()
 }
 
-/// Limits that a person has set, and a rollback that one has made, are no trouble.
-fn is_quiet(session: &Session) -> bool {
+/// Limits that a person has set, and a rollback that one has made, are no trouble. At a
+/// terminal an unfinished model is explained.
+fn is_quiet(context: &Context, session: &Session) -> bool {
     let Some(end) = &session.end else {
         return false;
     };
+    if end.outcome == Outcome::Partial && context.host.stderr_is_terminal() {
+        return false;
+    }
     let kind = end.trouble.as_ref().map(|trouble| trouble.kind);
     matches!(kind, None | Some(ErrorKind::Allowance))
         && matches!(end.effect(), Effect::Unfinished | Effect::Held)
@@ -474,13 +479,16 @@ fn plan_document(plan: &DuePlan) -> Value {
         let names: Vec<&str> = model.schedules.iter().map(|name| name.as_str()).collect();
         let found = model.fetch.as_ref().ok();
         let totals = found.map(|found| &found.totals);
+        let wait = found.and_then(|found| found.wait.as_ref());
+        let waiting_until = wait.map(|(wait, _)| render_utc(wait.until));
         json!({
             "model": model.name.as_str(),
             "schedules": names,
             "commit": found.map(|found| found.commit.as_str()),
             "files": totals.map(TotalsView::files),
             "bytes": totals.map(TotalsView::bytes),
-            "waits_until": found.and_then(|found| found.wait.as_ref()).map(|(wait, _)| render_utc(wait.until)),
+            "waiting_until": waiting_until,
+            "waits_until": waiting_until,
             "forecast": model.forecast.as_ref().map(ForecastView::from),
             "error": model.fetch.as_ref().err().map(|err| format!("{err:#}")),
         })

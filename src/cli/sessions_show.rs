@@ -23,6 +23,8 @@ use crate::ui::{Clock, Output, table, text};
 ///
 /// Added, changed and removed files are known as long as the listing of the commit before is kept.
 #[derive(Debug, Args)]
+#[command(after_long_help = "Example:
+  hfdl sessions show 12")]
 pub(super) struct SessionsShow {
     /// Number of the session
     id: i64,

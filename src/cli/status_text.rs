@@ -211,6 +211,7 @@ fn last_tick(status: &Status, clock: &Clock) -> String {
 
 fn in_progress(progress: &RunInProgress, rate: Option<u64>, clock: &Clock) -> String {
     let (start, bytes) = (&progress.run.start, progress.bytes);
+    let here = bytes.fetched + progress.resumed;
     let size = |bytes: u64| ByteSize(bytes).render_short();
     let mut line = format!(
         "{}, begun {}, process {} on {}",
@@ -223,11 +224,11 @@ fn in_progress(progress: &RunInProgress, rate: Option<u64>, clock: &Clock) -> St
         line.push_str(", asked to stop");
     }
     line.push_str(&format!(
-        "\n{} of {} done, {} of {} fetched, {} left",
+        "\n{} of {} done, {} of {} here, {} left",
         progress.n_finished,
         text::count(progress.n_sessions, "model", "models"),
-        size(bytes.fetched),
-        size(bytes.fetched + bytes.left),
+        size(here),
+        size(here + bytes.left),
         size(bytes.left)
     ));
     if let Some(rate) = rate {

@@ -34,6 +34,8 @@ pub struct RunFacts {
     pub sessions: Vec<Session>,
     /// The sessions in which this machine had no network, so no attempt was made.
     pub offline: BTreeSet<SessionId>,
+    /// The sessions that a limit or a signal has ended, with the status that names it.
+    pub stopped: BTreeMap<SessionId, ExitStatus>,
     /// Refs that were found away from the published commit, each told once.
     pub moved_refs: BTreeMap<SessionId, MovedRef>,
     /// The updates that are held, each with its findings.
@@ -57,6 +59,7 @@ impl RunFacts {
             finished_at: start.at,
             sessions: Vec::new(),
             offline: BTreeSet::new(),
+            stopped: BTreeMap::new(),
             moved_refs: BTreeMap::new(),
             holds: BTreeMap::new(),
             removed: Vec::new(),

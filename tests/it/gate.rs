@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::env::{Ran, TestEnv};
+use crate::support::schema;
 use crate::support::sound::files_below;
 
 const TOKEN: &str = "hf_geheim_und_lang";
@@ -159,6 +160,7 @@ fn the_gate_sees_the_whole_snapshot_before_readers_do_and_no_token() {
     }
     assert!(!environment.contains("HFDL_OLD_COMMIT"));
     let document: Value = serde_json::from_str(&world.note("stdin")).unwrap();
+    schema::check(&document);
     assert_eq!(document["schema"], "hfdl.gate/1");
     assert_eq!(document["new_commit"], commit);
     assert_eq!(document["old_commit"], Value::Null);

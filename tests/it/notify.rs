@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::support::env::{Ran, TestEnv};
 use crate::support::exposition::Exposition;
 use crate::support::inbox::Inbox;
+use crate::support::schema;
 
 const TOKEN: &str = "hf_geheim_und_lang";
 
@@ -86,6 +87,7 @@ impl HookEnv {
             let environment = PathBuf::from(format!("{}.env", file.display()));
             let document = fs::read_to_string(file).unwrap();
             let document = serde_json::from_str(&document).unwrap();
+            schema::check(&document);
             facts.push((document, fs::read_to_string(&environment).unwrap()));
             fs::remove_file(file).unwrap();
             fs::remove_file(environment).unwrap();

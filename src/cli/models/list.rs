@@ -18,6 +18,9 @@ use crate::ui::{table, text};
 
 /// List all models
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl models list --tag llm
+  hfdl models list --state failing --json")]
 pub(super) struct ListModels {
     /// Only models with this tag
     #[arg(long)]

@@ -37,6 +37,8 @@ pub(super) struct Approve {
 
 /// Keep held or delayed updates back without further notices; the next commit upstream is a new update
 #[derive(Debug, Args)]
+#[command(after_long_help = "Example:
+  hfdl updates reject org/name --note 'the licence has changed'")]
 pub(super) struct Reject {
     #[command(flatten)]
     names: Names,

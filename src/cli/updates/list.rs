@@ -15,6 +15,9 @@ use crate::ui::{Clock, table, text};
 
 /// List the updates that wait for a decision, for a delay or for the next run
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl updates list
+  hfdl updates list --all --json")]
 pub(super) struct ListUpdates {
     /// All updates that models were offered: published, rejected and superseded ones too
     #[arg(long)]

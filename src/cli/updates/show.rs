@@ -23,6 +23,8 @@ use crate::ui::{Output, table, text};
 /// Without an update that waits, the last one is shown. The Hub is asked for the list of files if it
 /// is not stored here.
 #[derive(Debug, Args)]
+#[command(after_long_help = "Example:
+  hfdl updates show org/name")]
 pub(super) struct ShowUpdate {
     /// Name of the model
     name: EntryName,

@@ -131,6 +131,7 @@ fn facts(store: &Store, run: &Run, present: Option<&RunFacts>) -> Result<RunFact
         holds: holds_of(store, &sessions)?,
         sessions,
         offline: BTreeSet::new(),
+        stopped: BTreeMap::new(),
         moved_refs: BTreeMap::new(),
         removed: Vec::new(),
         spent: Vec::new(),

@@ -155,6 +155,12 @@ impl ActiveRun<'_> {
         {
             log::warn!("could not sample the disk use: {err:#}");
         }
+        let stopped = sessions.iter().filter_map(|session| {
+            let is_stopped = session.end.as_ref()?.effect() == Effect::Unfinished;
+            let status = self.sessions.get(&session.id)?.status?;
+            is_stopped.then_some((session.id, status))
+        });
+        let stopped = stopped.collect();
         let outcome = run_outcome(status);
         let end = RunEnd {
             at: finished_at,
@@ -174,6 +180,7 @@ impl ActiveRun<'_> {
             finished_at,
             sessions,
             offline: self.offline,
+            stopped,
             moved_refs: self.moved_refs,
             holds: self.holds,
             removed: self.removed,

@@ -226,7 +226,7 @@ fn sync(
         // serves them.
         let now = services.host.now();
         let has_time_passed = now < found_at || now >= shift(found_at, FIND_EVERY_SECONDS);
-        if has_time_passed && run.is_syncing() && !services.stop.is_raised() {
+        if has_time_passed && run.is_syncing() && !run.limits()?.is_stopped() {
             found_at = now;
             let claimed = slots.claim_new(now, &mut run);
             run.note_error(claimed);

@@ -360,6 +360,12 @@ pub struct SyncRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TargetId(pub(super) usize);
 
+impl TargetId {
+    pub fn number(self) -> u64 {
+        self.0 as u64
+    }
+}
+
 /// The location of the cache, the links that may be used in it, and adopted files.
 #[derive(Clone, Debug)]
 pub struct CacheChoice {
