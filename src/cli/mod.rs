@@ -17,6 +17,7 @@ mod fields;
 mod forecast_text;
 mod groups;
 mod habits;
+mod help;
 mod hf_flags;
 mod limits;
 mod list_options;
@@ -24,6 +25,7 @@ mod lock;
 mod lock_file;
 mod logs;
 mod man;
+mod man_sections;
 mod models;
 mod names;
 mod pause;
@@ -80,7 +82,7 @@ use crate::ui::{ColourChoice, Format, Output};
     name = "hfdl",
     version,
     propagate_version = false,
-    disable_help_subcommand = false,
+    disable_help_subcommand = true,
     max_term_width = 100
 )]
 #[command(
@@ -206,6 +208,7 @@ enum Command {
     Schema(schema::SchemaCommand),
     Completions(completions::Completions),
     Man(man::Man),
+    Help(help::Help),
 }
 
 /// Runs the program: arguments in, exit code out.
@@ -400,5 +403,6 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Updates(command) => command.run(context),
         Command::Completions(command) => command.run(context),
         Command::Man(command) => command.run(context),
+        Command::Help(command) => command.run(context),
     }
 }

@@ -147,12 +147,11 @@ fn of_setting(key: &str, before: &str) -> Vec<CompletionCandidate> {
     let words: Vec<&str> = match spec.kind {
         ValueKind::Choice(words) => words.to_vec(),
         ValueKind::TickPeriod => TICK_PERIODS.to_vec(),
-        ValueKind::Allowance | ValueKind::DurationOrOff { .. } | ValueKind::Percent => {
-            ["off"].into_iter().chain(spec.default).collect()
-        }
         _ => spec.default.into_iter().collect(),
     };
-    let words = words.iter().map(|word| plain(&format!("{before}{word}")));
+    let off = Some("off").filter(|word| key.is_off(word) && !words.contains(word));
+    let words = off.iter().chain(&words);
+    let words = words.map(|word| plain(&format!("{before}{word}")));
     words.collect()
 }
 
