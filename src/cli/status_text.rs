@@ -16,7 +16,7 @@ use crate::domain::status::{
 };
 use crate::domain::units::ByteSize;
 use crate::ui::table::Column;
-use crate::ui::{Output, table, text};
+use crate::ui::{Clock, Output, table, text};
 
 /// The number of models that are shown, those in trouble first.
 const MOST_MODELS: usize = 10;
@@ -38,7 +38,7 @@ pub(super) fn render(
         parts.push(models_text(status, zone, out));
     } else if !status.is_set_up {
         parts.push(format!(
-            "nothing is set up in `{}`; `hfdl models add org/name` keeps a model\n",
+            "nothing is set up in `{}`; `hfdl init` does it, or `hfdl models add org/name` keeps a model\n",
             status.home.display()
         ));
     }
@@ -61,7 +61,7 @@ fn facts(
     };
     let mut facts = vec![
         ("state", health),
-        ("timer", timer(status)),
+        ("timer", timer(status, zone)),
         ("last tick", last_tick(status, zone)),
     ];
     if let Some(pause) = &status.pause {
@@ -187,15 +187,25 @@ fn lines(lines: &[String]) -> String {
     }
 }
 
-fn timer(status: &Status) -> String {
+fn timer(status: &Status, zone: &TimeZone) -> String {
     let Some(timer) = status.timer.as_ref().filter(|timer| timer.installed) else {
         return "not installed by hfdl".to_owned();
     };
-    let line = format!("every {} by {}", timer.every, timer.backend);
-    match missed_ticks(timer, status.last_timer_tick, status.now) {
-        0 => line,
-        n => format!("{line}, {} missed", text::count(n, "tick", "ticks")),
+    let mut line = format!("every {} by {}", timer.every, timer.backend);
+    let n_missed = missed_ticks(timer, status.last_timer_tick, status.now);
+    if n_missed > 0 {
+        let ticks = text::count(n_missed, "tick", "ticks");
+        line.push_str(&format!(", {ticks} missed"));
     }
+    if let Some(tick) = timer.next_tick {
+        let clock = Clock {
+            now: status.now,
+            zone: zone.clone(),
+            absolute: false,
+        };
+        line.push_str(&format!(", next look {}", clock.future(tick, zone)));
+    }
+    line
 }
 
 fn last_tick(status: &Status, zone: &TimeZone) -> String {

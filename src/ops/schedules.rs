@@ -135,6 +135,46 @@ pub fn upcoming(
     Ok((zone, slots))
 }
 
+/// The earliest start of some schedules.
+#[derive(Clone, Debug)]
+pub struct FirstStart {
+    pub schedule: EntryName,
+    pub zone: TimeZone,
+    pub next: NextStart,
+}
+
+/// Returns the earliest start of the enabled schedules that are meant.
+pub fn first_start(
+    store: &Store,
+    host: &Host,
+    tick: Seconds,
+    is_meant: impl Fn(&ScheduleSpec) -> bool,
+) -> Result<Option<FirstStart>> {
+    let mut first: Option<FirstStart> = None;
+    for schedule in store.enabled_schedules()?.readable {
+        let Ok(zone) = find_zone(&schedule.spec.time_zone) else {
+            continue;
+        };
+        if !is_meant(&schedule.spec) {
+            continue;
+        }
+        let next = next_start(store, host, &schedule, tick)?;
+        let is_earlier = |next: &NextStart| {
+            let ready = first.as_ref().map(|first| first.next.planned.ready);
+            ready.is_none_or(|ready| next.planned.ready < ready)
+        };
+        if let Some(next) = next.filter(is_earlier) {
+            let schedule = schedule.spec.name;
+            first = Some(FirstStart {
+                schedule,
+                zone,
+                next,
+            });
+        }
+    }
+    Ok(first)
+}
+
 /// Returns the next action of an enabled schedule.
 pub fn next_start(
     store: &Store,
