@@ -15,6 +15,7 @@ mod explain;
 mod export;
 mod fields;
 mod forecast_text;
+mod init;
 mod limits;
 mod list_options;
 mod lock;
@@ -23,6 +24,7 @@ mod logs;
 mod man;
 mod models;
 mod names;
+mod next_steps;
 mod pause;
 mod policy_text;
 mod prune;
@@ -166,6 +168,7 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::InitCommand),
     #[command(alias = "model")]
     Models(models::ModelsCommand),
     #[command(alias = "schedule")]
@@ -356,6 +359,7 @@ fn prepare(host: &Host, global: &Global, out: Output) -> Result<Context> {
 
 fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
     match command {
+        Command::Init(command) => command.run(context),
         Command::Models(command) => command.run(context),
         Command::Schedules(command) => command.run(context),
         Command::Tags(command) => command.run(context),

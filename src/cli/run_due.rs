@@ -201,7 +201,7 @@ impl RunDue {
                 run: None,
                 unusable: &[],
             };
-            return report_nothing(context, &idle);
+            return report_nothing(context, None, &idle);
         };
         let settings = context.settings(Some(&store))?;
         if self.trigger == Trigger::Timer {
@@ -290,7 +290,7 @@ impl RunDue {
         }
         reported.has_document = true;
         finish.finish(runs, |news| {
-            let status = self.report(context, &tick, news);
+            let status = self.report(context, &services.store, &tick, news);
             report_crashes(context, crashed);
             // After the first line, which is the subject of a mail.
             logging::release();
@@ -299,7 +299,13 @@ impl RunDue {
         })
     }
 
-    fn report(&self, context: &Context, tick: &Tick, news: Option<&News>) -> Result<ExitStatus> {
+    fn report(
+        &self,
+        context: &Context,
+        store: &Store,
+        tick: &Tick,
+        news: Option<&News>,
+    ) -> Result<ExitStatus> {
         let (outcome, unusable) = (&tick.outcome, &tick.unusable);
         let idle = &Idle {
             trigger: self.trigger,
@@ -315,7 +321,7 @@ impl RunDue {
             report_unusable(context, to_report.iter().copied());
         }
         match outcome {
-            TickOutcome::NothingDue => report_nothing(context, idle),
+            TickOutcome::NothingDue => report_nothing(context, Some(store), idle),
             TickOutcome::AskedToWait(asked) => report_wait(context, asked, is_timer, idle),
             TickOutcome::Paused(pause) => report_paused(context, pause, idle),
             TickOutcome::AllowanceSpent(spent) => report_spent(context, spent, is_timer, idle),

@@ -269,7 +269,7 @@ fn documents() -> Vec<Document> {
             .with("/pause", PAUSE)
             .with(
                 "/timer",
-                "installed:flag backend:text? every:text? since:time? drift:text? missed_ticks:number",
+                "installed:flag backend:text? every:text? since:time? drift:text? next_tick_at:time? missed_ticks:number",
             )
             .with(
                 "/next_due/0",
@@ -339,6 +339,12 @@ fn documents() -> Vec<Document> {
             "hfdl.removal/1",
             "models:list files_deleted:flag bytes_freed:number kept:list",
         ),
+        document(
+            "init --yes --model acme/tiny --timer none --file init.yaml",
+            "hfdl.init/1",
+            "file:text? changes:list timer:object?",
+        )
+        .with("/changes/0", "action:text kind:text name:text fields:list"),
         document("config list", "hfdl.config/1", "settings:list").with("/settings/0", SETTING),
         document("config get disk.reserve", "hfdl.setting/1", SETTING),
         document("config set disk.reserve 1G", "hfdl.setting-change/1", CHANGED_SETTING),

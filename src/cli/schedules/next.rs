@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::find::{find, warn_about};
 use crate::cli::context::Context;
+use crate::cli::next_steps::{FIRST_SCHEDULE, NextSteps};
 use crate::domain::model::EntryName;
 use crate::domain::schedule::{PlannedSlot, Schedule, find_zone};
 use crate::domain::time::{Timestamp, parse_moment, render_utc};
@@ -87,7 +88,14 @@ impl NextSlots {
         }
         context
             .out
-            .result(|out| next_table(out, &all), || next_document(&all))
+            .result(|out| next_table(out, &all), || next_document(&all))?;
+        if all.iter().all(|upcoming| upcoming.slots.is_empty()) {
+            match &store {
+                None => context.hint(&format!("no schedules; {FIRST_SCHEDULE}")),
+                Some(store) => NextSteps::new(context, store)?.no_slots(),
+            }
+        }
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::cli::context::Context;
+use crate::cli::next_steps::NextSteps;
 use crate::domain::schedule::{Overlap, Schedule};
 use crate::json::{ScheduleView, document};
 use crate::ops;
@@ -51,5 +52,7 @@ pub(super) fn report(
             value["warnings"] = json!(overlaps.iter().map(ToString::to_string).collect::<Vec<_>>());
             value
         },
-    )
+    )?;
+    NextSteps::new(context, store)?.after_schedule(schedule);
+    Ok(())
 }
