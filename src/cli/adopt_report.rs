@@ -163,10 +163,10 @@ fn matches_text(out: &Output, matches: &[ModelMatch]) -> String {
     }
     let columns = [
         Column::name("MODEL"),
-        Column::kept("COMMIT"),
-        Column::number("FILES HERE"),
-        Column::number("BYTES HERE"),
-        Column::kept("PUBLISHED"),
+        Column::kept("COMMIT").least(3),
+        Column::number("FILES HERE").least(2),
+        Column::number("SIZE HERE"),
+        Column::kept("PUBLISHED").least(1),
     ];
     let row = |found: &ModelMatch| {
         let name = found.model.spec.name.to_string();
@@ -225,7 +225,7 @@ pub fn list_text(out: &Output, files: &[AdoptedFile]) -> String {
     let columns = [
         Column::number("SIZE"),
         Column::kept("STATE"),
-        Column::kept("MOVES"),
+        Column::kept("MOVES").least(1),
         Column::name("FILE"),
     ];
     let row = |file: &AdoptedFile| {

@@ -1,18 +1,16 @@
 //! The text of a change note, for `sessions show` and other commands.
 
-use jiff::tz::TimeZone;
-
 use crate::domain::changes::{ChangeNote, ChangedFiles, TitledCommit};
 use crate::domain::units::ByteSize;
-use crate::ui::text;
+use crate::ui::Clock;
 
 /// Commits and files beyond this number are counted only.
 pub(super) const MOST_LINES: usize = 20;
 
 /// Returns the facts of a change note; a fact may have several lines.
-pub(super) fn facts(note: &ChangeNote, zone: &TimeZone) -> Vec<(&'static str, String)> {
+pub(super) fn facts(note: &ChangeNote, clock: &Clock) -> Vec<(&'static str, String)> {
     let mut facts = vec![("changes", note.summary())];
-    let commits = commit_lines(note, zone, MOST_LINES);
+    let commits = commit_lines(note, clock, MOST_LINES);
     if !commits.is_empty() {
         facts.push(("commits", commits.join("\n")));
     }
@@ -25,12 +23,12 @@ pub(super) fn facts(note: &ChangeNote, zone: &TimeZone) -> Vec<(&'static str, St
 }
 
 /// Returns one line for each commit, newest first, and one for those left out.
-pub(super) fn commit_lines(note: &ChangeNote, zone: &TimeZone, most: usize) -> Vec<String> {
+pub(super) fn commit_lines(note: &ChangeNote, clock: &Clock, most: usize) -> Vec<String> {
     let Some(new) = &note.changes.commits else {
         return Vec::new();
     };
     let line = |commit: &TitledCommit| {
-        let at = text::optional_time(commit.at, zone);
+        let at = clock.past_or_nothing(commit.at);
         format!("{} {at} {}", commit.commit.short(), commit.title)
     };
     let mut lines: Vec<String> = new.commits.iter().take(most).map(line).collect();

@@ -6,13 +6,13 @@ use serde_json::json;
 
 use super::context::Context;
 use crate::domain::outcome::ExitStatus;
-use crate::domain::settings::{SettingKey, SettingSource, ValueKind};
+use crate::domain::settings::{SettingKey, SettingSource, Settings, ValueKind};
 use crate::json::{SettingView, document};
 use crate::ops::schedules::warnings_about_tick;
 use crate::store::Store;
 use crate::sys::paths;
 use crate::ui::table::Column;
-use crate::ui::{table, text};
+use crate::ui::{Output, table, text};
 
 /// Show and change settings
 ///
@@ -81,29 +81,50 @@ fn list(context: &Context, origin: bool) -> Result<()> {
         .collect();
     context.out.result(
         |out| {
-            let mut columns = vec![Column::kept("SETTING"), Column::kept("VALUE")];
             if origin {
-                columns.extend([Column::name("FROM"), Column::sentence("WHAT IT IS")]);
+                return origins_text(out, &settings, &views);
             }
-            let rows = SettingKey::ALL.iter().zip(&views).map(|(key, view)| {
-                let mut row = vec![
-                    key.to_string(),
-                    view.value
-                        .clone()
-                        .unwrap_or_else(|| text::NOTHING.to_owned()),
-                ];
-                if origin {
-                    let from = settings
-                        .get(*key)
-                        .map_or(&SettingSource::Default, |(_, origin)| origin);
-                    row.extend([from.to_string(), view.help.to_owned()]);
-                }
-                row
+            let rows = views.iter().map(|view| {
+                let value = text::or_nothing(view.value.as_ref());
+                vec![view.key.to_owned(), value]
             });
+            let columns = [Column::kept("SETTING"), Column::name("VALUE")];
             table::render(out, &columns, rows.collect())
         },
         || document("hfdl.config/1", json!({ "settings": views })),
     )
+}
+
+/// Renders settings with their origin and description. On a terminal the description
+/// stands below its setting, because it is longer than a column.
+fn origins_text(out: &Output, settings: &Settings, views: &[SettingView]) -> String {
+    let from = |key: &SettingKey| {
+        let found = settings.get(*key);
+        found.map_or(&SettingSource::Default, |(_, origin)| origin)
+    };
+    let settings = SettingKey::ALL.iter().zip(views);
+    let rows = settings.map(|(key, view)| {
+        let value = text::or_nothing(view.value.as_ref());
+        [
+            key.to_string(),
+            value,
+            from(key).to_string(),
+            view.help.to_owned(),
+        ]
+    });
+    let Some(width) = out.width else {
+        let columns = ["SETTING", "VALUE", "FROM", "WHAT IT IS"].map(Column::kept);
+        return table::render(out, &columns, rows.map(Vec::from).collect());
+    };
+    let room = usize::from(width).saturating_sub(4);
+    let entries = rows.map(|[key, value, from, help]| {
+        let head = table::folded(&table::clean(&format!("{key} = {value} ({from})")), room);
+        let help = table::folded(&help, room).into_iter();
+        let lines = help.map(|line| format!("    {line}"));
+        let lines: Vec<String> = head.into_iter().chain(lines).collect();
+        lines.join("\n")
+    });
+    entries.collect::<Vec<String>>().join("\n")
 }
 
 fn get(context: &Context, key: &str) -> Result<()> {

@@ -90,7 +90,7 @@ pub fn room_document(room: &LackingRoom) -> Value {
 /// Says that a newer commit is held, or waits for the end of a delay.
 pub fn explain_held(context: &Context, plan: &DryRun) -> Option<Explanation> {
     if let Some((wait, delay)) = &plan.wait {
-        let waits = waits(wait, *delay, &context.host.time_zone());
+        let waits = waits(wait, *delay, &context.clock());
         return Some(Explanation {
             headline: format!("`{}` {waits}", plan.label),
             cause: Some(format!("upstream is at {}", wait.commit)),
@@ -124,10 +124,10 @@ fn dry_run_text(out: &Output, found: &[DryRun]) -> String {
     }
     let columns = [
         Column::name("MODEL"),
-        Column::kept("COMMIT"),
-        Column::number("FILES"),
+        Column::kept("COMMIT").least(3),
+        Column::number("FILES").least(1),
         Column::number("WOULD FETCH"),
-        Column::number("REUSABLE"),
+        Column::number("REUSABLE").least(2),
     ];
     table::render(out, &columns, rows)
 }

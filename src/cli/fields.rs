@@ -108,6 +108,14 @@ impl<S: Entity, const CAN_CLEAR: bool> FieldFlags<S, CAN_CLEAR> {
         found.values.as_ref()?.first().map(String::as_str)
     }
 
+    /// Replaces the text of a field that was given.
+    pub fn replace_text(&mut self, key: &str, text: String) {
+        let given = self.given.iter_mut().find(|given| given.key == key);
+        if let Some(given) = given {
+            given.values = Some(vec![text]);
+        }
+    }
+
     pub fn has_any(&self, keys: &[&str]) -> bool {
         self.given.iter().any(|given| keys.contains(&given.key))
     }

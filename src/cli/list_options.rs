@@ -10,7 +10,8 @@ use crate::ui::Format;
 
 #[derive(Debug, Args)]
 pub struct ListOptions {
-    /// Show only those that started since a time, or within a duration before now
+    /// Show only those that started since a time, such as yesterday or "mon 08:00", or within a
+    /// duration before now
     #[arg(long, value_name = "DUR|TIME")]
     since: Option<String>,
 

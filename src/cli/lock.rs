@@ -19,7 +19,7 @@ use crate::ops::run::record_skipped_run;
 use crate::ops::ticks::record_tick;
 use crate::store::Store;
 use crate::sys::lock::FileLock;
-use crate::ui::{Format, text};
+use crate::ui::Format;
 
 /// Takes the lock, or says who holds it and writes down that this run was skipped.
 pub fn take_lock(
@@ -124,7 +124,7 @@ fn locked(context: &Context, command: RunCommand, holder: Option<&Run>) -> Compl
             run.start.command,
             run.start.process.host,
             run.start.process.pid,
-            text::local_time(run.start.at, &context.host.time_zone())
+            context.clock().local(run.start.at)
         ));
     }
     complaint.next(match command {
@@ -152,7 +152,7 @@ fn hung_run(context: &Context, store: &Store, run: &Run) -> Result<Option<String
             run.start.command,
             run.start.process.pid,
             run.start.process.host,
-            text::local_time(run.heartbeat_at, &context.host.time_zone())
+            context.clock().local(run.heartbeat_at)
         )
     }))
 }

@@ -11,12 +11,13 @@ use super::context::Context;
 use super::explain::Complaint;
 use super::run_id;
 use crate::domain::outcome::{ExitStatus, words};
+use crate::domain::units::ByteSize;
 use crate::json::document;
 use crate::ops::status::unfinished;
 use crate::store::Store;
 use crate::sys::logging::{self, LogFile};
 use crate::ui::table::Column;
-use crate::ui::{Format, table, text, yaml_item};
+use crate::ui::{Format, table, yaml_item};
 
 words! {
     /// The least severe level that is shown.
@@ -82,16 +83,17 @@ fn find(files: &[LogFile], id: &str) -> Result<LogFile> {
 }
 
 fn list(context: &Context, files: &[LogFile]) -> Result<ExitStatus> {
-    let zone = context.host.time_zone();
-    context.out.result(
+    let clock = context.clock();
+    context.out.list(
+        || files.iter().map(|file| file.run_id.clone()).collect(),
         |out| {
             if files.is_empty() {
                 return String::new();
             }
-            let columns = [Column::kept("RUN"), Column::kept("STARTED"), Column::number("BYTES"), Column::name("FILE")];
+            let columns = [Column::kept("RUN"), Column::kept("STARTED"), Column::number("SIZE").least(1), Column::name("FILE").least(2)];
             let rows = files.iter().map(|file| {
                 let path = file.path.display().to_string();
-                vec![file.run_id.clone(), text::local_time(file.started_at, &zone), file.size_bytes.to_string(), path]
+                vec![file.run_id.clone(), clock.past(file.started_at), ByteSize(file.size_bytes).render_short(), path]
             });
             table::render(out, &columns, rows.collect())
         },

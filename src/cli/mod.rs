@@ -130,7 +130,7 @@ struct Global {
     #[arg(long, global = true)]
     json: bool,
 
-    /// Say less on stderr
+    /// Say less on stderr; lists print names alone
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 

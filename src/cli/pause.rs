@@ -2,17 +2,17 @@
 
 use anyhow::Result;
 use clap::Args;
-use jiff::tz::TimeZone;
 
 use super::context::Context;
 use super::explain::Complaint;
+use super::since::present;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::pause;
-use crate::domain::time::{Timestamp, parse_moment};
+use crate::domain::time::{Timestamp, Toward};
 use crate::domain::units::Seconds;
 use crate::json::{PauseView, document};
 use crate::ops;
-use crate::ui::text;
+use crate::ui::Clock;
 
 /// Let ticks do nothing for a while
 ///
@@ -22,10 +22,10 @@ use crate::ui::text;
 #[command(after_long_help = "Examples:
   hfdl pause
   hfdl pause --for 2h --reason 'demo on the same line'
-  hfdl pause --until '2026-06-01 08:00'
+  hfdl pause --until 'tomorrow 08:00'
   hfdl resume")]
 pub struct PauseCommand {
-    /// End by itself then: a local time, or RFC 3339 (default: `hfdl resume` ends it)
+    /// End by itself then, such as "mon 08:00" or RFC 3339 (default: `hfdl resume` ends it)
     #[arg(long, value_name = "TIME", conflicts_with = "span")]
     until: Option<String>,
 
@@ -46,12 +46,7 @@ impl PauseCommand {
         let store = context.store()?;
         let pause = ops::pause::pause(&store, until, reason, now)?;
         context.out.done(
-            || {
-                format!(
-                    "ticks are paused {}",
-                    describe(&pause, &context.host.time_zone())
-                )
-            },
+            || format!("ticks are paused {}", describe(&pause, &context.clock())),
             || document("hfdl.pause/1", PauseView::from(Some(&pause))),
         )?;
         Ok(ExitStatus::Ok)
@@ -59,16 +54,13 @@ impl PauseCommand {
 
     fn end(&self, context: &Context, now: Timestamp) -> Result<Option<Timestamp>> {
         let until = match (&self.until, self.span) {
-            (Some(text), _) => Some(parse_moment(text, &context.host.time_zone())?),
+            (Some(text), _) => Some(present(context, Toward::Future).parse(text)?),
             (None, Some(span)) => Some(now.checked_add(span.span())?),
             (None, None) => None,
         };
         if until.is_some_and(|until| until <= now) {
             return Err(Complaint::usage("a pause cannot end before it begins")
-                .cause(format!(
-                    "it is {} now",
-                    text::local_time(now, &context.host.time_zone())
-                ))
+                .cause(format!("it is {} now", context.clock().local(now)))
                 .next("name a time to come, or `--for 2h`")
                 .into());
         }
@@ -77,9 +69,9 @@ impl PauseCommand {
 }
 
 /// Renders end and reason of a pause: `until 2026-06-01 08:00: reason`.
-pub(super) fn describe(pause: &pause::Pause, zone: &TimeZone) -> String {
+pub(super) fn describe(pause: &pause::Pause, clock: &Clock) -> String {
     let until = match pause.until {
-        Some(until) => format!("until {}", text::local_time(until, zone)),
+        Some(until) => format!("until {}", clock.future(until, &clock.zone)),
         None => "until `hfdl resume`".to_owned(),
     };
     match &pause.reason {

@@ -1,7 +1,6 @@
 //! Update policies in words: the rules in force, and updates that wait for a delay.
 
 use anyhow::Result;
-use jiff::tz::TimeZone;
 
 use super::context::Context;
 use crate::domain::model::Model;
@@ -9,7 +8,7 @@ use crate::domain::policy::{SharedRules, UpdateWait};
 use crate::domain::units::Seconds;
 use crate::ops::sync::PolicyInput;
 use crate::store::Store;
-use crate::ui::text;
+use crate::ui::Clock;
 
 /// Returns the rules in force for a model.
 pub fn rules_in_force(store: &Store, context: &Context, model: &Model) -> Result<SharedRules> {
@@ -19,9 +18,6 @@ pub fn rules_in_force(store: &Store, context: &Context, model: &Model) -> Result
 }
 
 /// Says how long an update waits.
-pub fn waits(wait: &UpdateWait, delay: Seconds, zone: &TimeZone) -> String {
-    format!(
-        "waits until {} (delay {delay})",
-        text::day(wait.until, zone)
-    )
+pub fn waits(wait: &UpdateWait, delay: Seconds, clock: &Clock) -> String {
+    format!("waits until {} (delay {delay})", clock.day(wait.until))
 }

@@ -276,11 +276,11 @@ fn describe(out: &Output, report: &PruneReport, dry_run: Option<&[Proposal]>) ->
     let is_dry_run = dry_run.is_some();
     let columns = [
         Column::name("MODEL"),
-        Column::kept("WHAT"),
-        Column::kept("ID"),
+        Column::kept("WHAT").least(2),
+        Column::kept("ID").least(3),
         Column::number("SIZE"),
         Column::kept("VERDICT"),
-        Column::sentence("REASON"),
+        Column::sentence("REASON").least(1),
     ];
     let rows: Vec<Vec<String>> = report
         .items

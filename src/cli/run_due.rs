@@ -14,6 +14,7 @@ use super::run_due_report::{
     Idle, report_crashes, report_nothing, report_paused, report_plan, report_run, report_spent,
     report_unusable, report_wait,
 };
+use super::since::present;
 use super::status::{leave_early_status_file, leave_status_file};
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
@@ -21,7 +22,7 @@ use crate::domain::run::{RunCommand, RunId};
 use crate::domain::schedule::{StoredSchedules, Unusable};
 use crate::domain::shard::{Shard, ShardArg};
 use crate::domain::status::FailedTick;
-use crate::domain::time::parse_moment;
+use crate::domain::time::Toward;
 use crate::json::skipped_run;
 use crate::ops::finish::{EndedRuns, Finish};
 use crate::ops::notify::{EarlyEnd, News, Ping, tell_early_end};
@@ -56,7 +57,7 @@ pub struct RunDue {
     #[arg(long)]
     dry_run: bool,
 
-    /// The moment to answer for: RFC 3339, or a local time
+    /// The moment to answer for, such as "tomorrow 02:30", "in 2h" or RFC 3339
     #[arg(long, value_name = "TIME", requires = "dry_run")]
     at: Option<String>,
 
@@ -215,7 +216,7 @@ impl RunDue {
         };
         if self.dry_run {
             let at = match &self.at {
-                Some(text) => parse_moment(text, &context.host.time_zone())?,
+                Some(text) => present(context, Toward::Future).parse(text)?,
                 None => context.now(),
             };
             let services = Services::read_only(&context.host, &context.home, settings, store);

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::context::Context;
@@ -14,6 +13,7 @@ use super::dry_run_report::{explain_held, explain_room, room_document};
 use super::explain::{self, Explanation};
 use super::forecast_text::forecast_text;
 use super::next_steps::NextSteps;
+use super::pause::describe;
 use crate::domain::alert::{HookEvent, Notice, RunFacts};
 use crate::domain::allowance::Allowance;
 use crate::domain::outcome::{Effect, ErrorKind, ExitStatus, Outcome, RunOutcome, Trigger};
@@ -31,7 +31,7 @@ use crate::ops::rate_limits::AskedToWait;
 use crate::ops::run_due::{DuePlan, PlannedModel};
 use crate::store::Store;
 use crate::ui::table::Column;
-use crate::ui::{Format, Output, table, text};
+use crate::ui::{Clock, Format, Output, table, text};
 
 /// Says which schedules no run can follow; the first line makes sense as the
 /// subject of a mail.
@@ -50,7 +50,7 @@ pub fn report_unusable<'a>(context: &Context, unusable: impl Iterator<Item = &'a
 pub fn report_crashes(context: &Context, crashed: &[Run]) {
     for run in crashed {
         let n_models = text::count(run.totals.n_sessions, "model", "models");
-        let seen = text::local_time(run.heartbeat_at, &context.host.time_zone());
+        let seen = context.clock().local(run.heartbeat_at);
         context.out.say(&format!(
             "hfdl: the run {} ({} of {n_models}, process {}) ended without a word after {seen}; what it had fetched is kept",
             run.id, run.start.command, run.start.process.pid,
@@ -82,11 +82,8 @@ pub fn report_paused(context: &Context, pause: &Pause, idle: &Idle<'_>) -> Resul
     let status = idle_status(idle.unusable);
     write_idle_document(context, RunOutcome::SkippedPaused, status, idle)?;
     if context.out.format == Format::Table && is_watched(context) {
-        let zone = context.host.time_zone();
-        let until = pause.until.map_or("`hfdl resume`".to_owned(), |until| {
-            text::local_time(until, &zone)
-        });
-        context.out.say(&format!("ticks are paused until {until}"));
+        let words = describe(pause, &context.clock());
+        context.out.say(&format!("ticks are paused {words}"));
     }
     Ok(status)
 }
@@ -264,12 +261,12 @@ fn say_what_is_repaired(context: &Context, run: &RunFacts) {
 
 /// Shows the duration of failures, and those that have ended.
 fn say_what_lasts(context: &Context, news: &News) {
-    let zone = context.host.time_zone();
+    let clock = context.clock();
     let line = |notice: &Notice, words: &str| {
         let failing = notice.failing?;
         let session = news.run.sessions.get(notice.session)?;
         let times = text::count(failing.n_failures.into(), "time", "times");
-        let since = text::local_time(failing.since, &zone);
+        let since = clock.local(failing.since);
         Some(format!(
             "`{}` {words} {times} since {since}",
             session.label()
@@ -328,9 +325,9 @@ fn run_text(out: &Output, run: &RunFacts) -> String {
     let columns = [
         Column::name("MODEL"),
         Column::kept("OUTCOME"),
-        Column::kept("COMMIT"),
+        Column::kept("COMMIT").least(1),
         Column::number("FETCHED"),
-        Column::number("REUSED"),
+        Column::number("REUSED").least(2),
     ];
     table::render(out, &columns, rows.collect())
 }
@@ -358,7 +355,7 @@ fn write_idle_document(
 /// Shows the due models and the files to fetch.
 pub fn report_plan(context: &Context, plan: &DuePlan) -> Result<ExitStatus> {
     report_unusable(context, plan.unusable.iter());
-    let zone = context.host.time_zone();
+    let clock = context.clock();
     let mut worst = idle_status(&plan.unusable);
     for model in &plan.models {
         match &model.fetch {
@@ -379,23 +376,21 @@ pub fn report_plan(context: &Context, plan: &DuePlan) -> Result<ExitStatus> {
     }
     context
         .out
-        .result(|out| plan_text(out, plan, &zone), || plan_document(plan))?;
+        .result(|out| plan_text(out, plan, &clock), || plan_document(plan))?;
     Ok(worst)
 }
 
-fn plan_text(out: &Output, plan: &DuePlan, zone: &TimeZone) -> String {
+fn plan_text(out: &Output, plan: &DuePlan, clock: &Clock) -> String {
     let mut shown = String::new();
     if !plan.schedules.is_empty() || !plan.unusable.is_empty() {
         let rows = plan.schedules.iter().map(|schedule| {
             let (state, slot, next) = state_words(&schedule.state);
-            let time = |at: Option<Timestamp>| {
-                at.map_or("-".to_owned(), |at| text::local_time(at, &schedule.zone))
-            };
+            let zone = &schedule.zone;
             vec![
                 schedule.name.to_string(),
                 state.to_owned(),
-                time(slot),
-                time(next),
+                text::or_nothing(slot.map(|at| clock.moment(at, zone))),
+                text::or_nothing(next.map(|at| clock.due(at, zone))),
             ]
         });
         let unusable = plan.unusable.iter().map(|one| {
@@ -409,9 +404,9 @@ fn plan_text(out: &Output, plan: &DuePlan, zone: &TimeZone) -> String {
         });
         let columns = [
             Column::name("SCHEDULE"),
-            Column::kept("STATE"),
-            Column::kept("SLOT"),
-            Column::kept("NEXT"),
+            Column::sentence("STATE"),
+            Column::kept("SLOT").least(1).if_any(),
+            Column::kept("NEXT").if_any(),
         ];
         shown.push_str(&table::render(
             out,
@@ -426,17 +421,17 @@ fn plan_text(out: &Output, plan: &DuePlan, zone: &TimeZone) -> String {
     let rows = plan.models.iter().map(model_row);
     let columns = [
         Column::name("MODEL"),
-        Column::kept("FOR"),
-        Column::kept("COMMIT"),
-        Column::number("FILES"),
+        Column::name("FOR").least(2),
+        Column::kept("COMMIT").least(4),
+        Column::number("FILES").least(1),
         Column::number("WOULD FETCH"),
-        Column::number("REUSABLE"),
+        Column::number("REUSABLE").least(3),
     ];
     shown.push('\n');
     shown.push_str(&table::render(out, &columns, rows.collect()));
     for model in &plan.models {
         if let Some(forecast) = &model.forecast {
-            let forecast = forecast_text(forecast, zone);
+            let forecast = forecast_text(forecast, &clock.zone);
             shown.push_str(&format!("`{}`: {forecast}\n", model.name));
         }
     }

@@ -66,7 +66,8 @@ impl RunsList {
             crashed = unfinished(&store, &context.home)?.1;
         }
         let has_more = self.options.cut(&mut runs);
-        context.out.result(
+        context.out.list(
+            || runs.iter().map(|run| run.id.to_string()).collect(),
             |out| runs_text(context, out, &runs, &crashed),
             || {
                 let views: Vec<RunSummaryView> = runs.iter().map(RunSummaryView::from).collect();
@@ -88,18 +89,18 @@ fn runs_text(context: &Context, out: &Output, runs: &[Run], crashed: &[Run]) -> 
     if runs.is_empty() {
         return String::new();
     }
-    let zone = context.host.time_zone();
+    let clock = context.clock();
     let columns = [
         Column::kept("RUN"),
         Column::kept("STARTED"),
-        Column::kept("COMMAND"),
-        Column::kept("STARTED BY"),
+        Column::kept("COMMAND").least(3),
+        Column::kept("STARTED BY").least(5),
         Column::kept("OUTCOME"),
-        Column::number("CODE"),
-        Column::number("SESSIONS"),
-        Column::number("FAILED"),
-        Column::number("FETCHED"),
-        Column::number("TOOK"),
+        Column::number("CODE").least(6),
+        Column::number("SESSIONS").least(4),
+        Column::number("FAILED").if_any(),
+        Column::number("FETCHED").least(1),
+        Column::number("TOOK").least(2),
     ];
     let rows = runs.iter().map(|run| {
         let (start, totals) = (&run.start, run.totals);
@@ -107,13 +108,13 @@ fn runs_text(context: &Context, out: &Output, runs: &[Run], crashed: &[Run]) -> 
         let count = |text: String| run.end.map_or_else(|| text::NOTHING.to_owned(), |_| text);
         vec![
             ending(run),
-            text::local_time(start.at, &zone),
+            clock.past(start.at),
             start.command.to_string(),
             start.trigger.to_string(),
             outcome(run, crashed).to_owned(),
             text::or_nothing(run.end.and_then(|end| end.exit_code)),
             count(totals.n_sessions.to_string()),
-            count(totals.n_failed.to_string()),
+            text::count_or_nothing(totals.n_failed),
             count(ByteSize(totals.bytes_fetched).render_short()),
             text::took(start.at, run.end.map(|end| end.at)),
         ]
@@ -176,7 +177,7 @@ fn show_text(
     sessions: &[Session],
     crashed: &[Run],
 ) -> String {
-    let zone = context.host.time_zone();
+    let clock = context.clock();
     let (start, end) = (&run.start, run.end);
     let process = &start.process;
     let ended = end.map(|end| end.at);
@@ -193,13 +194,10 @@ fn show_text(
                     process.pid, process.host, process.version
                 ),
             ),
-            ("started", text::local_time(start.at, &zone)),
-            ("last seen", text::local_time(run.heartbeat_at, &zone)),
-            (
-                "asked to stop",
-                text::optional_time(run.stop_requested_at, &zone),
-            ),
-            ("ended", text::optional_time(ended, &zone)),
+            ("started", clock.past_in_full(start.at)),
+            ("last seen", clock.past_in_full(run.heartbeat_at)),
+            ("asked to stop", clock.past_in_full(run.stop_requested_at)),
+            ("ended", clock.past_in_full(ended)),
             ("took", text::took(start.at, ended)),
             ("outcome", outcome(run, crashed).to_owned()),
             (

@@ -8,10 +8,11 @@ use clap::Args;
 use super::context::Context;
 use super::explain::Complaint;
 use super::models::named_or_all;
+use super::since::present;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::sbom::BillOfMaterials;
-use crate::domain::time::{Timestamp, end_of_day, parse_moment};
+use crate::domain::time::{Timestamp, Toward};
 use crate::json;
 use crate::ops::sbom::{Moment, collect};
 use crate::store::Store;
@@ -32,7 +33,7 @@ pub struct Sbom {
     #[arg(value_name = "NAME")]
     names: Vec<EntryName>,
 
-    /// The models as they were at the end of a day, or at a time
+    /// The models as they were at the end of a day, such as yesterday, or at a time
     #[arg(long, value_name = "DATE")]
     at: Option<String>,
 
@@ -70,12 +71,12 @@ impl Sbom {
             });
             return Ok(Moment::Now(at.transpose()?.unwrap_or(now)));
         };
-        let zone = context.host.time_zone();
-        let at = match end_of_day(text, &zone) {
+        let present = present(context, Toward::Past);
+        let at = match present.end_of_day(text) {
             // Today is not over.
-            Some(end) if end > now && parse_moment(text, &zone)? <= now => now,
+            Some(end) if end > now && present.parse(text)? <= now => now,
             Some(end) => end,
-            None => parse_moment(text, &zone)?,
+            None => present.parse(text)?,
         };
         if at > now {
             return Err(Complaint::usage(format!("`{text}` is in the future")).into());

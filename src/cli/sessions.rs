@@ -125,7 +125,8 @@ impl SessionsList {
             crashed = unfinished(&store, &context.home)?.1;
         }
         let has_more = self.options.cut(&mut sessions);
-        context.out.result(
+        context.out.list(
+            || sessions.iter().map(|it| it.id.0.to_string()).collect(),
             |out| list_text(context, out, &sessions, &crashed),
             || {
                 let views = sessions.iter().map(SessionView::from);
@@ -196,32 +197,29 @@ pub(super) fn list_text(
     if sessions.is_empty() {
         return String::new();
     }
-    let zone = context.host.time_zone();
+    let clock = context.clock();
     let columns = [
         Column::number("ID"),
         Column::kept("STARTED"),
         Column::name("MODEL"),
         Column::kept("OUTCOME"),
-        Column::number("FETCHED"),
-        Column::number("REUSED"),
-        Column::number("TOOK"),
-        Column::sentence("ERROR"),
+        Column::number("FETCHED").least(2),
+        Column::number("REUSED").least(4),
+        Column::number("TOOK").least(3),
+        Column::sentence("ERROR").least(1).if_any(),
     ];
     let rows = sessions.iter().map(|session| {
         let (bytes, end) = (session.progress.bytes, session.end.as_ref());
         let trouble = end.and_then(|end| end.trouble.as_ref());
         vec![
             session.id.0.to_string(),
-            text::local_time(session.start.at, &zone),
+            clock.past(session.start.at),
             session.start.label(),
             outcome(session, crashed).to_owned(),
             ByteSize(bytes.fetched).render_short(),
             ByteSize(bytes.reused).render_short(),
             text::took(session.start.at, end.map(|end| end.at)),
-            trouble.map_or_else(
-                || text::NOTHING.to_owned(),
-                |it| text::shorten(&it.message, 60),
-            ),
+            text::or_nothing(trouble.and_then(|it| it.message.lines().next())),
         ]
     });
     table::render(out, &columns, rows.collect())

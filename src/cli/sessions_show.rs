@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use clap::Args;
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::change_note;
@@ -18,7 +17,7 @@ use crate::ops;
 use crate::ops::sessions::SessionDetails;
 use crate::store::{Store, StoreError};
 use crate::ui::table::Column;
-use crate::ui::{Output, table, text};
+use crate::ui::{Clock, Output, table, text};
 
 /// Show a session and its files
 ///
@@ -52,12 +51,12 @@ impl SessionsShow {
 }
 
 fn show_text(context: &Context, out: &Output, details: &SessionDetails, outcome: &str) -> String {
-    let session = &details.session;
-    let mut facts = start_facts(session, &context.host.time_zone());
+    let (session, clock) = (&details.session, context.clock());
+    let mut facts = start_facts(session, &clock);
     facts.push(("outcome", outcome.to_owned()));
     facts.extend(result_facts(session));
     if let Some(note) = &details.note {
-        facts.extend(change_note::facts(note, &context.host.time_zone()));
+        facts.extend(change_note::facts(note, &clock));
     }
     let files = files_text(out, details);
     if files.is_empty() {
@@ -66,7 +65,7 @@ fn show_text(context: &Context, out: &Output, details: &SessionDetails, outcome:
     format!("{}\n{files}", table::facts(out, &facts))
 }
 
-fn start_facts(session: &Session, zone: &TimeZone) -> Vec<(&'static str, String)> {
+fn start_facts(session: &Session, clock: &Clock) -> Vec<(&'static str, String)> {
     let start = &session.start;
     let ended_at = session.end.as_ref().map(|end| end.at);
     vec![
@@ -80,9 +79,9 @@ fn start_facts(session: &Session, zone: &TimeZone) -> Vec<(&'static str, String)
         ("run", start.run_id.to_string()),
         ("started by", start.trigger.to_string()),
         ("schedule", text::or_nothing(start.schedule_name.as_ref())),
-        ("slot", text::optional_time(start.slot_at, zone)),
-        ("started", text::local_time(start.at, zone)),
-        ("ended", text::optional_time(ended_at, zone)),
+        ("slot", clock.past_in_full(start.slot_at)),
+        ("started", clock.past_in_full(start.at)),
+        ("ended", clock.past_in_full(ended_at)),
         ("took", text::took(start.at, ended_at)),
     ]
 }
@@ -151,14 +150,14 @@ fn origin_text(reused: &Reused) -> String {
 fn files_text(out: &Output, details: &SessionDetails) -> String {
     let columns = [
         Column::name("FILE"),
-        Column::kept("CHANGE"),
+        Column::kept("CHANGE").least(2).if_any(),
         Column::number("SIZE"),
-        Column::number("FETCHED"),
-        Column::number("REUSED"),
-        Column::kept("SOURCE"),
-        Column::number("RETRIES"),
+        Column::number("FETCHED").least(1),
+        Column::number("REUSED").least(4),
+        Column::kept("SOURCE").least(5).if_any(),
+        Column::number("RETRIES").least(3).if_any(),
         Column::kept("RESULT"),
-        Column::kept("HASH"),
+        Column::name("HASH").least(6),
     ];
     let size = |bytes: u64| ByteSize(bytes).render_short();
     let touched = details.files.iter().zip(&details.changes);
@@ -171,7 +170,7 @@ fn files_text(out: &Output, details: &SessionDetails) -> String {
                 size(file.bytes_fetched),
                 size(file.bytes_reused),
                 text::or_nothing(file.source),
-                file.retries.to_string(),
+                text::count_or_nothing(file.retries),
                 result_word(file),
                 file.content.to_string(),
             ]

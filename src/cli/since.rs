@@ -1,11 +1,20 @@
-//! `--since` and other instants on the command line: a duration before now, or a time.
+//! Times on the command line: of the past and of the future, and durations before now.
 
 use anyhow::Result;
 
 use super::context::Context;
 use super::explain::Complaint;
-use crate::domain::time::{Timestamp, parse_moment};
+use crate::domain::time::{Present, Timestamp, Toward};
 use crate::domain::units::Seconds;
+
+/// Returns the present of the reader, for times that lie in a direction.
+pub fn present(context: &Context, toward: Toward) -> Present {
+    Present {
+        now: context.now(),
+        zone: context.host.time_zone(),
+        toward,
+    }
+}
 
 /// Parses a duration before now, or else a time.
 pub fn parse_since(context: &Context, text: &str) -> Result<Timestamp> {
@@ -13,10 +22,13 @@ pub fn parse_since(context: &Context, text: &str) -> Result<Timestamp> {
         let ago = context.now().checked_sub(span.span());
         return Ok(ago.unwrap_or(Timestamp::UNIX_EPOCH));
     }
-    parse_moment(text, &context.host.time_zone()).map_err(|_| {
+    present(context, Toward::Past).parse(text).map_err(|_| {
         let text: String = text.chars().take(80).flat_map(char::escape_debug).collect();
         Complaint::usage(format!("`{text}` is neither a duration nor a time"))
-            .next("write `6h` or `2d` for a duration before now, or `2026-06-01 08:00`")
+            .next(
+                "write `6h` or `2d` for a duration before now, or a time such as \
+                 `2026-06-01 08:00`, `08:00`, `yesterday 22:00` or `mon`",
+            )
             .into()
     })
 }

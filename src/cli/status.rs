@@ -23,7 +23,7 @@ use crate::sys::paths;
 use crate::sys::pause::Stopwatch;
 use crate::sys::signals;
 use crate::sys::stop::StopFlag;
-use crate::ui::{Format, table};
+use crate::ui::{Clock, Format, Output, table};
 
 /// See how things stand, and whether a person is needed
 ///
@@ -66,15 +66,9 @@ impl Report {
         json::status(&self.status, &self.warnings, self.bytes_per_second)
     }
 
-    fn text(&self, context: &Context) -> String {
-        let (zone, out) = (context.host.time_zone(), &context.out);
-        render(
-            &self.status,
-            &self.warnings,
-            self.bytes_per_second,
-            &zone,
-            out,
-        )
+    fn text(&self, out: &Output, clock: &Clock) -> String {
+        let rate = self.bytes_per_second;
+        render(&self.status, &self.warnings, rate, clock, out)
     }
 }
 
@@ -85,9 +79,10 @@ impl StatusCommand {
         }
         let report = Report::new(look(context)?, None);
         if !(context.out.quiet && context.out.format == Format::Table) {
-            context
-                .out
-                .result(|_| report.text(context), || report.document())?;
+            context.out.result(
+                |out| report.text(out, &context.clock()),
+                || report.document(),
+            )?;
         }
         Ok(if report.warnings.is_empty() {
             ExitStatus::Ok
@@ -266,7 +261,7 @@ impl<'a> Screen<'a> {
             }
             Format::Table | Format::Markdown | Format::Html => {}
         }
-        let text = report.text(self.context);
+        let text = report.text(out, &self.context.clock());
         if self.is_terminal {
             return out.redraw(&text, self.context.host.rows());
         }
@@ -274,7 +269,12 @@ impl<'a> Screen<'a> {
         // space is left out, because other programs change it.
         let mut status = report.status.clone();
         status.disks.clear();
-        let news = Report::new(status, report.bytes_per_second).text(self.context);
+        // A relative time changes although nothing happens.
+        let exact = Clock {
+            absolute: true,
+            ..self.context.clock()
+        };
+        let news = Report::new(status, report.bytes_per_second).text(out, &exact);
         if news == self.last {
             return Ok(true);
         }

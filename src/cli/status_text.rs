@@ -2,8 +2,6 @@
 
 use std::cmp::Reverse;
 
-use jiff::tz::TimeZone;
-
 use super::forecast_text::{allowance_text, forecast_text};
 use super::pause::describe;
 use crate::domain::login::Login;
@@ -29,13 +27,13 @@ pub(super) fn render(
     status: &Status,
     warnings: &[Warning],
     bytes_per_second: Option<u64>,
-    zone: &TimeZone,
+    clock: &Clock,
     out: &Output,
 ) -> String {
     let mut parts = Vec::new();
     if status.is_set_up && status.database_trouble.is_none() {
-        parts.push(facts(status, warnings, bytes_per_second, zone, out));
-        parts.push(models_text(status, zone, out));
+        parts.push(facts(status, warnings, bytes_per_second, clock, out));
+        parts.push(models_text(status, clock, out));
     } else if !status.is_set_up {
         parts.push(format!(
             "nothing is set up in `{}`; `hfdl init` does it, or `hfdl models add org/name` keeps a model\n",
@@ -52,7 +50,7 @@ fn facts(
     status: &Status,
     warnings: &[Warning],
     bytes_per_second: Option<u64>,
-    zone: &TimeZone,
+    clock: &Clock,
     out: &Output,
 ) -> String {
     let health = match warnings.len() as u64 {
@@ -61,24 +59,24 @@ fn facts(
     };
     let mut facts = vec![
         ("state", health),
-        ("timer", timer(status, zone)),
-        ("last tick", last_tick(status, zone)),
+        ("timer", timer(status, clock)),
+        ("last tick", last_tick(status, clock)),
     ];
     if let Some(pause) = &status.pause {
-        facts.push(("paused", describe(pause, zone)));
+        facts.push(("paused", describe(pause, clock)));
     }
     let running = status.run.as_ref();
-    let running = running.map(|run| in_progress(run, bytes_per_second, zone));
+    let running = running.map(|run| in_progress(run, bytes_per_second, clock));
     facts.push(("running", text::or_nothing(running)));
-    let next = status.next_due.iter().map(|due| next_due(due, zone));
+    let next = status.next_due.iter().map(|due| next_due(due, clock));
     let next: Vec<String> = next.collect();
     facts.push(("next due", lines(&next)));
     if let Some(until) = status.asked_to_wait {
-        let until = text::local_time(until, zone);
+        let until = clock.future(until, &clock.zone);
         facts.push(("the Hub", format!("allows no more requests until {until}")));
     }
     if !status.logins.is_empty() {
-        let logins = status.logins.iter().map(|login| login_end(login, zone));
+        let logins = status.logins.iter().map(|login| login_end(login, clock));
         facts.push(("logins", lines(&logins.collect::<Vec<_>>())));
     }
     if !status.missed_slots.is_empty() {
@@ -95,7 +93,7 @@ fn facts(
             ByteSize(status.bytes_left()).render_short(),
         ));
     }
-    let forecasts = forecasts(status, zone);
+    let forecasts = forecasts(status, clock);
     if !forecasts.is_empty() {
         facts.push(("forecast", lines(&forecasts)));
     }
@@ -103,12 +101,12 @@ fn facts(
         let allowances = status.allowances.iter().map(allowance_text);
         facts.push(("allowances", lines(&allowances.collect::<Vec<_>>())));
     }
-    facts.extend(stored_facts(status, zone));
+    facts.extend(stored_facts(status, clock));
     table::facts(out, &facts)
 }
 
 /// Returns the facts about files on disk.
-fn stored_facts(status: &Status, zone: &TimeZone) -> Vec<(&'static str, String)> {
+fn stored_facts(status: &Status, clock: &Clock) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     if status.leftover_bytes > 0 {
         let bytes = ByteSize(status.leftover_bytes).render_short();
@@ -126,32 +124,32 @@ fn stored_facts(status: &Status, zone: &TimeZone) -> Vec<(&'static str, String)>
         facts.push(("read again", scrub));
     }
     if !status.only_copies.is_empty() {
-        facts.push(("only copies", only_copies(&status.only_copies, zone)));
+        facts.push(("only copies", only_copies(&status.only_copies, clock)));
     }
     if let Some(cache) = &status.cache_use {
-        facts.push(("cache", cache_use(cache, zone)));
+        facts.push(("cache", cache_use(cache, clock)));
     }
     let disks: Vec<String> = status.disks.iter().map(disk).collect();
     facts.push(("disk", lines(&disks)));
     facts
 }
 
-fn cache_use(cache: &CacheUse, zone: &TimeZone) -> String {
+fn cache_use(cache: &CacheUse, clock: &Clock) -> String {
     let max = cache.max.render_short();
     let Some(CacheSize { used, at }) = cache.measured else {
         return format!("up to {max}, not measured yet");
     };
-    let (used, at) = (used.render_short(), text::local_time(at, zone));
-    format!("{used} of {max} used, measured at {at}")
+    let (used, at) = (used.render_short(), clock.past(at));
+    format!("{used} of {max} used, measured {at}")
 }
 
 /// Names the commits that exist nowhere else any more.
-fn only_copies(copies: &[OnlyCopy], zone: &TimeZone) -> String {
+fn only_copies(copies: &[OnlyCopy], clock: &Clock) -> String {
     const MOST: usize = 10;
     let line = |copy: &OnlyCopy| {
         let (model, commit) = (&copy.model, copy.commit.short());
-        let since = text::local_time(copy.since, zone);
-        format!("`{model}` {commit}, gone upstream since {since}")
+        let since = clock.past(copy.since);
+        format!("`{model}` {commit}, found gone upstream {since}")
     };
     let mut named: Vec<String> = copies.iter().take(MOST).map(line).collect();
     if let Some(more) = copies.len().checked_sub(MOST).filter(|more| *more > 0) {
@@ -160,21 +158,21 @@ fn only_copies(copies: &[OnlyCopy], zone: &TimeZone) -> String {
     lines(&named)
 }
 
-fn login_end(login: &Login, zone: &TimeZone) -> String {
-    let until = text::local_time(login.expires_at, zone);
+fn login_end(login: &Login, clock: &Clock) -> String {
+    let until = clock.future(login.expires_at, &clock.zone);
     match &login.obstacle {
         None => format!("`{}` until {until}, renewed before", login.name),
         Some(_) => format!("`{}` until {until}", login.name),
     }
 }
 
-fn forecasts(status: &Status, zone: &TimeZone) -> Vec<String> {
+fn forecasts(status: &Status, clock: &Clock) -> Vec<String> {
     let known = status.models.iter().filter_map(|model| {
         let forecast = model.forecast.as_ref()?;
         Some(format!(
             "`{}`: {}",
             model.name,
-            forecast_text(forecast, zone)
+            forecast_text(forecast, &clock.zone)
         ))
     });
     known.take(MOST_MODELS).collect()
@@ -187,7 +185,7 @@ fn lines(lines: &[String]) -> String {
     }
 }
 
-fn timer(status: &Status, zone: &TimeZone) -> String {
+fn timer(status: &Status, clock: &Clock) -> String {
     let Some(timer) = status.timer.as_ref().filter(|timer| timer.installed) else {
         return "not installed by hfdl".to_owned();
     };
@@ -198,18 +196,14 @@ fn timer(status: &Status, zone: &TimeZone) -> String {
         line.push_str(&format!(", {ticks} missed"));
     }
     if let Some(tick) = timer.next_tick {
-        let clock = Clock {
-            now: status.now,
-            zone: zone.clone(),
-            absolute: false,
-        };
-        line.push_str(&format!(", next look {}", clock.future(tick, zone)));
+        let tick = clock.future(tick, &clock.zone);
+        line.push_str(&format!(", next look {tick}"));
     }
     line
 }
 
-fn last_tick(status: &Status, zone: &TimeZone) -> String {
-    let time = |at| text::local_time(at, zone);
+fn last_tick(status: &Status, clock: &Clock) -> String {
+    let time = |at| clock.past(at);
     match (status.last_timer_tick, status.last_tick) {
         (Some(timer), Some(any)) if any > timer => {
             format!("{} by the timer, {} by hand", time(timer), time(any))
@@ -220,13 +214,13 @@ fn last_tick(status: &Status, zone: &TimeZone) -> String {
     }
 }
 
-fn in_progress(progress: &RunInProgress, rate: Option<u64>, zone: &TimeZone) -> String {
+fn in_progress(progress: &RunInProgress, rate: Option<u64>, clock: &Clock) -> String {
     let (start, bytes) = (&progress.run.start, progress.bytes);
     let size = |bytes: u64| ByteSize(bytes).render_short();
     let mut line = format!(
-        "{} since {} as process {} on {}",
+        "{}, begun {}, process {} on {}",
         start.command,
-        text::local_time(start.at, zone),
+        clock.past(start.at),
         start.process.pid,
         start.process.host
     );
@@ -247,11 +241,11 @@ fn in_progress(progress: &RunInProgress, rate: Option<u64>, zone: &TimeZone) -> 
     line
 }
 
-fn next_due(due: &NextDue, zone: &TimeZone) -> String {
+fn next_due(due: &NextDue, clock: &Clock) -> String {
     let planned = due.next.planned;
     let when = match due.next.waiting {
         WaitReason::Due => "now".to_owned(),
-        _ => text::local_time(planned.ready, zone),
+        _ => clock.due(planned.ready, &due.zone),
     };
     let mut line = format!("{when}  {}", due.schedule);
     match due.next.waiting {
@@ -260,7 +254,7 @@ fn next_due(due: &NextDue, zone: &TimeZone) -> String {
         WaitReason::Retry => line.push_str(", tried again after an error"),
     }
     if let Some(deadline) = planned.deadline {
-        let until = text::local_time(deadline, zone);
+        let until = clock.moment(deadline, &due.zone);
         line.push_str(&format!(" (until {until})"));
     }
     line
@@ -275,7 +269,7 @@ fn disk(disk: &DiskFacts) -> String {
     )
 }
 
-fn models_text(status: &Status, zone: &TimeZone, out: &Output) -> String {
+fn models_text(status: &Status, clock: &Clock, out: &Output) -> String {
     if status.models.is_empty() {
         return "no models; `hfdl models add org/name` keeps one\n".to_owned();
     }
@@ -288,21 +282,23 @@ fn models_text(status: &Status, zone: &TimeZone, out: &Output) -> String {
     let columns = [
         Column::name("MODEL"),
         Column::kept("STATE"),
-        Column::kept("LAST OUTCOME"),
-        Column::kept("CHECKED"),
-        Column::kept("SUCCESS"),
-        Column::kept("CHANGE"),
-        Column::number("FAILURES"),
+        Column::number("SIZE").least(2),
+        Column::kept("LAST OUTCOME").least(4),
+        Column::kept("CHECKED").least(1),
+        Column::kept("SUCCESS").least(5),
+        Column::kept("CHANGE").least(3),
+        Column::number("FAILURES").if_any(),
     ];
     let rows = models.iter().take(MOST_MODELS).map(|model| {
         vec![
             model.name.to_string(),
             model.summary.to_string(),
+            text::or_nothing(model.size_bytes.map(|it| ByteSize(it).render_short())),
             text::or_nothing(model.last_outcome),
-            text::optional_time(model.last_check_at, zone),
-            text::optional_time(model.last_success_at, zone),
-            text::optional_time(model.last_change_at, zone),
-            model.consecutive_failures.to_string(),
+            clock.past_or_nothing(model.last_check_at),
+            clock.past_or_nothing(model.last_success_at),
+            clock.past_or_nothing(model.last_change_at),
+            text::count_or_nothing(model.consecutive_failures),
         ]
     });
     let mut lines = table::render(out, &columns, rows.collect());

@@ -143,7 +143,7 @@ fn run_sentence(context: &Context, run: &StopAsked, has_ended: bool) -> String {
                 asked.start.command,
                 process.pid,
                 process.host,
-                text::local_time(asked.start.at, &context.host.time_zone())
+                context.clock().local(asked.start.at)
             );
             if has_ended {
                 format!("{run} has ended")

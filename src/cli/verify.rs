@@ -280,11 +280,11 @@ fn models_text<'r>(
     let columns = [
         Column::name("MODEL"),
         Column::kept("RESULT"),
-        Column::kept("COMMIT"),
+        Column::kept("COMMIT").least(2),
         Column::number("VERIFIED"),
-        Column::number("BYTES"),
-        Column::number("BAD"),
-        Column::kept("KNOWN BY"),
+        Column::number("SIZE").least(1),
+        Column::number("BAD").if_any(),
+        Column::kept("KNOWN BY").least(3),
     ];
     let rows = pairs.map(|(session, model)| {
         let commit = model.commit.as_ref();
@@ -305,7 +305,7 @@ fn models_text<'r>(
             // Fetched files are verified during the download.
             format!("{} of {}", model.files_good + n_repaired, model.n_files),
             ByteSize(model.bytes_good + bytes_repaired).render_short(),
-            model.bad.len().to_string(),
+            text::count_or_nothing(model.bad.len() as u64),
             known_by.to_owned(),
         ]
     });

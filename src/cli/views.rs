@@ -55,7 +55,8 @@ impl ListViews {
             Some(store) => ops::views::list(store)?,
             None => Vec::new(),
         };
-        context.out.result(
+        context.out.list(
+            || listed.iter().map(|view| view.spec.to_string()).collect(),
             |out| {
                 if listed.is_empty() {
                     return String::new();
@@ -64,10 +65,10 @@ impl ListViews {
                     Column::name("MODEL"),
                     Column::kept("KIND"),
                     Column::name("DIRECTORY"),
-                    Column::kept("REVISION"),
+                    Column::kept("REVISION").least(2),
                     Column::kept("STATE"),
-                    Column::kept("MADE BY"),
-                    Column::number("SHARED"),
+                    Column::kept("MADE BY").least(3),
+                    Column::number("SHARED").least(1),
                 ];
                 table::render(out, &titles, listed.iter().map(row).collect())
             },

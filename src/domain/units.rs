@@ -136,13 +136,13 @@ impl Seconds {
         self.0
     }
 
-    /// Renders a span in whole days, hours, minutes or seconds: the largest
-    /// unit of which it has at least two.
+    /// Renders a span for people in days, hours, minutes or seconds, such as `90 s` or
+    /// `11 d`: the largest unit of which it has at least two.
     pub fn render_short(self) -> String {
-        let days_and_less = &DURATION_UNITS[1..];
-        let unit = days_and_less.iter().find(|(_, unit)| self.0 >= 2 * unit);
-        let (name, unit) = unit.unwrap_or(&('s', 1));
-        format!("{}{name}", self.0 / unit)
+        const UNITS: [(&str, u64); 3] = [("d", 86_400), ("h", 3_600), ("min", 60)];
+        let unit = UNITS.iter().find(|(_, unit)| self.0 >= 2 * unit);
+        let (name, unit) = unit.unwrap_or(&("s", 1));
+        format!("{} {name}", self.0 / unit)
     }
 
     /// Returns the span as a `jiff` duration.
@@ -220,10 +220,15 @@ mod tests {
 
     #[test]
     fn a_short_span_has_one_unit() {
-        for (seconds, text) in [(0, "0s"), (119, "119s"), (7199, "119m"), (172_799, "47h")] {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (119, "119 s"),
+            (7199, "119 min"),
+            (172_799, "47 h"),
+        ] {
             assert_eq!(Seconds(seconds).render_short(), text);
         }
-        assert_eq!(Seconds(1_000_000).render_short(), "11d");
+        assert_eq!(Seconds(1_000_000).render_short(), "11 d");
     }
 
     #[test]

@@ -370,6 +370,7 @@ struct ModelStatusView<'a> {
     last_change_at: Option<String>,
     consecutive_failures: u32,
     bytes_left: u64,
+    size_bytes: Option<u64>,
     /// An update that waits for a decision.
     held_update: Option<HeldUpdateView>,
     forecast: Option<ForecastView>,
@@ -393,6 +394,7 @@ impl<'a> From<&'a ModelStatus> for ModelStatusView<'a> {
             last_change_at: time(model.last_change_at),
             consecutive_failures: model.consecutive_failures,
             bytes_left: model.bytes_left,
+            size_bytes: model.size_bytes,
             held_update: model.held_update.as_ref().map(HeldUpdateView::from),
             forecast: model.forecast.as_ref().map(ForecastView::from),
         }

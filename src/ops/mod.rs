@@ -50,6 +50,7 @@ pub mod services;
 pub mod sessions;
 pub mod settings;
 pub mod shards;
+pub mod sizes;
 pub mod status;
 pub mod stop;
 pub mod sync;

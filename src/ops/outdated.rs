@@ -1,15 +1,21 @@
 //! `hfdl models outdated`: compares models with the Hub, and writes nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use anyhow::{Result, anyhow};
 
 use super::diagnose::trouble_of;
 use super::login::HubClients;
 use super::parallel::{QUESTIONS_AT_ONCE, map_at_once};
-use crate::domain::model::Model;
+use super::published::stored_listing;
+use crate::cache::CacheLayout;
+use crate::domain::content::ContentId;
+use crate::domain::model::{Destination, Model};
 use crate::domain::outcome::{ExitStatus, words};
 use crate::domain::policy::{EffectiveRules, TagPattern, UnmetPolicy, newest_tags};
 use crate::domain::repo::{CommitSha, Revision};
 use crate::domain::session::Trouble;
+use crate::domain::settings::Settings;
 use crate::hub::{HubClient, HubError};
 
 words! {
@@ -35,18 +41,30 @@ pub struct ModelStanding {
     pub rules: EffectiveRules,
     /// The newest tag, for a model that follows tags.
     pub tag: Option<Revision>,
+    /// The bytes of the files that the model lacks of it, if it is outdated.
+    pub bytes_to_fetch: Option<u64>,
     /// The upstream commit waits until a person accepts it.
     pub is_held: bool,
     /// The error of the check, or the reason why the model is orphaned.
     pub trouble: Option<Trouble>,
 }
 
-/// Checks all models, with one request for each, several at a time; a model that follows
-/// tags may need a second one.
-pub fn ask_all(clients: &HubClients, models: Vec<(Model, EffectiveRules)>) -> Vec<ModelStanding> {
+/// Checks all models, with one request for each, several at a time, and one more for the
+/// listing of an outdated one. A model that follows tags may need another.
+pub fn ask_all(
+    clients: &HubClients,
+    settings: &Settings,
+    models: Vec<(Model, EffectiveRules)>,
+) -> Vec<ModelStanding> {
+    let cache = CacheLayout::new(settings.cache_dir());
     let found = map_at_once(&models, QUESTIONS_AT_ONCE, |(model, rules)| {
         let hub = clients.with_token(model.spec.token_name.as_ref())?;
-        newest(&hub, model, rules).map_err(|err| match err.downcast() {
+        let found = newest(&hub, model, rules).map(|(commit, tag)| Found {
+            bytes_to_fetch: bytes_to_fetch(&hub, &cache, model, &commit),
+            commit,
+            tag,
+        });
+        found.map_err(|err| match err.downcast() {
             Ok(error) => hub.explain_absence(error, model.state.needs_token).into(),
             Err(err) => err,
         })
@@ -79,15 +97,55 @@ fn newest(
     Ok((commit, Some(tag.clone())))
 }
 
-type Newest = Result<(CommitSha, Option<Revision>)>;
+/// The newest commit of a model.
+struct Found {
+    commit: CommitSha,
+    tag: Option<Revision>,
+    bytes_to_fetch: Option<u64>,
+}
 
-fn answer((model, rules): (Model, EffectiveRules), found: Option<Newest>) -> ModelStanding {
+/// Returns the bytes of the files that a model lacks of a newer commit; `None` for the
+/// published commit, for a model without one, and if the Hub does not tell.
+fn bytes_to_fetch(
+    hub: &HubClient,
+    cache: &CacheLayout,
+    model: &Model,
+    commit: &CommitSha,
+) -> Option<u64> {
+    let (spec, published) = (&model.spec, model.state.published_commit.as_ref()?);
+    if published == commit {
+        return None;
+    }
+    let listing = hub.tree(&spec.repo, commit);
+    let unknown = |err: &_| log::debug!("the size of the update of `{}`: {err}", spec.name);
+    let listing = listing.inspect_err(unknown).ok()?;
+    let old = stored_listing(cache, &spec.repo, &spec.destination, published);
+    let old = old.ok().flatten();
+    let old: BTreeSet<ContentId> = old
+        .iter()
+        .flat_map(|it| &it.files)
+        .map(|it| it.content)
+        .collect();
+    let layout = cache.repo(&spec.repo);
+    let is_here = |content: &ContentId| {
+        let in_cache = spec.destination == Destination::Cache;
+        old.contains(content) || in_cache && layout.blob(content).exists()
+    };
+    let selected = listing.selected(&spec.filter).into_iter();
+    let missing: BTreeMap<ContentId, u64> = selected
+        .filter(|file| !is_here(&file.content))
+        .map(|file| (file.content, file.size_bytes))
+        .collect();
+    Some(missing.values().sum())
+}
+
+fn answer((model, rules): (Model, EffectiveRules), found: Option<Result<Found>>) -> ModelStanding {
     let published = model.state.published_commit.as_ref();
-    let mut tag = None;
+    let (mut tag, mut bytes_to_fetch) = (None, None);
     let (standing, upstream, error) = match found {
-        Some(Ok((commit, newest_tag))) => {
-            tag = newest_tag;
-            (stand(published, &commit), Some(commit), None)
+        Some(Ok(found)) => {
+            (tag, bytes_to_fetch) = (found.tag, found.bytes_to_fetch);
+            (stand(published, &found.commit), Some(found.commit), None)
         }
         Some(Err(err)) => {
             let is_gone = err.downcast_ref().is_some_and(HubError::is_gone);
@@ -110,6 +168,7 @@ fn answer((model, rules): (Model, EffectiveRules), found: Option<Newest>) -> Mod
         trouble: error.as_ref().map(trouble_of),
         rules,
         tag,
+        bytes_to_fetch,
         model,
         standing,
         upstream,

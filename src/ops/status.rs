@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Error, Result};
+use jiff::tz::TimeZone;
 
 use super::allowances::all_in_force;
 use super::diagnose::diagnose;
@@ -219,14 +220,15 @@ fn next_due(
     schedules: &[Schedule],
 ) -> Result<Vec<NextDue>> {
     let (now, tick) = (places.host.now(), places.settings.timer_every());
-    let looks = schedules.iter();
     // Another warning reports an unknown zone.
-    let looks = looks.filter(|schedule| usable_zone(schedule).is_ok());
-    let looks = looks.filter_map(|schedule| Some((schedule.state.next_due_at?, schedule)));
-    let mut waiting: Vec<(Timestamp, &Schedule)> = looks.collect();
-    waiting.sort_by_key(|(look, _)| *look);
+    let looks = schedules.iter().filter_map(|schedule| {
+        let zone = usable_zone(schedule).ok()?;
+        Some((schedule.state.next_due_at?, zone, schedule))
+    });
+    let mut waiting: Vec<(Timestamp, TimeZone, &Schedule)> = looks.collect();
+    waiting.sort_by_key(|(look, ..)| *look);
     let mut found: Vec<NextDue> = Vec::new();
-    for (look, schedule) in waiting {
+    for (look, zone, schedule) in waiting {
         let is_enough = found.len() == MOST_NEXT_DUE;
         if is_enough
             && found
@@ -237,7 +239,11 @@ fn next_due(
         }
         if let Some(next) = next_start(store, places.host, schedule, tick)? {
             let schedule = schedule.spec.name.clone();
-            found.push(NextDue { schedule, next });
+            found.push(NextDue {
+                schedule,
+                zone,
+                next,
+            });
         }
         found.sort_by_key(|due| (due.next.planned.ready, due.next.planned.slot));
         found.truncate(MOST_NEXT_DUE);

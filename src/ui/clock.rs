@@ -4,10 +4,10 @@ use jiff::tz::TimeZone;
 
 use super::text::NOTHING;
 use crate::domain::time::Timestamp;
+use crate::domain::units::Seconds;
 
 const MINUTE: i64 = 60;
-const HOUR: i64 = 60 * MINUTE;
-const DAY: i64 = 24 * HOUR;
+const DAY: i64 = 24 * 60 * MINUTE;
 
 /// The moment at which a command looks, and the reader's zone.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ impl Clock {
         let seconds = at.duration_until(self.now).as_secs();
         // A time that is still to come is one of a clock that was set back.
         if self.absolute || seconds < 0 {
-            return self.exact(at, &self.zone);
+            return self.local(at);
         }
         if seconds < MINUTE {
             return "just now".to_owned();
@@ -32,15 +32,36 @@ impl Clock {
         format!("{} ago", distance(seconds))
     }
 
+    /// Renders a past time with its moment, such as `2 min ago (Sun 02:30 CET)`.
+    /// A missing time is a dash.
+    pub fn past_in_full(&self, at: impl Into<Option<Timestamp>>) -> String {
+        match at.into() {
+            None => NOTHING.to_owned(),
+            Some(at) if self.absolute || at > self.now => self.local(at),
+            Some(at) => format!("{} ({})", self.past(at), self.moment(at, &self.zone)),
+        }
+    }
+
+    /// Renders the next moment of a schedule: `now` for one that has come.
+    pub fn due(&self, at: Timestamp, zone: &TimeZone) -> String {
+        if at <= self.now {
+            return "now".to_owned();
+        }
+        self.future(at, zone)
+    }
+
     /// Renders a time to come in a zone, such as `Sun 02:30 CET, in 3 h`.
     pub fn future(&self, at: Timestamp, zone: &TimeZone) -> String {
+        if self.absolute {
+            return self.exact(at, zone);
+        }
         let seconds = self.now.duration_until(at).as_secs();
         let relative = if seconds >= MINUTE {
             format!("in {}", distance(seconds))
         } else if seconds > -MINUTE {
             "now".to_owned()
         } else {
-            format!("{} ago", distance(-seconds))
+            format!("{} ago", distance(seconds))
         };
         format!("{}, {relative}", self.moment(at, zone))
     }
@@ -68,6 +89,18 @@ impl Clock {
         at.strftime("%Y-%m-%d %H:%M %Z").to_string()
     }
 
+    /// Renders a time in the reader's zone with its date: for errors, logs and mails, which
+    /// are read later.
+    pub fn local(&self, at: Timestamp) -> String {
+        self.exact(at, &self.zone)
+    }
+
+    /// Renders the day of a time in the reader's zone, such as `Thu 3 Dec`.
+    pub fn day(&self, at: Timestamp) -> String {
+        let at = at.to_zoned(self.zone.clone());
+        at.strftime("%a %-d %b").to_string()
+    }
+
     /// Renders a past time, or a dash.
     pub fn past_or_nothing(&self, at: Option<Timestamp>) -> String {
         at.map_or_else(|| NOTHING.to_owned(), |at| self.past(at))
@@ -76,12 +109,7 @@ impl Clock {
 
 /// Renders a span in one unit, such as `3 h`.
 fn distance(seconds: i64) -> String {
-    match seconds {
-        ..MINUTE => format!("{seconds} s"),
-        MINUTE..HOUR => format!("{} min", seconds / MINUTE),
-        HOUR..172_800 => format!("{} h", seconds / HOUR),
-        _ => format!("{} d", seconds / DAY),
-    }
+    Seconds(seconds.unsigned_abs()).render_short()
 }
 
 #[cfg(test)]
@@ -122,6 +150,6 @@ mod tests {
             "Sat 10 Jul 2027 03:30 CEST, in 223 d"
         );
         assert_eq!(future("2026-11-28T22:30:20Z"), "Sat 23:30 CET, now");
-        assert_eq!(future("2026-11-28T21:30:00Z"), "Sat 22:30 CET, 1 h ago");
+        assert_eq!(future("2026-11-28T21:30:00Z"), "Sat 22:30 CET, 60 min ago");
     }
 }

@@ -103,6 +103,19 @@ impl Output {
         }
     }
 
+    /// Writes a list: a table, or with `--quiet` its names alone, one a line.
+    pub fn list(
+        &self,
+        names: impl FnOnce() -> Vec<String>,
+        text: impl FnOnce(&Self) -> String,
+        document: impl FnOnce() -> Value,
+    ) -> Result<()> {
+        if self.quiet && self.format == Format::Table {
+            return self.print(&names().join("\n"));
+        }
+        self.result(text, document)
+    }
+
     /// Writes a document for programs; a table has nothing to say here.
     pub fn document(&self, document: impl FnOnce() -> Value) -> Result<()> {
         self.result(|_| String::new(), document)

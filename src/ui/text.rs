@@ -1,6 +1,4 @@
-//! Values for people: local times, shortened lists, counts.
-
-use jiff::tz::TimeZone;
+//! Values for people: durations, shortened lists, counts.
 
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
@@ -8,33 +6,21 @@ use crate::domain::units::Seconds;
 /// Placeholder of a missing value.
 pub const NOTHING: &str = "-";
 
-/// Renders an instant in the reader's zone, to the minute.
-pub fn local_time(at: Timestamp, zone: &TimeZone) -> String {
-    at.to_zoned(zone.clone())
-        .strftime("%Y-%m-%d %H:%M")
-        .to_string()
-}
-
-/// Renders the day of an instant in the reader's zone, such as `Thu 3 Dec`.
-pub fn day(at: Timestamp, zone: &TimeZone) -> String {
-    let at = at.to_zoned(zone.clone());
-    at.strftime("%a %-d %b").to_string()
-}
-
-pub fn optional_time(at: Option<Timestamp>, zone: &TimeZone) -> String {
-    at.map_or_else(|| NOTHING.to_owned(), |at| local_time(at, zone))
-}
-
 /// Renders a value, or a dash where there is none.
 pub fn or_nothing<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| NOTHING.to_owned(), |value| value.to_string())
+}
+
+/// Renders a number, or a dash for none.
+pub fn count_or_nothing(number: impl Into<u64>) -> String {
+    or_nothing(Some(number.into()).filter(|number| *number > 0))
 }
 
 /// Renders a duration, or a dash while `to` is not known.
 pub fn took(from: Timestamp, to: Option<Timestamp>) -> String {
     let span = to.map(|to| to.duration_since(from).as_secs());
     // A clock that was set back meanwhile yields zero.
-    or_nothing(span.map(|seconds| Seconds(u64::try_from(seconds).unwrap_or(0))))
+    or_nothing(span.map(|seconds| Seconds(u64::try_from(seconds).unwrap_or(0)).render_short()))
 }
 
 /// Renders the first line of a text, cut to so many characters.
@@ -81,8 +67,8 @@ mod tests {
     #[test]
     fn a_duration_needs_both_ends() {
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
-        assert_eq!(took(at(10), Some(at(100))), "1m30s");
-        assert_eq!(took(at(10), Some(at(9))), "0s");
+        assert_eq!(took(at(10), Some(at(100))), "90 s");
+        assert_eq!(took(at(10), Some(at(9))), "0 s");
         assert_eq!(took(at(10), None), NOTHING);
     }
 }

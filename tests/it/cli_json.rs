@@ -71,7 +71,7 @@ const VIEW: &str = "model:text kind:text directory:text revision:text? state:tex
     bytes_shared:number files:list failure:text?";
 
 const OUTDATED: &str = "model:text repo:text repo_type:text revision:text state:text \
-    published_commit:text? held_update:text? pinned_commit:text? waits_until:time? upstream_tag:text? upstream_commit:text? error_kind:text? error:text? hint:text?";
+    published_commit:text? held_update:text? pinned_commit:text? waits_until:time? upstream_tag:text? bytes_to_fetch:number? upstream_commit:text? error_kind:text? error:text? hint:text?";
 
 const PAUSE: &str = "paused:flag since:time? until:time? reason:text?";
 
@@ -90,7 +90,7 @@ const NEXT_DUE: &str =
 
 const STATUS_MODEL: &str = "name:text model:text last_verify_at:time? last_verify_outcome:text? state:text scheduled:flag last_outcome:text? \
     error_kind:text? error:text? last_check_at:time? last_success_at:time? last_change_at:time? \
-    consecutive_failures:number bytes_left:number held_update:object? forecast:object?";
+    consecutive_failures:number bytes_left:number size_bytes:number? held_update:object? forecast:object?";
 
 const UPDATE: &str = "model:text commit:text old_commit:text? state:text findings:list found_at:time \
     decision:text decided_at:time? note:text? published_at:time?";
@@ -144,10 +144,10 @@ fn documents() -> Vec<Document> {
     vec![
         document("models add acme/tiny", "hfdl.model/1", &plus(MODEL, "check:object"))
             .with("/check", CHECK),
-        document("models list", "hfdl.models/1", "models:list").with("/models/0", MODEL),
+        document("models list", "hfdl.models/1", "models:list totals:object").with("/models/0", plus(MODEL, "size_bytes:number?")).with("/totals", "models:number size_bytes:number disk_bytes:number"),
         document("models set acme/tiny --view dir=shown", "hfdl.model/1", MODEL),
         document("tags set llm --delay 7d", "hfdl.tag/1", TAG),
-        document("tags show llm", "hfdl.tag/1", &plus(TAG, "model_names:list")),
+        document("tags show llm", "hfdl.tag/1", &plus(TAG, "model_names:list size_bytes:number disk_bytes:number")),
         document("tags list", "hfdl.tags/1", "tags:list").with("/tags/0", TAG),
         document("tags unset llm", "hfdl.change/1", "tags:list"),
         document("views list", "hfdl.views/1", "views:list").with("/views/0", VIEW),
@@ -189,7 +189,7 @@ fn documents() -> Vec<Document> {
         document(
             "models show acme/tiny",
             "hfdl.model/1",
-            &plus(MODEL, "schedules:list next_due_at:time? partial_bytes:number sessions:list place_problem:text? rules:object"),
+            &plus(MODEL, "schedules:list next_due_at:time? partial_bytes:number sessions:list place_problem:text? rules:object path:text? size_bytes:number? n_files:number? revisions:list"),
         )
         .with("/sessions/0", SESSION),
         document("models path acme/tiny", "hfdl.published/1", "models:list")

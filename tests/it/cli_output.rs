@@ -262,14 +262,25 @@ fn yes_comes_from_the_environment_too() {
 }
 
 #[test]
-fn times_are_local_in_tables_and_utc_in_documents() {
+fn the_time_of_a_slot_is_the_same_text_in_each_command_whatever_the_zone_of_the_machine() {
     let env = with_model();
     env.line("schedules add n --daily 02:30 --all --tz UTC")
         .succeeds();
     env.set("TZ", "Asia/Tokyo");
-    env.line("schedules show n")
+    for line in [
+        "schedules show n",
+        "schedules list",
+        "schedules next",
+        "status",
+    ] {
+        env.line(line).prints("Mon 02:30 UTC, in 17 h");
+    }
+    env.line("run-due --dry-run")
         .succeeds()
-        .prints("2026-03-02 11:30");
+        .prints("Mon 02:30 UTC, in 17 h");
+    env.line("schedules list --absolute")
+        .succeeds()
+        .prints("2026-03-02 02:30 UTC");
     let shown = env.line("schedules show n --json").json();
     assert_eq!(shown["next_due_at"], "2026-03-02T02:30:00Z");
     env.line("schedules add local --daily 09:00 --all")

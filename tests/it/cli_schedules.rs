@@ -30,7 +30,7 @@ fn a_schedule_is_added_listed_changed_and_removed() {
     env.line("schedules add nightly --daily 02:30 --all --tz Europe/Berlin --window 22:00-07:00")
         .succeeds()
         .silently()
-        .prints("added `nightly`: 2 models, next due 2026-03-02 01:30");
+        .prints("added `nightly`: 2 models, next due Mon 02:30 CET, in 16 h");
     env.line("schedules list")
         .succeeds()
         .prints("daily 02:30")
@@ -80,7 +80,7 @@ fn an_interval_is_due_at_once_and_a_calendar_waits_for_its_slot() {
         .prints("next due now");
     env.line("schedules add daily --daily 08:00 --all")
         .succeeds()
-        .prints("next due 2026-03-02 08:00");
+        .prints("next due Mon 08:00 UTC, in 23 h");
     let due = env.line("models show acme/tiny --json").json();
     assert_eq!(due["next_due_at"], "2026-03-01T09:00:00Z");
     assert_eq!(due["schedules"], json!(["daily", "often"]));

@@ -214,8 +214,9 @@ fn wrong_and_impossible_schedules_are_refused() {
         2 schedules add x --cron '0 0 31 4 *' --all => never runs
         2 schedules add x --cron '0 0 31 2 *' --all => never runs
         2 schedules add x --once 2026-02-28T08:00 --all => has passed already
-        2 schedules add x --once tomorrow --all => `tomorrow` is not a time
+        2 schedules add x --once tomorrow --all => such as 2026-06-01T08:00 or tomorrow 08:00
         2 schedules add x --once '2026-02-30 08:00' --all => is not a time
+        2 schedules add x --daily 03:00 --all --tz Berlin => did you mean `Europe/Berlin`?
         2 schedules add x --daily 03:00 --all --tz Mars/Base => `Mars/Base` is not a time zone
         2 schedules add x --daily 03:00 --all --window 22:00-22:00 => it starts when it ends
         2 schedules add x --daily 03:00 --all --window 22-23 => write a 24-hour time
@@ -246,7 +247,7 @@ fn wrong_and_impossible_schedules_are_refused() {
         2 schedules remove nightly nothing -y => there is no schedule `nothing`
         2 schedules next nightyl => did you mean `nightly`?
         2 schedules next --count 0 => 0 is not in 1..=1000
-        2 schedules next --from yesterday => `yesterday` is not a time
+        2 schedules next --from yester => `yester` is not a time
         ",
     );
 }
@@ -263,7 +264,7 @@ fn wrong_questions_about_runs_are_refused() {
         2 sessions list --model acme/tinny => did you mean `acme/tiny`?
         2 sessions list --model 'two words' => is not allowed
         2 sessions list --outcome done => `done` is not one of updated, up-to-date
-        2 sessions list --since yesterday => `yesterday` is neither a duration nor a time
+        2 sessions list --since yester => `yester` is neither a duration nor a time
         2 sessions list --since '' => is neither a duration nor a time
         2 sessions list --limit 0 => 0 is not in 1..=1000000
         2 sessions list --limit -1 => unexpected argument '-1'
@@ -276,8 +277,8 @@ fn wrong_questions_about_runs_are_refused() {
         2 runs list --since 6 => `6` is neither a duration nor a time
         2 runs list --limit many => invalid value 'many'
         2 pause --until 2020-01-01 => a pause cannot end before it begins
-        2 pause --until 2026-03-01T09:00:00Z => it is 2026-03-01 09:00 now
-        2 pause --until tomorrow => `tomorrow` is not a time
+        2 pause --until 2026-03-01T09:00:00Z => it is 2026-03-01 09:00 UTC now
+        2 pause --until yesterday => a pause cannot end before it begins
         2 pause --for 0s => a pause cannot end before it begins
         2 pause --for soon => is not a duration
         2 pause --for 2h --until 2027-01-01 => cannot be used with
@@ -485,7 +486,7 @@ fn wrong_ways_to_do_what_is_due_are_refused() {
         r"
         2 run-due extra => unexpected argument 'extra'
         2 run-due --at '2026-06-01 02:30' => --dry-run
-        2 run-due --dry-run --at tomorrow => `tomorrow` is not a time
+        2 run-due --dry-run --at someday => `someday` is not a time
         2 run-due --dry-run --at '2026-06-01 25:00' => is not a time
         2 run-due --schedule nope => there is no schedule `nope`
         2 run-due --max-duration long => invalid value 'long'

@@ -150,6 +150,7 @@ const GLOBAL_FLAGS: &[(&str, &str)] = &[
     ("--quiet", "cli_output::quiet_says_nothing_of_what_was_done_and_all_that_was_asked"),
     ("--verbose", "cli_logs::stderr_says_as_much_as_flags_and_variables_ask_for"),
     ("--log-format", "cli_json::an_error_document_has_its_fields"),
+    ("--absolute", "cli_output::the_time_of_a_slot_is_the_same_text_in_each_command_whatever_the_zone_of_the_machine"),
     ("--color", "cli_output::colour_is_for_terminals_unless_it_is_asked_for"),
     ("--yes", "prune::without_yes_and_a_terminal_nothing_is_removed"),
     ("--set", "cli_config::a_flag_beats_the_environment_which_beats_what_is_saved"),

@@ -127,6 +127,7 @@ mod store_processes;
 mod store_properties;
 mod store_samples;
 mod support;
+mod tables;
 mod tags;
 mod timer_cron_daemon;
 mod timer_crontab;

@@ -71,7 +71,7 @@ fn each_model_stands_in_one_of_five_ways() {
 }
 
 #[test]
-fn being_outdated_is_information_and_costs_one_request_a_model() {
+fn being_outdated_is_information_and_costs_a_request_a_model_and_a_listing() {
     let env = world();
     keep(&env, &["acme/a", "acme/b"]);
     publish(&env, "acme/a", "2");
@@ -79,13 +79,16 @@ fn being_outdated_is_information_and_costs_one_request_a_model() {
     let ran = env.hfdl(["models", "outdated"]);
     ran.succeeds().silently().prints("outdated");
     let requests = env.hub().requests();
-    assert_eq!(requests.len(), 2, "{}", env.hub().describe_requests());
+    assert_eq!(requests.len(), 3, "{}", env.hub().describe_requests());
+    let document = env.line("models outdated --json").json();
+    assert_eq!(state(&document, "acme/a")["bytes_to_fetch"], 1);
+    assert_eq!(state(&document, "acme/b")["bytes_to_fetch"], Value::Null);
     insta::assert_snapshot!(ran.picture(), @r"
     $ hfdl models outdated
     --- stdout
-    NAME    REVISION  STATE       PUBLISHED   UPSTREAM
-    acme/a  main      outdated    046d4c3ae5  d65aa31c90
-    acme/b  main      up-to-date  0c41f9d5ab  0c41f9d5ab
+    NAME    REVISION  STATE       TO FETCH  PUBLISHED   UPSTREAM
+    acme/a  main      outdated         1 B  046d4c3ae5  d65aa31c90
+    acme/b  main      up-to-date         -  0c41f9d5ab  0c41f9d5ab
     --- exit 0
     ");
 }

@@ -2,14 +2,16 @@
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::context::Context;
 use crate::cli::next_steps::FIRST_MODEL;
 use crate::domain::model::{Model, ModelSummary, Tag};
 use crate::domain::outcome::Outcome;
 use crate::domain::session::Session;
+use crate::domain::units::ByteSize;
 use crate::json::{ModelView, destination, document};
+use crate::ops::sizes::ModelSizes;
 use crate::store::ModelFilter;
 use crate::ui::table::Column;
 use crate::ui::{table, text};
@@ -30,7 +32,8 @@ impl ListModels {
     pub(super) fn run(self, context: &Context) -> Result<()> {
         let now = context.now();
         let mut models: Vec<(Model, Option<Outcome>)> = Vec::new();
-        if let Some(store) = context.existing_store()? {
+        let store = context.existing_store()?;
+        if let Some(store) = &store {
             let last = store.last_sessions(now)?;
             let kept = store.readable_models(&ModelFilter {
                 tag: self.tag.clone(),
@@ -44,8 +47,15 @@ impl ListModels {
         }
         let is_meant = |state| self.state.is_none_or(|wanted| wanted == state);
         models.retain(|(model, last)| is_meant(model.summary(*last)));
+        let settings = context.settings(store.as_ref())?;
+        let all: Vec<&Model> = models.iter().map(|(model, _)| model).collect();
+        let sizes = ModelSizes::of(&settings, &all);
         let clock = context.clock();
-        context.out.result(
+        context.out.list(
+            || {
+                let names = models.iter().map(|(model, _)| model.spec.name.to_string());
+                names.collect()
+            },
             |out| {
                 if models.is_empty() {
                     return String::new();
@@ -53,19 +63,22 @@ impl ListModels {
                 let columns = [
                     Column::name("NAME"),
                     Column::name("REVISION").least(3),
-                    Column::name("TO").least(4),
+                    Column::name("TO").least(6),
                     Column::kept("STATE"),
-                    Column::kept("COMMIT").least(2),
-                    Column::kept("CHECKED"),
-                    Column::name("TAGS").least(5).if_any(),
+                    Column::number("SIZE").least(1),
+                    Column::kept("COMMIT").least(4),
+                    Column::kept("CHECKED").least(2),
+                    Column::sentence("TAGS").least(5).if_any(),
                 ];
-                let rows = models.iter().map(|(model, last)| {
+                let rows = models.iter().zip(&sizes.published);
+                let rows = rows.map(|((model, last), size)| {
                     let commit = model.state.published_commit.as_ref();
                     vec![
                         model.spec.name.to_string(),
                         shown_revision(model),
                         destination(&model.spec.destination),
                         model.summary(*last).to_string(),
+                        text::or_nothing(size.map(|size| ByteSize(size.bytes).render_short())),
                         commit
                             .map_or(text::NOTHING, |commit| commit.short())
                             .to_owned(),
@@ -73,14 +86,25 @@ impl ListModels {
                         text::list(&model.spec.tags),
                     ]
                 });
-                table::render(out, &columns, rows.collect())
+                table::render(out, &columns, rows.collect()) + &total_line(&sizes)
             },
             || {
-                let views = models
-                    .iter()
-                    .map(|(model, last)| ModelView::new(model, *last));
-                let views: Vec<ModelView> = views.collect();
-                document("hfdl.models/1", json!({ "models": views }))
+                let views = models.iter().zip(&sizes.published);
+                let views = views.map(|((model, last), size)| {
+                    let mut view = json!(ModelView::new(model, *last));
+                    view["size_bytes"] = json!(size.map(|size| size.bytes));
+                    view
+                });
+                let views: Vec<Value> = views.collect();
+                let totals = json!({
+                    "models": sizes.published.len(),
+                    "size_bytes": sizes.published_bytes(),
+                    "disk_bytes": sizes.disk_bytes,
+                });
+                document(
+                    "hfdl.models/1",
+                    json!({ "models": views, "totals": totals }),
+                )
             },
         )?;
         if models.is_empty() {
@@ -114,6 +138,13 @@ impl ListModels {
         context.hint(if tags.is_empty() { &none } else { &there_are });
         Ok(())
     }
+}
+
+fn total_line(sizes: &ModelSizes) -> String {
+    let count = text::count(sizes.published.len() as u64, "model", "models");
+    let published = ByteSize(sizes.published_bytes()).render_short();
+    let on_disk = ByteSize(sizes.disk_bytes).render_short();
+    format!("{count}, {published} published, {on_disk} on disk\n")
 }
 
 /// Returns the tag that a model follows, else its revision.

@@ -12,6 +12,7 @@ use crate::cli::policy_text::{rules_in_force, waits};
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::ExitStatus;
 use crate::domain::time::render_utc;
+use crate::domain::units::ByteSize;
 use crate::json::document;
 use crate::ops;
 use crate::ops::login::Renewal;
@@ -23,7 +24,8 @@ use crate::ui::{table, text};
 
 /// Ask the Hub which models have a newer revision
 ///
-/// Sends one request for each model, downloads nothing and records nothing. An outdated model is no
+/// Sends one request for each model, and one more for the size of an update; downloads nothing and
+/// records nothing. An outdated model is no
 /// error; the exit code is not 0 when some models could not be checked.
 #[derive(Debug, Args)]
 pub(super) struct Outdated {
@@ -43,7 +45,7 @@ impl Outdated {
         let models = models.collect::<Result<Vec<_>>>()?;
         let stop = StopFlag::new();
         let clients = ops::hub::connect(&context.host, &settings, &stop, Renewal::Never)?;
-        let answers = ops::outdated::ask_all(&clients, models);
+        let answers = ops::outdated::ask_all(&clients, &settings, models);
         for answer in &answers {
             if let Some(explanation) = explain(answer) {
                 context.show_problem(&explanation);
@@ -88,10 +90,11 @@ fn text(context: &Context, out: &crate::ui::Output, answers: &[ModelStanding]) -
     }
     let columns = [
         Column::name("NAME"),
-        Column::kept("REVISION"),
-        Column::kept("STATE"),
-        Column::kept("PUBLISHED"),
-        Column::kept("UPSTREAM"),
+        Column::name("REVISION").least(3),
+        Column::sentence("STATE"),
+        Column::number("TO FETCH").if_any(),
+        Column::kept("PUBLISHED").least(2),
+        Column::kept("UPSTREAM").least(1),
     ];
     let rows = answers.iter().map(|answer| {
         let short = |commit: Option<&crate::domain::repo::CommitSha>| {
@@ -106,6 +109,7 @@ fn text(context: &Context, out: &crate::ui::Output, answers: &[ModelStanding]) -
                 None => answer.model.spec.revision.to_string(),
             },
             state_words(context, answer),
+            text::or_nothing(answer.bytes_to_fetch.map(|it| ByteSize(it).render_short())),
             short(answer.model.state.published_commit.as_ref()),
             short(answer.upstream.as_ref()),
         ]
@@ -116,12 +120,11 @@ fn text(context: &Context, out: &crate::ui::Output, answers: &[ModelStanding]) -
 /// Returns the state of a model, and the reason why it does not take the newest commit.
 fn state_words(context: &Context, answer: &ModelStanding) -> String {
     let state = &answer.model.state;
-    let zone = context.host.time_zone();
     let is_outdated = answer.standing == UpstreamStanding::Outdated;
     let reason = match &state.wait {
         _ if answer.is_held => Some("held".to_owned()),
         _ if is_outdated && state.pinned.is_some() => Some("pinned".to_owned()),
-        Some(wait) if is_outdated => Some(waits(wait, answer.rules.delay, &zone)),
+        Some(wait) if is_outdated => Some(waits(wait, answer.rules.delay, &context.clock())),
         _ => None,
     };
     match reason {
@@ -147,6 +150,7 @@ fn views(answers: &[ModelStanding]) -> Value {
                 "pinned_commit": answer.model.state.pinned.as_ref().map(|pin| pin.commit.to_string()),
                 "waits_until": answer.model.state.wait.as_ref().map(|wait| render_utc(wait.until)),
                 "upstream_tag": answer.tag.as_ref().map(ToString::to_string),
+                "bytes_to_fetch": answer.bytes_to_fetch,
                 "upstream_commit": answer.upstream.as_ref().map(ToString::to_string),
                 "error_kind": trouble.map(|trouble| trouble.kind.as_str()),
                 "error": trouble.map(|trouble| trouble.message.clone()),

@@ -150,9 +150,9 @@ fn explain(context: &Context, model: &Model, err: Error) -> Error {
 }
 
 fn list(context: &Context, kept: &[PublishedRevision]) -> String {
-    let zone = context.host.time_zone();
+    let clock = context.clock();
     text::list(kept.iter().map(|revision| {
-        let at = text::local_time(revision.published_at, &zone);
+        let at = clock.local(revision.published_at);
         format!("{} ({at})", revision.commit.short())
     }))
 }

@@ -2,26 +2,28 @@
 
 use anyhow::Result;
 use clap::Args;
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::find::find;
 use crate::cli::context::Context;
 use crate::cli::fields;
 use crate::cli::policy_text::{rules_in_force, waits};
+use crate::cli::schedules::zone_of;
 use crate::domain::hold::{Decision, HeldUpdate};
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::Outcome;
 use crate::domain::policy::SharedRules;
 use crate::domain::repo::CommitSha;
-use crate::domain::schedule::Schedule;
-use crate::domain::session::{Session, SessionEnd};
+use crate::domain::schedule::{Schedule, ScheduleSpec};
+use crate::domain::session::{Session, SessionEnd, Trouble};
+use crate::domain::snapshot::Amount;
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::ByteSize;
 use crate::json::{ModelView, SessionView, document};
 use crate::ops;
+use crate::ops::sizes::{KeptRevision, ModelFiles};
 use crate::store::{SessionFilter, SessionsOf};
-use crate::ui::{table, text};
+use crate::ui::{Clock, table, text};
 
 /// Show all fields and the state of a model
 #[derive(Debug, Args)]
@@ -36,6 +38,7 @@ struct ModelFacts {
     sessions: Vec<Session>,
     last_outcome: Option<Outcome>,
     partial_bytes: u64,
+    files: ModelFiles,
     /// The reason why its destination cannot be used now.
     place_problem: Option<String>,
     in_force: SharedRules,
@@ -66,6 +69,7 @@ impl ShowModel {
             last_outcome: store
                 .last_session(model.id, context.now())?
                 .and_then(|last| last.outcome()),
+            files: ModelFiles::of(&store, &settings, &model)?,
             partial_bytes: ops::models::partial_bytes(&model.spec, &settings)?,
             place_problem: places
                 .check(&model.spec.destination, Some(model.id))
@@ -79,35 +83,35 @@ impl ShowModel {
     }
 }
 
-fn next_due(facts: &ModelFacts) -> Option<Timestamp> {
-    let enabled = facts
-        .schedules
-        .iter()
-        .filter(|schedule| schedule.spec.enabled);
-    enabled
-        .filter_map(|schedule| schedule.state.next_due_at)
-        .min()
+/// Returns the next due time of a model, and the schedule that has it.
+fn next_due(facts: &ModelFacts) -> Option<(Timestamp, &ScheduleSpec)> {
+    let specs = facts.schedules.iter();
+    let enabled = specs.filter(|schedule| schedule.spec.enabled);
+    let due = enabled.filter_map(|it| Some((it.state.next_due_at?, &it.spec)));
+    due.min_by_key(|(at, _)| *at)
 }
 
-fn last_sessions(sessions: &[Session], zone: &TimeZone) -> String {
+fn last_sessions(sessions: &[Session], clock: &Clock) -> String {
     if sessions.is_empty() {
         return text::NOTHING.to_owned();
     }
     let lines = sessions.iter().map(|session| {
         let outcome = session.end.as_ref().map_or("running", SessionEnd::word);
-        format!("{}  {outcome}", text::local_time(session.start.at, zone))
+        format!("{}  {outcome}", clock.past(session.start.at))
     });
     lines.collect::<Vec<String>>().join("\n")
 }
 
 fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
-    let zone = context.host.time_zone();
+    let clock = context.clock();
     let (spec, state) = (&model.spec, &model.state);
     let commit = |commit: Option<&CommitSha>| match commit {
         Some(commit) => commit.to_string(),
         None => text::NOTHING.to_owned(),
     };
+    let path = facts.files.path.as_ref().map(|path| path.display());
     let schedules = facts.schedules.iter().map(|schedule| &schedule.spec.name);
+    let next = next_due(facts).map(|(at, spec)| clock.due(at, &zone_of(spec, &clock)));
     let head = [
         ("name", spec.name.to_string()),
         ("repository", format!("{} ({})", spec.repo, spec.repo.kind)),
@@ -119,36 +123,31 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
     let state = [
         ("state", model.summary(facts.last_outcome).to_string()),
         ("published", commit(state.published_commit.as_ref())),
+        ("path", text::or_nothing(path)),
+        ("size", text::or_nothing(facts.files.published.map(size))),
+        ("kept revisions", kept_revisions(&facts.files.kept, &clock)),
         ("held at", commit(state.held_commit.as_ref())),
         ("held update", held_update(state.held_update.as_ref())),
         ("updates", updates(context, model, facts)),
-        (
-            "last check",
-            text::optional_time(state.last_check_at, &zone),
-        ),
-        (
-            "last success",
-            text::optional_time(state.last_success_at, &zone),
-        ),
-        (
-            "last change",
-            text::optional_time(state.last_change_at, &zone),
-        ),
+        ("last check", clock.past_in_full(state.last_check_at)),
+        ("last success", clock.past_in_full(state.last_success_at)),
+        ("last change", clock.past_in_full(state.last_change_at)),
         (
             "last verified",
             match (state.last_verify_at, state.last_verify_outcome) {
-                (Some(at), Some(word)) => format!("{} ({word})", text::local_time(at, &zone)),
+                (Some(at), Some(word)) => format!("{} ({word})", clock.past(at)),
                 _ => text::NOTHING.to_owned(),
             },
         ),
         ("schedules", text::list(schedules)),
-        ("next due", text::optional_time(next_due(facts), &zone)),
+        ("next due", text::or_nothing(next)),
         (
             "partial bytes",
             ByteSize(facts.partial_bytes).render_short(),
         ),
-        ("last sessions", last_sessions(&facts.sessions, &zone)),
+        ("last sessions", last_sessions(&facts.sessions, &clock)),
     ];
+    let error = last_trouble(facts).map(|trouble| ("last error", error_text(trouble)));
     let problem = facts
         .place_problem
         .clone()
@@ -157,9 +156,65 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
         .into_iter()
         .chain(fields)
         .chain(state)
+        .chain(error)
         .chain(problem)
         .collect();
     table::facts(&context.out, &rows)
+}
+
+/// Returns the error of the last session, if it had one.
+fn last_trouble(facts: &ModelFacts) -> Option<&Trouble> {
+    let last = facts.sessions.first().and_then(|last| last.end.as_ref())?;
+    last.trouble.as_ref()
+}
+
+fn error_text(trouble: &Trouble) -> String {
+    let hint = trouble.hint.iter().map(|hint| format!("\nnext: {hint}"));
+    format!(
+        "{} ({}){}",
+        trouble.message,
+        trouble.kind,
+        hint.collect::<String>()
+    )
+}
+
+fn size(amount: Amount) -> String {
+    let count = text::count(amount.files, "file", "files");
+    format!("{} in {count}", ByteSize(amount.bytes).render_short())
+}
+
+fn kept_revisions(kept: &[KeptRevision], clock: &Clock) -> String {
+    let line = |kept: &KeptRevision| {
+        let bytes = kept
+            .amount
+            .map(|amount| ByteSize(amount.bytes).render_short());
+        let role = match (kept.is_published, kept.is_rollback_target) {
+            (true, _) => ", published",
+            (false, true) => ", the rollback target",
+            (false, false) => "",
+        };
+        let revision = &kept.revision;
+        let at = clock.past(revision.published_at);
+        format!(
+            "{}  {}, {at}{role}",
+            revision.commit.short(),
+            text::or_nothing(bytes)
+        )
+    };
+    if kept.is_empty() {
+        return text::NOTHING.to_owned();
+    }
+    kept.iter().map(line).collect::<Vec<String>>().join("\n")
+}
+
+fn revision_view(kept: &KeptRevision) -> Value {
+    json!({
+        "commit": kept.revision.commit.as_str(),
+        "published_at": render_utc(kept.revision.published_at),
+        "size_bytes": kept.amount.map(|amount| amount.bytes),
+        "is_published": kept.is_published,
+        "is_rollback_target": kept.is_rollback_target,
+    })
 }
 
 fn show_document(model: &Model, facts: &ModelFacts) -> Value {
@@ -169,8 +224,14 @@ fn show_document(model: &Model, facts: &ModelFacts) -> Value {
         .iter()
         .map(|schedule| schedule.spec.name.to_string());
     value["schedules"] = json!(names.collect::<Vec<_>>());
-    value["next_due_at"] = json!(next_due(facts).map(render_utc));
+    value["next_due_at"] = json!(next_due(facts).map(|(at, _)| render_utc(at)));
     value["partial_bytes"] = json!(facts.partial_bytes);
+    let files = &facts.files;
+    value["path"] = json!(files.path.as_ref().map(|path| path.display().to_string()));
+    value["size_bytes"] = json!(files.published.map(|amount| amount.bytes));
+    value["n_files"] = json!(files.published.map(|amount| amount.files));
+    let kept = files.kept.iter().map(revision_view);
+    value["revisions"] = json!(kept.collect::<Vec<Value>>());
     let SharedRules { rules, with, .. } = &facts.in_force;
     let texts = |list: Vec<String>| json!(list);
     value["rules"] = json!({
@@ -198,8 +259,7 @@ fn updates(context: &Context, model: &Model, facts: &ModelFacts) -> String {
     let pinned = pinned.map(|pin| format!("pinned at {} by a {}", pin.commit.short(), pin.by));
     let tag = state.followed_tag().map(|tag| format!("at the tag {tag}"));
     let wait = state.wait.as_ref().map(|wait| {
-        let zone = context.host.time_zone();
-        let words = waits(wait, in_force.rules.delay, &zone);
+        let words = waits(wait, in_force.rules.delay, &context.clock());
         format!("{} {words}", wait.commit.short())
     });
     let note = in_force.note(&model.spec.name);

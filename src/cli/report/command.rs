@@ -30,11 +30,11 @@ use crate::ui::{Format, yaml};
   hfdl report --since 30d --format html --output /var/www/html/hfdl.html
   hfdl report --since 1d org/name")]
 pub(in crate::cli) struct ReportCommand {
-    /// Begin of the period: a time, or a duration before now
+    /// Begin of the period: a time such as 2026-06-01 or yesterday, or a duration before now
     #[arg(long, value_name = "DUR|TIME", default_value = "7d")]
     since: String,
 
-    /// End of the period: a time, or a duration before now [default: now]
+    /// End of the period: a time such as today, or a duration before now [default: now]
     #[arg(long, value_name = "DUR|TIME")]
     until: Option<String>,
 
@@ -82,8 +82,8 @@ impl ReportCommand {
         };
         // All queries see the database at one instant.
         let report = store.reading(|| report(&places, &store, request))?;
-        let zone = context.host.time_zone();
-        let page = || content::page(&report, &zone);
+        let clock = context.clock();
+        let page = || content::page(&report, &clock);
         let value = || document("hfdl.report/1", ReportView::from(&report));
         let stdout = Path::new(STDOUT);
         let output = self.output.as_deref().unwrap_or(stdout);

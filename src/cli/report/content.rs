@@ -1,39 +1,37 @@
 //! The sections of a report.
 
-use jiff::tz::TimeZone;
-
 use super::lists;
 use super::page::{Block, Chart, Grid, Page, Section, Series, Shape, Unit};
 use crate::domain::outcome::{Outcome, RunOutcome};
 use crate::domain::report::{DayFigures, ModelFigures, PeriodReport};
 use crate::domain::units::{ByteSize, Seconds};
-use crate::ui::text;
+use crate::ui::{Clock, text};
 
 /// Models beyond this number are summed up.
 const MOST_MODELS: usize = 30;
 
 /// Turns a report into a page. A section without anything to show is left out, except
 /// those that say that there was nothing.
-pub(super) fn page(report: &PeriodReport, zone: &TimeZone) -> Page {
+pub(super) fn page(report: &PeriodReport, clock: &Clock) -> Page {
     let mut sections = vec![Section::new("Summary", summary(report))];
     if !report.is_empty() {
         sections.extend([
-            Section::new("Updates", lists::updates(report, zone)),
-            Section::new("Held updates", lists::offers(report, zone)),
-            Section::new("Failures", lists::failures(report, zone)),
+            Section::new("Updates", lists::updates(report, clock)),
+            Section::new("Held updates", lists::offers(report, clock)),
+            Section::new("Failures", lists::failures(report, clock)),
             Section::new("By day", by_day(report)),
             Section::new("By model", by_model(report)),
         ]);
     }
     sections.extend([
         Section::new("Disk use", disk(report)),
-        Section::new("Verification", vec![verification(report, zone)]),
+        Section::new("Verification", vec![verification(report, clock)]),
         Section::new("Runs", vec![runs(report)]),
-        Section::new("Other events", lists::events(report, zone)),
-        Section::new("Due next", lists::next_due(report, zone)),
+        Section::new("Other events", lists::events(report, clock)),
+        Section::new("Due next", lists::next_due(report, clock)),
     ]);
     sections.retain(|section| !section.blocks.is_empty());
-    let time = |at| text::local_time(at, zone);
+    let time = |at| clock.local(at);
     let mut subtitle = format!("{} to {}", time(report.since), time(report.until));
     if !report.selection.is_empty() {
         subtitle.push_str(&format!("; models: {}", text::list(&report.selection)));
@@ -253,7 +251,7 @@ fn disk(report: &PeriodReport) -> Vec<Block> {
     vec![Block::Chart(chart), Block::Table(Grid { columns, rows })]
 }
 
-fn verification(report: &PeriodReport, zone: &TimeZone) -> Block {
+fn verification(report: &PeriodReport, clock: &Clock) -> Block {
     let proofs = &report.proofs;
     let files = text::count(proofs.n_files, "file", "files");
     Block::Facts(vec![
@@ -264,7 +262,10 @@ fn verification(report: &PeriodReport, zone: &TimeZone) -> Block {
             "proven files",
             format!("{files} ({})", size(proofs.n_bytes)),
         ),
-        ("oldest proof", text::optional_time(proofs.oldest_at, zone)),
+        (
+            "oldest proof",
+            text::or_nothing(proofs.oldest_at.map(|at| clock.local(at))),
+        ),
     ])
 }
 

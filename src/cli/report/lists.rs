@@ -1,13 +1,11 @@
 //! The sections that list single things: updates, holds, failures, events, next starts.
 
-use jiff::tz::TimeZone;
-
 use super::page::{Block, Grid, Line, PageEntry};
 use crate::domain::changes::{ChangeNote, ChangedFiles, NewCommits};
 use crate::domain::report::{FailureFigures, Offer, PeriodReport, PublishedUpdate};
 use crate::domain::units::ByteSize;
 use crate::domain::update::OfferedUpdate;
-use crate::ui::text;
+use crate::ui::{Clock, text};
 
 /// An update lists so many of its commits and of its files.
 const MOST_LINES: usize = 10;
@@ -16,14 +14,14 @@ pub(super) fn lasts(failure: &FailureFigures) -> bool {
     failure.recovered_at.is_none()
 }
 
-pub(super) fn updates(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
+pub(super) fn updates(report: &PeriodReport, clock: &Clock) -> Vec<Block> {
     if report.updates.is_empty() {
         return vec![Block::Paragraph("No update was published.".to_owned())];
     }
     let entries = report
         .updates
         .iter()
-        .map(|it| Block::Entry(update(it, zone)));
+        .map(|it| Block::Entry(update(it, clock)));
     let mut blocks: Vec<Block> = entries.collect();
     if report.n_more_updates > 0 {
         let more = format!("and {} earlier updates", report.n_more_updates);
@@ -32,8 +30,8 @@ pub(super) fn updates(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
     blocks
 }
 
-fn update(update: &PublishedUpdate, zone: &TimeZone) -> PageEntry {
-    let at = text::local_time(update.at, zone);
+fn update(update: &PublishedUpdate, clock: &Clock) -> PageEntry {
+    let at = clock.local(update.at);
     let (fetched, reused) = (update.bytes.fetched, update.bytes.reused);
     let size = |bytes| ByteSize(bytes).render_short();
     let mut facts = vec![(
@@ -54,17 +52,17 @@ fn update(update: &PublishedUpdate, zone: &TimeZone) -> PageEntry {
         heading: format!("{}, {at}", update.label),
         page: update.page.clone(),
         facts,
-        lists: note_lists(update.note.as_ref(), zone),
+        lists: note_lists(update.note.as_ref(), clock),
     }
 }
 
-pub(super) fn offers(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
+pub(super) fn offers(report: &PeriodReport, clock: &Clock) -> Vec<Block> {
     let entry = |offer: &Offer| {
         let update = &offer.update;
         let mut facts = vec![
             ("commit", update.commit.short().to_owned()),
-            ("found", text::local_time(update.found_at, zone)),
-            ("decision", decision(update, zone)),
+            ("found", clock.local(update.found_at)),
+            ("decision", decision(update, clock)),
         ];
         facts.extend(update.note.clone().map(|remark| ("remark", remark)));
         let details: Vec<String> = (update.findings.iter())
@@ -76,30 +74,30 @@ pub(super) fn offers(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
             heading: update.model.to_string(),
             page: offer.page.clone(),
             facts,
-            lists: note_lists(offer.note.as_ref(), zone),
+            lists: note_lists(offer.note.as_ref(), clock),
         })
     };
     report.offers.iter().map(entry).collect()
 }
 
-fn decision(update: &OfferedUpdate, zone: &TimeZone) -> String {
+fn decision(update: &OfferedUpdate, clock: &Clock) -> String {
     let mut words = update.state().to_string();
     if let Some(at) = update.decided_at {
         let decision = update.decision;
-        words.push_str(&format!(", {decision} {}", text::local_time(at, zone)));
+        words.push_str(&format!(", {decision} {}", clock.local(at)));
     }
     if let Some(at) = update.published_at {
-        words.push_str(&format!(", published {}", text::local_time(at, zone)));
+        words.push_str(&format!(", published {}", clock.local(at)));
     }
     words
 }
 
-fn note_lists(note: Option<&ChangeNote>, zone: &TimeZone) -> Vec<(&'static str, Vec<Line>)> {
+fn note_lists(note: Option<&ChangeNote>, clock: &Clock) -> Vec<(&'static str, Vec<Line>)> {
     let Some(note) = note else {
         return Vec::new();
     };
     let commits = note.changes.commits.as_ref();
-    let commits = commits.map_or_else(Vec::new, |new| commit_lines(new, zone));
+    let commits = commits.map_or_else(Vec::new, |new| commit_lines(new, clock));
     let files = note.changes.files.as_ref();
     let files = files.map_or_else(Vec::new, file_lines);
     let mut lists = vec![("Commits", commits), ("Files", files)];
@@ -107,11 +105,11 @@ fn note_lists(note: Option<&ChangeNote>, zone: &TimeZone) -> Vec<(&'static str, 
     lists
 }
 
-fn commit_lines(new: &NewCommits, zone: &TimeZone) -> Vec<Line> {
+fn commit_lines(new: &NewCommits, clock: &Clock) -> Vec<Line> {
     let shown = new.commits.iter().take(MOST_LINES).map(|commit| Line {
         before: commit.commit.short().to_owned(),
         quoted: commit.title.clone(),
-        after: text::optional_time(commit.at, zone),
+        after: text::or_nothing(commit.at.map(|at| clock.local(at))),
     });
     let mut lines: Vec<Line> = shown.collect();
     let n_more = new.commits.len().saturating_sub(MOST_LINES);
@@ -147,19 +145,19 @@ fn more(n: &str) -> Line {
     }
 }
 
-pub(super) fn failures(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
+pub(super) fn failures(report: &PeriodReport, clock: &Clock) -> Vec<Block> {
     if report.failures.is_empty() {
         return vec![Block::Paragraph("No model failed.".to_owned())];
     }
     let rows = report.failures.iter().map(|failure| {
         let state = match failure.recovered_at {
-            Some(at) => format!("well again {}", text::local_time(at, zone)),
+            Some(at) => format!("well again {}", clock.local(at)),
             None => "lasts".to_owned(),
         };
         vec![
             failure.label.clone(),
             failure.n_failures.to_string(),
-            text::local_time(failure.last_at, zone),
+            clock.local(failure.last_at),
             state,
             text::or_nothing(failure.kind),
             text::shorten(&failure.message, 200),
@@ -170,13 +168,13 @@ pub(super) fn failures(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
     vec![Block::Table(Grid { columns, rows })]
 }
 
-pub(super) fn events(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
+pub(super) fn events(report: &PeriodReport, clock: &Clock) -> Vec<Block> {
     if report.events.is_empty() {
         return Vec::new();
     }
     let rows = report.events.iter().map(|(model, event)| {
         vec![
-            text::local_time(event.at, zone),
+            clock.local(event.at),
             event.kind.to_string(),
             text::or_nothing(model.as_ref().filter(|name| !name.is_empty())),
             text::shorten(&event.detail, 200),
@@ -192,7 +190,7 @@ pub(super) fn events(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
     blocks
 }
 
-pub(super) fn next_due(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
+pub(super) fn next_due(report: &PeriodReport, clock: &Clock) -> Vec<Block> {
     if report.next_due.is_empty() {
         return Vec::new();
     }
@@ -200,8 +198,8 @@ pub(super) fn next_due(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
         let planned = due.next.planned;
         vec![
             due.schedule.to_string(),
-            text::local_time(planned.ready, zone),
-            text::optional_time(planned.deadline, zone),
+            clock.local(planned.ready),
+            text::or_nothing(planned.deadline.map(|at| clock.local(at))),
         ]
     });
     let rows = rows.collect();

@@ -37,15 +37,17 @@ fn render_block(block: &Block, out: &Output) -> String {
 
 fn render_grid(grid: &Grid, out: &Output) -> String {
     let titles: Vec<String> = grid.columns.iter().map(|it| it.to_uppercase()).collect();
-    let columns: Vec<Column> = titles
-        .iter()
-        .map(|title| match title.strip_prefix('>') {
-            Some(title) => Column::number(title),
-            None if ["MODEL", "SCHEDULE"].contains(&title.as_str()) => Column::name(title),
-            None if ["ERROR", "DETAIL"].contains(&title.as_str()) => Column::sentence(title),
-            None => Column::kept(title),
-        })
-        .collect();
+    // A number further to the right is less useful.
+    let columns = titles.iter().zip(0..).map(|(title, index)| {
+        match (title.strip_prefix('>'), title.as_str()) {
+            (Some(title), _) => Column::number(title).least(index),
+            (None, "MODEL" | "SCHEDULE") => Column::name(title),
+            (None, "ERROR" | "DETAIL") => Column::sentence(title),
+            (None, "KIND" | "UNTIL") => Column::kept(title).least(9),
+            (None, _) => Column::kept(title),
+        }
+    });
+    let columns: Vec<Column> = columns.collect();
     table::render(out, &columns, grid.rows.clone())
 }
 
@@ -61,7 +63,9 @@ fn render_entry(entry: &PageEntry, out: &Output) -> String {
         facts.push((name, lines.join("\n")));
     }
     facts.extend(entry.page.clone().map(|page| ("page", page)));
-    for line in table::facts(out, &facts).lines() {
+    let mut inner = out.clone();
+    inner.width = out.width.map(|width| width.saturating_sub(2));
+    for line in table::facts(&inner, &facts).lines() {
         text.push_str(&format!("  {line}\n"));
     }
     text

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use super::check::{all_models, refuse_taken_name, refuse_unknown_models};
+use super::check::{all_models, date_once, refuse_taken_name, refuse_unknown_models};
 use super::report::report;
 use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
@@ -35,7 +35,7 @@ pub(super) struct AddSchedule {
 }
 
 impl AddSchedule {
-    pub(super) fn run(self, context: &Context) -> Result<()> {
+    pub(super) fn run(mut self, context: &Context) -> Result<()> {
         let existing = context.existing_store()?;
         let settings = context.settings(existing.as_ref())?;
         let spec = self.describe(context, &settings)?;
@@ -66,7 +66,9 @@ impl AddSchedule {
     }
 
     /// Builds the schedule of the flags.
-    fn describe(&self, context: &Context, settings: &Settings) -> Result<ScheduleSpec> {
+    fn describe(&mut self, context: &Context, settings: &Settings) -> Result<ScheduleSpec> {
+        let zone = context.host.time_zone_name();
+        date_once(context, &mut self.flags, zone.as_deref().unwrap_or("UTC"))?;
         let cadence = CadenceKind::ALL.iter().zip(CADENCE_KEYS);
         let cadence = cadence
             .filter_map(|(kind, key)| Some((*kind, self.flags.first_text(&[key])?)))
@@ -80,7 +82,6 @@ impl AddSchedule {
                 .next("give --all, --model NAME or --tag TAG")
                 .into());
         }
-        let zone = context.host.time_zone_name();
         if zone.is_none() && !self.flags.has_any(&["tz"]) {
             return Err(Complaint::usage("the system's time zone has no name")
                 .next("give --tz, such as --tz Europe/Berlin")

@@ -1,18 +1,17 @@
 //! `hfdl schedules list`
 
 use anyhow::Result;
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::find::warn_about;
 use super::show::show_as_run_here;
-use super::text::{cadence, selection};
+use super::text::{cadence, selection, zone_of};
 use crate::cli::context::Context;
 use crate::cli::next_steps::FIRST_SCHEDULE;
 use crate::domain::schedule::{Schedule, StoredSchedules, Unusable};
 use crate::json::{ScheduleView, document};
 use crate::ui::table::Column;
-use crate::ui::{Output, table, text};
+use crate::ui::{Clock, Output, table, text};
 
 pub(super) fn list(context: &Context) -> Result<()> {
     let all = match context.existing_store()? {
@@ -28,9 +27,15 @@ pub(super) fn list(context: &Context) -> Result<()> {
         readable: schedules,
         unreadable,
     } = all;
-    let zone = context.host.time_zone();
-    context.out.result(
-        |out| list_text(out, &schedules, &unreadable, &zone),
+    let clock = context.clock();
+    context.out.list(
+        || {
+            let names = schedules.iter().map(|it| it.spec.name.to_string());
+            names
+                .chain(unreadable.iter().map(|it| it.name.clone()))
+                .collect()
+        },
+        |out| list_text(out, &schedules, &unreadable, &clock),
         || {
             let views: Vec<ScheduleView> = schedules.iter().map(ScheduleView::from).collect();
             let broken = unreadable
@@ -54,24 +59,25 @@ fn list_text(
     out: &Output,
     schedules: &[Schedule],
     unreadable: &[Unusable],
-    zone: &TimeZone,
+    clock: &Clock,
 ) -> String {
     if schedules.is_empty() && unreadable.is_empty() {
         return String::new();
     }
     let columns = [
         Column::name("NAME"),
-        Column::kept("WHEN"),
-        Column::kept("ZONE"),
-        Column::name("COVERS"),
-        Column::name("WINDOWS"),
+        Column::sentence("WHEN"),
+        Column::name("ZONE").least(4),
+        Column::sentence("COVERS").least(1),
+        Column::sentence("WINDOWS").least(3),
         Column::kept("NEXT DUE"),
-        Column::kept("LAST SLOT"),
+        Column::kept("LAST SLOT").least(2),
     ];
     let rows = schedules.iter().map(|schedule| {
-        let spec = &schedule.spec;
+        let (spec, state) = (&schedule.spec, &schedule.state);
+        let zone = zone_of(spec, clock);
         let next = if spec.enabled {
-            text::optional_time(schedule.state.next_due_at, zone)
+            text::or_nothing(state.next_due_at.map(|at| clock.due(at, &zone)))
         } else {
             "disabled".to_owned()
         };
@@ -82,7 +88,7 @@ fn list_text(
             selection(spec),
             text::list(spec.windows.texts()),
             next,
-            text::optional_time(schedule.state.last_slot_at, zone),
+            text::or_nothing(state.last_slot_at.map(|at| clock.moment(at, &zone))),
         ]
     });
     let broken = unreadable.iter().map(|one| {

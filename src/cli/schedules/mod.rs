@@ -22,3 +22,4 @@ mod switch;
 mod text;
 
 pub use command::SchedulesCommand;
+pub use text::zone_of;

@@ -10,16 +10,16 @@ use crate::cli::context::Context;
 use crate::cli::next_steps::{FIRST_SCHEDULE, NextSteps};
 use crate::domain::model::EntryName;
 use crate::domain::schedule::{PlannedSlot, Schedule, find_zone};
-use crate::domain::time::{Timestamp, parse_moment, render_utc};
+use crate::domain::time::{Present, Timestamp, Toward, render_utc};
 use crate::json::document;
 use crate::ops;
 use crate::ui::table::Column;
-use crate::ui::{Output, table, text};
+use crate::ui::{Clock, Output, table, text};
 
 /// Show the slots to come
 ///
 /// Each with the moment at which it can run (after jitter, and when a window is open) and the end of
-/// that window, in the schedule's zone and in UTC.
+/// that window, in the schedule's zone; with --absolute also in UTC.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl schedules next
@@ -32,7 +32,7 @@ pub(super) struct NextSlots {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     count: u16,
 
-    /// Start at another time than now: a date, a local time, or RFC 3339
+    /// Start at another time than now, such as tomorrow, "mon 08:00", 2026-06-01 or RFC 3339
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
 }
@@ -67,16 +67,16 @@ impl NextSlots {
         let mut all = Vec::new();
         for schedule in schedules {
             let Some(store) = &store else { break };
-            let from = match &self.from {
+            let start = match &self.from {
                 Some(text) => {
                     let zone = find_zone(&schedule.spec.time_zone)?;
-                    parse_moment(text, &zone)?
+                    from(context, zone, text)?
                 }
                 None => context.now(),
             };
             let count = usize::from(self.count);
             let (zone, slots) =
-                ops::schedules::upcoming(store, &context.host, &schedule, from, count)?;
+                ops::schedules::upcoming(store, &context.host, &schedule, start, count)?;
             all.push(Upcoming {
                 schedule,
                 zone,
@@ -84,11 +84,12 @@ impl NextSlots {
             });
         }
         if let (true, Some(text)) = (all.is_empty(), &self.from) {
-            parse_moment(text, &TimeZone::UTC)?;
+            from(context, TimeZone::UTC, text)?;
         }
+        let clock = context.clock();
         context
             .out
-            .result(|out| next_table(out, &all), || next_document(&all))?;
+            .result(|out| next_table(out, &clock, &all), || next_document(&all))?;
         if all.iter().all(|upcoming| upcoming.slots.is_empty()) {
             match &store {
                 None => context.hint(&format!("no schedules; {FIRST_SCHEDULE}")),
@@ -99,47 +100,46 @@ impl NextSlots {
     }
 }
 
-fn next_table(out: &Output, all: &[Upcoming]) -> String {
+/// Understands a time in the zone of a schedule.
+fn from(context: &Context, zone: TimeZone, text: &str) -> Result<Timestamp> {
+    let present = Present {
+        now: context.now(),
+        zone,
+        toward: Toward::Future,
+    };
+    Ok(present.parse(text)?)
+}
+
+fn next_table(out: &Output, clock: &Clock, all: &[Upcoming]) -> String {
     let mut rows: Vec<(Timestamp, Vec<String>)> = Vec::new();
     for upcoming in all {
         for slot in &upcoming.slots {
-            let local = |at: Timestamp| {
-                at.to_zoned(upcoming.zone.clone())
-                    .strftime("%a %Y-%m-%d %H:%M %Z")
-                    .to_string()
-            };
-            rows.push((
-                slot.slot,
-                vec![
-                    if upcoming.schedule.spec.enabled {
-                        upcoming.schedule.spec.name.to_string()
-                    } else {
-                        format!("{} (disabled)", upcoming.schedule.spec.name)
-                    },
-                    local(slot.slot),
-                    render_utc(slot.slot),
-                    if slot.ready == slot.slot {
-                        text::NOTHING.to_owned()
-                    } else {
-                        local(slot.ready)
-                    },
-                    slot.deadline
-                        .map_or_else(|| text::NOTHING.to_owned(), local),
-                ],
-            ));
+            let local = |at: Timestamp| clock.moment(at, &upcoming.zone);
+            let mut row = vec![
+                if upcoming.schedule.spec.enabled {
+                    upcoming.schedule.spec.name.to_string()
+                } else {
+                    format!("{} (disabled)", upcoming.schedule.spec.name)
+                },
+                clock.future(slot.slot, &upcoming.zone),
+                text::or_nothing((slot.ready != slot.slot).then(|| local(slot.ready))),
+                text::or_nothing(slot.deadline.map(local)),
+            ];
+            row.extend(clock.absolute.then(|| render_utc(slot.slot)));
+            rows.push((slot.slot, row));
         }
     }
     if rows.is_empty() {
         return String::new();
     }
     rows.sort();
-    let columns = [
+    let mut columns = vec![
         Column::name("SCHEDULE"),
         Column::kept("SLOT"),
-        Column::kept("UTC"),
-        Column::kept("STARTS"),
-        Column::kept("WINDOW ENDS"),
+        Column::kept("STARTS").least(1).if_any(),
+        Column::kept("WINDOW ENDS").least(2).if_any(),
     ];
+    columns.extend(clock.absolute.then(|| Column::kept("UTC").least(3)));
     table::render(
         out,
         &columns,

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
+use super::text::zone_of;
 use crate::cli::context::Context;
 use crate::cli::next_steps::NextSteps;
 use crate::domain::schedule::{Overlap, Schedule};
@@ -34,16 +35,9 @@ pub(super) fn report(
     }
     context.out.done(
         || {
-            let next = schedule.state.next_due_at.map_or_else(
-                || "never".to_owned(),
-                |at| {
-                    if at <= context.now() {
-                        "now".to_owned()
-                    } else {
-                        text::local_time(at, &context.host.time_zone())
-                    }
-                },
-            );
+            let (clock, next) = (context.clock(), schedule.state.next_due_at);
+            let zone = zone_of(&schedule.spec, &clock);
+            let next = next.map_or_else(|| "never".to_owned(), |at| clock.due(at, &zone));
             let count = text::count(covered as u64, "model", "models");
             format!("{word} `{}`: {count}, next due {next}", schedule.spec.name)
         },

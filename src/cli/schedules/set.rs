@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use super::check::{refuse_taken_name, refuse_unknown_models};
+use super::check::{date_once, refuse_taken_name, refuse_unknown_models};
 use super::find::find;
 use super::report::report;
 use crate::cli::context::Context;
@@ -35,7 +35,7 @@ pub(super) struct SetSchedule {
 }
 
 impl SetSchedule {
-    pub(super) fn run(self, context: &Context) -> Result<()> {
+    pub(super) fn run(mut self, context: &Context) -> Result<()> {
         if self.flags.is_empty() && self.new_name.is_none() {
             return Err(Complaint::usage("nothing to change")
                 .cause("no flag was given")
@@ -49,6 +49,7 @@ impl SetSchedule {
             spec.selection = Selection::default();
         }
         let settings = context.settings(Some(&store))?;
+        date_once(context, &mut self.flags, &spec.time_zone)?;
         self.flags.read_into(context, &settings, &mut spec)?;
         if let Some(name) = self.new_name {
             spec.name = name;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::find::{find, warn_about};
-use super::text::{cadence, selection};
+use super::text::{cadence, selection, zone_of};
 use crate::cli::context::Context;
 use crate::cli::fields;
 use crate::domain::model::EntryName;
@@ -27,7 +27,8 @@ pub(super) fn show(context: &Context, name: &EntryName) -> Result<()> {
         .filter(|model| spec.selection.includes(&model.spec))
         .map(|model| model.spec.name.to_string())
         .collect();
-    let zone = context.host.time_zone();
+    let clock = context.clock();
+    let zone = zone_of(spec, &clock);
     context.out.result(
         |out| {
             let head = [
@@ -41,17 +42,17 @@ pub(super) fn show(context: &Context, name: &EntryName) -> Result<()> {
             let fields = fields
                 .iter()
                 .map(|(label, value)| (label.as_str(), value.clone()));
+            let next = state.next_due_at.filter(|_| spec.enabled);
+            let due = |at| clock.due(at, &zone);
+            let slot = |at| clock.future(at, &zone);
             let state = [
-                (
-                    "next due",
-                    text::optional_time(state.next_due_at.filter(|_| spec.enabled), &zone),
-                ),
-                ("last slot", text::optional_time(state.last_slot_at, &zone)),
+                ("next due", text::or_nothing(next.map(due))),
+                ("last slot", text::or_nothing(state.last_slot_at.map(slot))),
                 (
                     "unfinished slot",
-                    text::optional_time(state.open_slot_at, &zone),
+                    text::or_nothing(state.open_slot_at.map(slot)),
                 ),
-                ("retry at", text::optional_time(state.retry_at, &zone)),
+                ("retry at", text::or_nothing(state.retry_at.map(due))),
             ];
             let rows: Vec<(&str, String)> = head.into_iter().chain(fields).chain(state).collect();
             table::facts(out, &rows)

@@ -18,18 +18,19 @@ pub(super) fn list(context: &Context) -> Result<()> {
         Some(store) => all_tags(&store)?,
         None => Vec::new(),
     };
-    context.out.result(
+    context.out.list(
+        || tags.iter().map(|(tag, _)| tag.name.to_string()).collect(),
         |out| {
             if tags.is_empty() {
                 return String::new();
             }
             let columns = [
-                Column::kept("TAG"),
-                Column::kept("MODELS"),
-                Column::kept("POLICY"),
-                Column::kept("DELAY"),
-                Column::kept("FOLLOWS"),
-                Column::kept("GUARDS"),
+                Column::name("TAG"),
+                Column::number("MODELS"),
+                Column::kept("POLICY").least(1).if_any(),
+                Column::kept("DELAY").least(2).if_any(),
+                Column::sentence("FOLLOWS").least(3).if_any(),
+                Column::sentence("GUARDS").least(4).if_any(),
             ];
             let rows = tags.iter().map(|(tag, n_models)| {
                 let rules = &tag.update;

@@ -7,9 +7,11 @@ use super::list::all_tags;
 use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
 use crate::cli::fields;
-use crate::domain::model::Tag;
+use crate::domain::model::{Model, Tag};
 use crate::domain::tag::TagSpec;
+use crate::domain::units::ByteSize;
 use crate::json::{TagView, document};
+use crate::ops::sizes::ModelSizes;
 use crate::store::{ModelFilter, Store};
 use crate::ui::{table, text};
 
@@ -21,6 +23,8 @@ pub(super) fn show(context: &Context, name: &Tag) -> Result<()> {
         tag: Some(name.clone()),
         ..ModelFilter::default()
     })?;
+    let settings = context.settings(Some(&store))?;
+    let sizes = ModelSizes::of(&settings, &models.iter().collect::<Vec<&Model>>());
     let models: Vec<String> = models.iter().map(|it| it.spec.name.to_string()).collect();
     context.out.result(
         |out| {
@@ -29,15 +33,22 @@ pub(super) fn show(context: &Context, name: &Tag) -> Result<()> {
             let fields = fields
                 .iter()
                 .map(|(label, value)| (label.as_str(), value.clone()));
-            let models = ("models", text::list(&models));
+            let published = ByteSize(sizes.published_bytes()).render_short();
+            let on_disk = ByteSize(sizes.disk_bytes).render_short();
+            let models = [
+                ("models", text::list(&models)),
+                ("size", format!("{published} published, {on_disk} on disk")),
+            ];
             let rows: Vec<(&str, String)> =
-                [head].into_iter().chain(fields).chain([models]).collect();
+                [head].into_iter().chain(fields).chain(models).collect();
             table::facts(out, &rows)
         },
         || {
             let view = TagView::new(&tag, models.len() as u64);
             let mut value = document("hfdl.tag/1", view);
             value["model_names"] = json!(models);
+            value["size_bytes"] = json!(sizes.published_bytes());
+            value["disk_bytes"] = json!(sizes.disk_bytes);
             value
         },
     )

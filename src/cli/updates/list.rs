@@ -5,6 +5,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::context::Context;
+use crate::cli::names::{distinct, texts};
 use crate::domain::hold::Finding;
 use crate::domain::update::OfferedUpdate;
 use crate::json::{UpdateView, document};
@@ -26,17 +27,24 @@ impl ListUpdates {
             None => Vec::new(),
         };
         updates.retain(|update| self.all || update.is_open());
-        let zone = context.host.time_zone();
-        context.out.result(
+        let clock = context.clock();
+        context.out.list(
+            || {
+                let names = updates.iter().map(|update| update.model.clone());
+                texts(&distinct(names.collect()))
+                    .into_iter()
+                    .map(str::to_owned)
+                    .collect()
+            },
             |out| {
                 if updates.is_empty() {
                     return String::new();
                 }
                 let columns = [
                     Column::name("NAME"),
-                    Column::kept("COMMIT"),
+                    Column::kept("COMMIT").least(2),
                     Column::kept("STATE"),
-                    Column::kept("SINCE"),
+                    Column::kept("FOUND").least(1),
                     Column::sentence("REASONS"),
                 ];
                 let rows = updates.iter().map(|update| {
@@ -44,7 +52,7 @@ impl ListUpdates {
                         update.model.to_string(),
                         update.commit.short().to_owned(),
                         update.state().to_string(),
-                        text::local_time(update.found_at, &zone),
+                        clock.past(update.found_at),
                         reasons(update),
                     ]
                 });

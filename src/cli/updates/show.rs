@@ -50,7 +50,7 @@ impl ShowUpdate {
 }
 
 fn show_text(context: &Context, out: &Output, details: &UpdateDetails) -> String {
-    let (update, zone) = (&details.update, &context.host.time_zone());
+    let (update, clock) = (&details.update, &context.clock());
     let spec = &details.model.spec;
     let mut facts = vec![
         ("model", spec.name.to_string()),
@@ -59,17 +59,17 @@ fn show_text(context: &Context, out: &Output, details: &UpdateDetails) -> String
         ("state", update.state().to_string()),
         ("new commit", update.commit.to_string()),
         ("old commit", text::or_nothing(update.old_commit.as_ref())),
-        ("found", text::local_time(update.found_at, zone)),
-        ("decided", text::optional_time(update.decided_at, zone)),
+        ("found", clock.past_in_full(update.found_at)),
+        ("decided", clock.past_in_full(update.decided_at)),
         ("note", text::or_nothing(update.note.as_ref())),
-        ("published", text::optional_time(update.published_at, zone)),
+        ("published", clock.past_in_full(update.published_at)),
     ];
     for finding in &update.findings {
         facts.push(("finding", format!("{}: {}", finding.reason, finding.detail)));
     }
     if let Some(note) = &details.note {
         facts.push(("changes", note.summary()));
-        let commits = change_note::commit_lines(note, zone, change_note::MOST_LINES);
+        let commits = change_note::commit_lines(note, clock, change_note::MOST_LINES);
         facts.extend((!commits.is_empty()).then(|| ("commits", commits.join("\n"))));
     }
     let mut shown = table::facts(out, &facts);

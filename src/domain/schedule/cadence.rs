@@ -203,7 +203,9 @@ impl FromStr for OnceAt {
         let error = |why: &str| SpecError::new("a time", text, why);
         // A bare date would silently mean midnight.
         if !text.contains(':') {
-            return Err(error("write date and time such as 2026-06-01T08:00"));
+            return Err(error(
+                "write date and time such as 2026-06-01T08:00 or tomorrow 08:00",
+            ));
         }
         // An offset or `Z` makes the time exact; the civil parser would drop
         // it.
@@ -214,7 +216,9 @@ impl FromStr for OnceAt {
             return Ok(Self::Exact(at));
         }
         let at = text.parse::<civil::DateTime>().map_err(|_| {
-            error("write 2026-06-01T08:00, or 2026-06-01T08:00Z for a moment in UTC")
+            error(
+                "write 2026-06-01T08:00, tomorrow 08:00, or 2026-06-01T08:00Z for a moment in UTC",
+            )
         })?;
         if at.second() != 0 || at.subsec_nanosecond() != 0 {
             return Err(error("schedules have whole minutes, not seconds"));

@@ -161,7 +161,7 @@ const FIELDS: &[ScheduleField] = &[
     cadence!("weekly", Weekly, "DAYS@HH:MM", "Every week, such as Mon,Thu@02:00"),
     cadence!("monthly", Monthly, "DAYS@HH:MM", "Every month, such as 1,15,last@04:00; 31 is the last day of a shorter month"),
     cadence!("cron", Cron, "EXPR", "A cron expression of five fields, or @daily and the like"),
-    cadence!("once", Once, "TIME", "One time only, such as \"2026-06-01 08:00\""),
+    cadence!("once", Once, "TIME", "One time only, such as \"2026-06-01 08:00\" or \"tomorrow 08:00\""),
     ScheduleField::new("tz", |s| FieldValue::text(&s.time_zone), Text(set_zone)).json(None).essential()
         .flag("tz", "ZONE", "Time zone of all times, as an IANA name (default: the system's)"),
     ScheduleField::new("window", |s| FieldValue::list(s.windows.texts()), List(set_windows))

@@ -10,6 +10,7 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, ToSpan};
 
 use super::clock::{self, SpecError};
+use crate::domain::nearest::nearest;
 use crate::domain::time::Timestamp;
 
 /// Finds a time zone by its IANA name; `iana_name()` has its proper spelling.
@@ -17,9 +18,38 @@ pub fn find_zone(name: &str) -> Result<TimeZone, SpecError> {
     // `Etc/Unknown` would count as UTC.
     let found = TimeZone::get(name).ok().filter(|zone| !zone.is_unknown());
     found.ok_or_else(|| {
-        let why = "write an IANA name such as Europe/Berlin or UTC";
-        SpecError::new("a time zone known on this machine", name, why)
+        let why = match similar_zone(name) {
+            Some(similar) => format!("did you mean `{similar}`?"),
+            None => "write an IANA name such as Europe/Berlin or UTC".to_owned(),
+        };
+        SpecError::new("a time zone known on this machine", name, &why)
     })
+}
+
+/// Finds the zone that a misspelt name, or the name of its city, means.
+fn similar_zone(name: &str) -> Option<String> {
+    let all: Vec<String> = jiff::tz::db()
+        .available()
+        .map(|it| it.to_string())
+        .collect();
+    let cities = all
+        .iter()
+        .filter_map(|zone| Some((zone, zone.rsplit_once('/')?.1)));
+    let wanted = name.trim().replace(' ', "_");
+    let by_city = cities
+        .clone()
+        .find(|(_, city)| city.eq_ignore_ascii_case(&wanted));
+    if let Some((zone, _)) = by_city {
+        return Some(zone.clone());
+    }
+    if let Some(zone) = nearest(&wanted, all.iter().map(String::as_str)) {
+        return Some(zone.to_owned());
+    }
+    let city = nearest(&wanted, cities.clone().map(|(_, city)| city))?;
+    cities
+        .into_iter()
+        .find(|(_, it)| *it == city)
+        .map(|(zone, _)| zone.clone())
 }
 
 /// The instants of a local time.
@@ -231,6 +261,19 @@ mod tests {
         for name in ["Mars/Base", "Etc/Unknown", "", "../passwd"] {
             let error = find_zone(name).unwrap_err().to_string();
             assert!(error.contains("Europe/Berlin"), "{error}");
+        }
+        for (name, similar) in [
+            ("Europe/Berln", "`Europe/Berlin`"),
+            ("Berlin", "`Europe/Berlin`"),
+            ("new york", "`America/New_York`"),
+            ("Asia/Tokio", "`Asia/Tokyo`"),
+            ("Sydny", "`Australia/Sydney`"),
+        ] {
+            let error = find_zone(name).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("did you mean {similar}?")),
+                "{error}"
+            );
         }
         assert_eq!(
             find_zone("europe/berlin").unwrap().iana_name(),

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
+
 use super::FailedTick;
 use crate::domain::allowance::Allowance;
 use crate::domain::forecast::{Forecast, Obstacle};
@@ -121,6 +123,7 @@ pub struct TimerFacts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextDue {
     pub schedule: EntryName,
+    pub zone: TimeZone,
     pub next: NextStart,
 }
 
@@ -167,6 +170,8 @@ pub struct ModelStatus {
     pub trouble: Option<Trouble>,
     /// The bytes that the last attempt left to fetch.
     pub bytes_left: u64,
+    /// The bytes of the published revision, if the last session knew them.
+    pub size_bytes: Option<u64>,
     /// The time at which it is expected to be whole, if it has bytes left.
     pub forecast: Option<Result<Forecast, Obstacle>>,
     pub last_check_at: Option<Timestamp>,
@@ -203,6 +208,7 @@ impl ModelStatus {
             last_verify_outcome: state.last_verify_outcome,
             trouble: end.and_then(|end| end.trouble.clone()),
             bytes_left: last.map_or(0, |last| last.progress.bytes.left) * u64::from(is_unfinished),
+            size_bytes: last.and_then(|last| published_bytes(model, last)),
             forecast: None,
             last_check_at: state.last_check_at,
             last_success_at: state.last_success_at,
@@ -229,6 +235,14 @@ impl ModelStatus {
         let age = now.duration_since(since).as_secs();
         Seconds(u64::try_from(age).unwrap_or(0))
     }
+}
+
+/// Returns the bytes of the published revision, if a session worked on it as a whole.
+fn published_bytes(model: &Model, last: &Session) -> Option<u64> {
+    let progress = &last.progress;
+    let is_published = progress.new_commit == model.state.published_commit;
+    // A session that ended before the listing has no sizes.
+    (is_published && progress.bytes.total > 0).then_some(progress.bytes.total)
 }
 
 words! {

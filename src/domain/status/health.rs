@@ -264,6 +264,7 @@ mod tests {
             last_verify_outcome: None,
             trouble: None,
             bytes_left: 0,
+            size_bytes: None,
             forecast: None,
             last_check_at: Some(at(-HOUR)),
             last_success_at: Some(at(-HOUR)),
