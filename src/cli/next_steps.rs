@@ -6,11 +6,13 @@
 use anyhow::Result;
 
 use super::context::Context;
+use super::start::home_context;
 use crate::domain::model::ModelSpec;
 use crate::domain::schedule::{Schedule, ScheduleSpec, WaitReason};
 use crate::domain::settings::Settings;
-use crate::ops::schedules::{FirstStart, first_start};
-use crate::ops::status::{StatusContext, missing_timer_here};
+use crate::domain::status::NextDue;
+use crate::ops::schedules::first_start;
+use crate::ops::status::{StatusContext, is_ticking};
 use crate::ops::timer;
 use crate::store::Store;
 use crate::ui::Format;
@@ -48,105 +50,102 @@ impl<'a> NextSteps<'a> {
         self.hint(|| {
             let name = &model.name;
             let now = format!("`hfdl download {name}` fetches it now");
-            let includes = |schedule: &ScheduleSpec| schedule.selection.includes(model);
-            Ok(match self.first_start(includes)? {
-                None => format!(
-                    "nothing is fetched yet: {now}, and a schedule keeps it current, such as \
-                     `hfdl schedules add nightly --daily 02:30 --all`"
-                ),
-                Some(first) => {
-                    let by_itself = self.when(&first)?;
-                    format!("nothing is fetched yet: {by_itself}; {now}")
-                }
-            })
+            let by_itself = match self.first_start(|one| one.selection.includes(model))? {
+                None => "a schedule keeps it current, such as `hfdl schedules add nightly --daily 02:30 --all`".to_owned(),
+                Some(first) => self.start(&first)?,
+            };
+            Ok(Some(format!("nothing is fetched yet: {by_itself}; {now}")))
         });
     }
 
-    /// Says after a schedule was added or changed when it runs first.
+    /// Says after a schedule was added or changed that it is due or that no timer is there.
+    /// The report has its first slot already.
     pub fn after_schedule(&self, schedule: &Schedule) {
         self.hint(|| {
             let name = &schedule.spec.name;
             let first = self.first_start(|other| other.name == *name)?;
-            Ok(match first {
-                None => format!("`{name}` has no slot to come"),
-                Some(first) => self.when(&first)?,
-            })
+            let Some(first) = first else { return Ok(None) };
+            let is_planned = first.next.waiting != WaitReason::Due && !self.has_no_timer()?;
+            Ok((!is_planned).then(|| self.start(&first)).transpose()?)
         });
     }
 
     /// Says when anything is due next.
     pub fn after_nothing_due(&self) {
         self.hint(|| {
-            Ok(match self.first_start(|_| true)? {
-                None => format!("nothing is due: {}", self.no_enabled_schedule()?),
-                Some(first) => format!("nothing is due: {}", self.when(&first)?),
-            })
+            let next = match self.first_start(|_| true)? {
+                None => self.no_slots()?,
+                Some(first) => self.start(&first)?,
+            };
+            Ok(Some(format!("nothing is due: {next}")))
         });
     }
 
     /// Says why no slot is planned.
-    pub fn no_slots(&self) {
-        self.hint(|| self.no_enabled_schedule());
+    pub fn after_no_slots(&self) {
+        self.hint(|| self.no_slots().map(Some));
     }
 
-    fn no_enabled_schedule(&self) -> Result<String> {
+    fn no_slots(&self) -> Result<String> {
         let schedules = self.store.schedules()?.readable;
-        let off = schedules.iter().find(|schedule| !schedule.spec.enabled);
-        Ok(match off {
+        if schedules.iter().any(|schedule| schedule.spec.enabled) {
+            return Ok("no schedule has a slot to come".to_owned());
+        }
+        Ok(match schedules.first() {
+            None => format!("no schedules; {FIRST_SCHEDULE}"),
             Some(Schedule { spec, .. }) => format!(
                 "no schedule is enabled; `hfdl schedules enable {}` enables one",
                 spec.name
             ),
-            None if schedules.is_empty() => format!("no schedules; {FIRST_SCHEDULE}"),
-            None => "no schedule has a slot to come".to_owned(),
         })
     }
 
-    fn first_start(&self, includes: impl Fn(&ScheduleSpec) -> bool) -> Result<Option<FirstStart>> {
+    fn first_start(&self, includes: impl Fn(&ScheduleSpec) -> bool) -> Result<Option<NextDue>> {
         let tick = self.settings.timer_every();
         first_start(self.store, &self.context.host, tick, includes)
     }
 
     /// Tells when a schedule starts, or that nothing will start it.
-    fn when(&self, first: &FirstStart) -> Result<String> {
-        let (context, name) = (self.context, &first.schedule);
-        let place = StatusContext {
-            host: &context.host,
-            home: &context.home,
-            settings: &self.settings,
-        };
-        let clock = context.clock();
-        let at = clock.future(first.next.planned.ready, &first.zone);
+    fn start(&self, first: &NextDue) -> Result<String> {
+        let (clock, name) = (self.context.clock(), &first.schedule);
         let is_due = first.next.waiting == WaitReason::Due;
-        if missing_timer_here(&place, self.store)?.is_some() {
-            let when = if is_due { "now" } else { &at };
-            return Ok(format!("`{name}` is due {when}, but {NO_TIMER}"));
+        let at = if is_due {
+            "now".to_owned()
+        } else {
+            clock.future(first.next.planned.ready, &first.zone)
+        };
+        if self.has_no_timer()? {
+            return Ok(format!("`{name}` is due {at}, but {NO_TIMER}"));
         }
         if !is_due {
             return Ok(format!("`{name}` starts {at}"));
         }
-        let place = timer::HomeContext {
-            host: &context.host,
-            home: &context.home,
-            settings: &self.settings,
-        };
+        let place = home_context(self.context, &self.settings);
         let timer = timer::status_facts(place, self.store)?;
-        Ok(match timer.and_then(|timer| timer.next_tick) {
-            Some(tick) => {
-                let tick = clock.future(tick, &clock.zone);
-                format!("`{name}` is due and starts with the next tick, {tick}")
-            }
+        let tick = timer.and_then(|timer| timer.next_tick);
+        Ok(match tick.map(|tick| clock.future(tick, &clock.zone)) {
+            Some(tick) => format!("`{name}` is due and starts with the next tick, {tick}"),
             None => format!("`{name}` is due and starts with the next `hfdl run-due`"),
         })
     }
 
-    fn hint(&self, sentence: impl FnOnce() -> Result<String>) {
+    fn has_no_timer(&self) -> Result<bool> {
+        let place = StatusContext {
+            host: &self.context.host,
+            home: &self.context.home,
+            settings: &self.settings,
+        };
+        Ok(!is_ticking(&place, self.store)?)
+    }
+
+    fn hint(&self, sentence: impl FnOnce() -> Result<Option<String>>) {
         let out = &self.context.out;
         if !self.context.host.stderr_is_terminal() || out.quiet || out.format != Format::Table {
             return;
         }
         match sentence() {
-            Ok(sentence) => self.context.hint(&sentence),
+            Ok(Some(sentence)) => self.context.hint(&sentence),
+            Ok(None) => {}
             Err(err) => log::debug!("no hint: {err:#}"),
         }
     }

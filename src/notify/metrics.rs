@@ -70,6 +70,8 @@ pub struct Facts {
     /// When `run-due` was started last, even if nothing was due.
     pub last_tick_at: Option<Timestamp>,
     pub last_run: Option<LastRun>,
+    /// Enabled schedules that include no model.
+    pub n_empty_schedules: Option<u64>,
     /// The number of skipped runs by reason.
     pub n_skipped: Vec<(&'static str, u64)>,
     pub models: Vec<ModelMetrics>,
@@ -235,6 +237,12 @@ fn write_runs(text: &mut String, facts: &Facts) {
         MetricKind::Gauge,
         "Exit code of the last run with work, or of a tick that failed before its run; 0 is ok.",
         once(run.map(|run| run.exit_code.into())),
+    );
+    family(
+        "hfdl_schedules_without_models",
+        MetricKind::Gauge,
+        "Enabled schedules that include no model.",
+        once(facts.n_empty_schedules.map(whole)),
     );
     let skipped = facts.n_skipped.iter();
     family(

@@ -11,6 +11,7 @@ use crate::domain::schedule::{
     ScheduleSpec, ScheduleState, assess, check_possible, check_tick, duplicate_of, find_zone,
     jitter_offset, overlaps, planned,
 };
+use crate::domain::status::NextDue;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
 use crate::store::{ModelFilter, Store};
@@ -135,22 +136,14 @@ pub fn upcoming(
     Ok((zone, slots))
 }
 
-/// The earliest start of some schedules.
-#[derive(Clone, Debug)]
-pub struct FirstStart {
-    pub schedule: EntryName,
-    pub zone: TimeZone,
-    pub next: NextStart,
-}
-
 /// Returns the earliest start of the enabled schedules that are meant.
 pub fn first_start(
     store: &Store,
     host: &Host,
     tick: Seconds,
     is_meant: impl Fn(&ScheduleSpec) -> bool,
-) -> Result<Option<FirstStart>> {
-    let mut first: Option<FirstStart> = None;
+) -> Result<Option<NextDue>> {
+    let mut first: Option<NextDue> = None;
     for schedule in store.enabled_schedules()?.readable {
         let Ok(zone) = find_zone(&schedule.spec.time_zone) else {
             continue;
@@ -165,7 +158,7 @@ pub fn first_start(
         };
         if let Some(next) = next.filter(is_earlier) {
             let schedule = schedule.spec.name;
-            first = Some(FirstStart {
+            first = Some(NextDue {
                 schedule,
                 zone,
                 next,

@@ -212,6 +212,14 @@ pub fn missing_timer_here(places: &StatusContext<'_>, store: &Store) -> Result<O
     Ok(missing_timer(&next_due, last_tick, every, now))
 }
 
+/// Tells whether a timer is installed, or ticks come by other means.
+pub fn is_ticking(places: &StatusContext<'_>, store: &Store) -> Result<bool> {
+    let now = places.host.now();
+    let recent = now.checked_sub(2 * places.settings.timer_every().span())?;
+    let last = last_ticks(places.home, store, now)?.by_anyone;
+    Ok(has_timer(store)? || last.is_some_and(|last| last >= recent))
+}
+
 /// Finds the next starts, and computes no more schedules than needed: the cached
 /// time of a schedule may be early, but is never late.
 fn next_due(

@@ -420,8 +420,24 @@ fn a_schedule_that_includes_no_model_is_a_warning_that_names_the_way_out() {
         .exits(1)
         .prints("the schedule `tagged` includes no model: no model has the tag `llm`")
         .prints("`hfdl models set NAME --tag llm`");
+    let metrics = |env: &TestEnv| {
+        let path = env.root().join("metrics.prom");
+        let line = format!("run-due --metrics-file {}", path.display());
+        env.line(&line).succeeds();
+        std::fs::read_to_string(path).unwrap()
+    };
+    let told = metrics(&env);
+    assert!(
+        told.contains("\nhfdl_schedules_without_models 1\n"),
+        "{told}"
+    );
     env.line("models set acme/tiny --tag llm").succeeds();
     assert_eq!(warnings(&env), Vec::<String>::new());
+    let told = metrics(&env);
+    assert!(
+        told.contains("\nhfdl_schedules_without_models 0\n"),
+        "{told}"
+    );
     env.line("models remove acme/tiny -y").succeeds();
     assert_eq!(warnings(&env), ["schedule-empty"; 3]);
     env.line("status")

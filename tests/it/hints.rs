@@ -86,7 +86,7 @@ fn a_new_model_says_that_nothing_is_fetched_yet_and_when_it_will_be() {
         return;
     };
     let add = "models add acme/tiny --name m{n} --to ./m{n}";
-    let by_hand = "nothing is fetched yet: `hfdl download m1` fetches it now, and a schedule keeps it current";
+    let by_hand = "nothing is fetched yet: a schedule keeps it current, such as `hfdl schedules add nightly --daily 02:30 --all`; `hfdl download m1` fetches it now";
     hints(&env, &terminal, add, by_hand);
 
     env.line("schedules add noon --daily 12:00 --tz Europe/Berlin --all")
@@ -114,8 +114,11 @@ fn a_new_schedule_names_the_timer_or_its_first_slot() {
     hints(&env, &terminal, add, missing);
     // A tick by a line of the user's crontab is as good as one of ours.
     env.line("run-due --trigger ci").succeeds();
-    let add = "schedules add b{n} --daily 1{n}:40 --all";
-    hints(&env, &terminal, add, "`b1` starts Sun 11:40 UTC, in 2 h");
+    let shown = terminal.run("hfdl schedules add b --daily 11:40 --all");
+    assert!(
+        shown.contains("next due Sun 11:40 UTC, in 2 h") && !shown.contains("timer"),
+        "{shown}"
+    );
     let add = "schedules add c{n} --every {n}h --all";
     hints(
         &env,

@@ -93,7 +93,7 @@ impl NextSlots {
         if all.iter().all(|upcoming| upcoming.slots.is_empty()) {
             match &store {
                 None => context.hint(&format!("no schedules; {FIRST_SCHEDULE}")),
-                Some(store) => NextSteps::new(context, store)?.no_slots(),
+                Some(store) => NextSteps::new(context, store)?.after_no_slots(),
             }
         }
         Ok(())

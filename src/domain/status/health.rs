@@ -471,6 +471,7 @@ mod tests {
     fn schedules_without_a_timer_wait_for_two_periods_and_count_each_tick() {
         let due = |late| NextDue {
             schedule: "nightly".parse().unwrap(),
+            zone: jiff::tz::TimeZone::UTC,
             next: NextStart {
                 waiting: WaitReason::Due,
                 planned: PlannedSlot {
