@@ -45,13 +45,15 @@ impl<'a> NextSteps<'a> {
         })
     }
 
-    /// Says after a model was added when and how it is fetched.
-    pub fn after_model(&self, model: &ModelSpec) {
+    /// Says after models were added when and how they are fetched; the first stands for all.
+    pub fn after_models(&self, model: &ModelSpec, n_models: usize) {
         self.hint(|| {
-            let name = &model.name;
-            let now = format!("`hfdl download {name}` fetches it now");
+            let now = match n_models {
+                1 => format!("`hfdl download {}` fetches it now", model.name),
+                _ => "`hfdl download NAME...` fetches them now".to_owned(),
+            };
             let by_itself = match self.first_start(|one| one.selection.includes(model))? {
-                None => "a schedule keeps it current, such as `hfdl schedules add nightly --daily 02:30 --all`".to_owned(),
+                None => "a schedule keeps models current, such as `hfdl schedules add nightly --daily 02:30 --all`".to_owned(),
                 Some(first) => self.start(&first)?,
             };
             Ok(Some(format!("nothing is fetched yet: {by_itself}; {now}")))

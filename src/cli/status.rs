@@ -343,6 +343,7 @@ mod tests {
                     fetched: bytes,
                     ..ByteCounts::default()
                 },
+                resumed: 0,
             }),
             crashed: Vec::new(),
             models: Vec::new(),
@@ -356,6 +357,7 @@ mod tests {
             adopted: Amount::default(),
             check_max_age: Seconds(0),
             logins: Vec::new(),
+            last_run: None,
             database_trouble: None,
         }
     }

@@ -86,7 +86,7 @@ fn a_new_model_says_that_nothing_is_fetched_yet_and_when_it_will_be() {
         return;
     };
     let add = "models add acme/tiny --name m{n} --to ./m{n}";
-    let by_hand = "nothing is fetched yet: a schedule keeps it current, such as `hfdl schedules add nightly --daily 02:30 --all`; `hfdl download m1` fetches it now";
+    let by_hand = "nothing is fetched yet: a schedule keeps models current, such as `hfdl schedules add nightly --daily 02:30 --all`; `hfdl download m1` fetches it now";
     hints(&env, &terminal, add, by_hand);
 
     env.line("schedules add noon --daily 12:00 --tz Europe/Berlin --all")

@@ -251,6 +251,7 @@ mod tests {
             scrub: crate::domain::scrub::ScrubState::default(),
             check_max_age: Seconds(7 * 86_400),
             logins: Vec::new(),
+            last_run: None,
             database_trouble: None,
         }
     }
@@ -263,6 +264,10 @@ mod tests {
             last_verify_at: None,
             last_verify_outcome: None,
             trouble: None,
+            published_commit: None,
+            published_at: None,
+            next_due: None,
+            verified_until: None,
             bytes_left: 0,
             size_bytes: None,
             forecast: None,
