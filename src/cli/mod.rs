@@ -17,6 +17,7 @@ mod fields;
 mod forecast_text;
 mod groups;
 mod habits;
+mod help;
 mod hf_flags;
 mod init;
 mod limits;
@@ -25,6 +26,7 @@ mod lock;
 mod lock_file;
 mod logs;
 mod man;
+mod man_sections;
 mod models;
 mod names;
 mod next_steps;
@@ -82,7 +84,7 @@ use crate::ui::{ColourChoice, Format, Output};
     name = "hfdl",
     version,
     propagate_version = false,
-    disable_help_subcommand = false,
+    disable_help_subcommand = true,
     max_term_width = 100
 )]
 #[command(
@@ -209,6 +211,7 @@ enum Command {
     Schema(schema::SchemaCommand),
     Completions(completions::Completions),
     Man(man::Man),
+    Help(help::Help),
 }
 
 /// Runs the program: arguments in, exit code out.
@@ -404,5 +407,6 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Updates(command) => command.run(context),
         Command::Completions(command) => command.run(context),
         Command::Man(command) => command.run(context),
+        Command::Help(command) => command.run(context),
     }
 }
