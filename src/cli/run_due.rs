@@ -205,7 +205,7 @@ impl RunDue {
                 run: None,
                 unusable: &[],
             };
-            return report_nothing(context, &idle);
+            return report_nothing(context, None, &idle);
         };
         let settings = context.settings(Some(&store))?;
         if self.trigger == Trigger::Timer {
@@ -295,7 +295,7 @@ impl RunDue {
         }
         reported.has_document = true;
         finish.finish(runs, |news| {
-            let status = self.report(context, &tick, news, watcher.elapsed());
+            let status = self.report(context, (&services.store, &tick), news, watcher.elapsed());
             report_crashes(context, crashed);
             // After the first line, which is the subject of a mail.
             logging::release();
@@ -307,7 +307,7 @@ impl RunDue {
     fn report(
         &self,
         context: &Context,
-        tick: &Tick,
+        (store, tick): (&Store, &Tick),
         news: Option<&News>,
         took: Duration,
     ) -> Result<ExitStatus> {
@@ -326,7 +326,7 @@ impl RunDue {
             report_unusable(context, to_report.iter().copied());
         }
         match outcome {
-            TickOutcome::NothingDue => report_nothing(context, idle),
+            TickOutcome::NothingDue => report_nothing(context, Some(store), idle),
             TickOutcome::AskedToWait(asked) => report_wait(context, asked, is_timer, idle),
             TickOutcome::Paused(pause) => report_paused(context, pause, idle),
             TickOutcome::AllowanceSpent(spent) => {
