@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 #[cfg(unix)]
 use std::process::{Command, Stdio};
 
+use hfdl::domain::guard::GUARDS;
 use hfdl::domain::outcome::{ExitStatus, Outcome, VerifyOutcome};
 use hfdl::domain::settings::SettingKey;
 use hfdl::manual::markdown::{Element, Inline};
@@ -145,6 +146,10 @@ fn the_tables_of_settings_exit_codes_and_outcomes_are_those_of_the_code() {
     for outcome in Outcome::ALL {
         let row = format!("| `{outcome}` | ");
         assert!(topic("json").text.contains(&row), "{outcome}");
+    }
+    for guard in GUARDS {
+        let row = format!("| `{guard}` | ");
+        assert!(topic("policies").text.contains(&row), "{guard}");
     }
     for outcome in VerifyOutcome::ALL {
         let row = format!("| `{outcome}` | ");
