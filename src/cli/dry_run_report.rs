@@ -76,6 +76,7 @@ pub fn room_document(room: &LackingRoom) -> Value {
     let removed = room.removed.iter().map(|item| {
         json!({
             "repo": item.repo.to_string(),
+            "kind": item.what.as_str(),
             "what": item.what.as_str(),
             "id": item.id,
             "size": item.size_bytes,
@@ -141,11 +142,15 @@ fn dry_run_document(found: &[DryRun], room: Option<&LackingRoom>) -> Value {
                 .iter()
                 .map(|(path, size, fetch)| json!({"path": path, "size": size, "bytes_to_fetch": fetch}))
                 .collect();
+            let held = plan.held.as_ref().map(|hold| hold.commit.as_str());
+            let waiting_until = plan.wait.as_ref().map(|(wait, _)| render_utc(wait.until));
             json!({
                 "model": plan.label,
                 "commit": plan.commit,
-                "held_update": plan.held.as_ref().map(|hold| hold.commit.as_str()),
-                "waits_until": plan.wait.as_ref().map(|(wait, _)| render_utc(wait.until)),
+                "held_update_commit": held,
+                "held_update": held,
+                "waiting_until": waiting_until,
+                "waits_until": waiting_until,
                 "files": TotalsView::files(&plan.totals),
                 "bytes": TotalsView::bytes(&plan.totals),
                 "fetch": files,

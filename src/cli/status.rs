@@ -341,6 +341,7 @@ mod tests {
                     fetched: bytes,
                     ..ByteCounts::default()
                 },
+                resumed: 0,
             }),
             crashed: Vec::new(),
             models: Vec::new(),
@@ -354,6 +355,7 @@ mod tests {
             adopted: Amount::default(),
             check_max_age: Seconds(0),
             logins: Vec::new(),
+            last_run: None,
             database_trouble: None,
         }
     }

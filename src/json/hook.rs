@@ -53,6 +53,7 @@ struct HookRunView {
 struct FailingView {
     kind: &'static str,
     since: String,
+    failures: u32,
     n_failures: u32,
 }
 
@@ -108,6 +109,7 @@ impl From<Failing> for FailingView {
         Self {
             kind: failing.kind.as_str(),
             since: render_utc(failing.since),
+            failures: failing.n_failures,
             n_failures: failing.n_failures,
         }
     }

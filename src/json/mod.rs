@@ -7,6 +7,9 @@
 //! dropped, and a change of meaning gets a new schema number. Field order is part of
 //! the output and stays.
 //!
+//! `schema/` describes every document with a JSON Schema; the tests hold all output
+//! against it.
+//!
 //! Deliberately absent: printing and YAML (`ui`), the answers of single commands that
 //! nothing else shows (`cli`), and formats that only hfdl reads back (`wire.rs` in
 //! `store` and `cache`).
@@ -24,6 +27,7 @@ mod plan;
 mod report;
 mod run;
 mod schedule;
+mod schema;
 mod session;
 mod setting;
 mod status;
@@ -42,6 +46,7 @@ pub use plan::{ForecastView, TotalsView};
 pub use report::ReportView;
 pub use run::{RunResult, RunSummaryView, RunView, skipped_run, skipped_schedules};
 pub use schedule::{DueScheduleView, ScheduleView};
+pub use schema::{schema, schema_names};
 pub use session::{SessionFileView, SessionView};
 pub use setting::SettingView;
 pub use status::{status, status_text};

@@ -70,6 +70,7 @@ pub struct RunView {
 #[derive(Debug, Serialize)]
 struct RemovedView {
     repo: String,
+    kind: &'static str,
     what: &'static str,
     id: String,
     size: u64,
@@ -79,6 +80,7 @@ impl From<&Removal> for RemovedView {
     fn from(item: &Removal) -> Self {
         Self {
             repo: item.repo.to_string(),
+            kind: item.what.as_str(),
             what: item.what.as_str(),
             id: item.id.clone(),
             size: item.size_bytes,

@@ -12,6 +12,10 @@ pub struct SettingView {
     pub value: Option<String>,
     /// The value as `hfdl export` writes it: a number for a count, a list for a command.
     pub typed_value: Value,
+    /// A size; null for other values.
+    pub bytes: Option<u64>,
+    /// A span of time; null for other values.
+    pub seconds: Option<u64>,
     pub default: Option<&'static str>,
     pub origin: &'static str,
     pub variable: Option<String>,
@@ -38,6 +42,14 @@ impl SettingView {
                 }
                 Some((value, _)) => json!(key.shown(&value.to_string())),
                 None => Value::Null,
+            },
+            bytes: match found {
+                Some((SettingValue::Size(size), _)) => Some(size.bytes()),
+                _ => None,
+            },
+            seconds: match found {
+                Some((SettingValue::Duration(span), _)) => Some(span.get()),
+                _ => None,
             },
             default: spec.default,
             origin,

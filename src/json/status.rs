@@ -9,6 +9,7 @@ use super::session::BytesView;
 use super::{ForecastView, MovedRefView, PauseView, RunSummaryView};
 use crate::domain::allowance::Allowance;
 use crate::domain::login::Login;
+use crate::domain::repo::CommitSha;
 use crate::domain::retention::OnlyCopy;
 use crate::domain::run::{Event, Run};
 use crate::domain::schedule::WaitReason;
@@ -29,7 +30,7 @@ pub fn status(status: &Status, warnings: &[Warning], bytes_per_second: Option<u6
 /// Renders the document as indented text, one model at a time: a value of ten
 /// thousand models needs more memory than the run before it.
 pub fn status_text(status: &Status, warnings: &[Warning]) -> String {
-    const BYTES_OF_A_MODEL: usize = 1_200;
+    const BYTES_OF_A_MODEL: usize = 1_500;
     let view = StatusView::new(status, warnings, None);
     // Text that grows by doubling would need up to three times its size; reserved memory
     // that is not written costs nothing.
@@ -53,6 +54,7 @@ struct StatusView<'a> {
     pause: PauseView,
     next_due: Vec<NextDueView>,
     run: Option<RunInProgressView>,
+    last_run: Option<RunSummaryView>,
     crashed_runs: Each<'a, Run, RunSummaryView>,
     bytes_left: u64,
     leftover_bytes: u64,
@@ -86,6 +88,7 @@ impl<'a> StatusView<'a> {
             pause: PauseView::from(status.pause.as_ref()),
             next_due: status.next_due.iter().map(NextDueView::from).collect(),
             run: run.map(|run| RunInProgressView::new(run, bytes_per_second)),
+            last_run: status.last_run.as_ref().map(RunSummaryView::from),
             crashed_runs: Each(&status.crashed, RunSummaryView::from),
             bytes_left: status.bytes_left(),
             leftover_bytes: status.leftover_bytes,
@@ -338,6 +341,7 @@ struct ModelRefView {
     model: String,
     #[serde(flatten)]
     moved: MovedRefView,
+    hint: String,
     next: String,
 }
 
@@ -347,6 +351,7 @@ impl ModelRefView {
         Some(Self {
             model: model.name.to_string(),
             moved: MovedRefView::from(&**moved),
+            hint: next_for_ref(model),
             next: next_for_ref(model),
         })
     }
@@ -358,6 +363,10 @@ struct ModelStatusView<'a> {
     model: &'a str,
     state: &'static str,
     scheduled: bool,
+    commit: Option<&'a str>,
+    published_at: Option<String>,
+    next_due: Option<String>,
+    verified_until: Option<String>,
     last_outcome: Option<&'static str>,
     last_verify_at: Option<String>,
     last_verify_outcome: Option<&'static str>,
@@ -371,6 +380,8 @@ struct ModelStatusView<'a> {
     size_bytes: Option<u64>,
     /// An update that waits for a decision.
     held_update: Option<HeldUpdateView>,
+    /// The rejected commit of a model of which nothing was ever published.
+    rejected_first_commit: Option<&'a str>,
     forecast: Option<ForecastView>,
 }
 
@@ -382,6 +393,10 @@ impl<'a> From<&'a ModelStatus> for ModelStatusView<'a> {
             model: model.name.as_str(),
             state: model.summary.as_str(),
             scheduled: model.is_scheduled,
+            commit: model.published_commit.as_ref().map(CommitSha::as_str),
+            published_at: time(model.published_at),
+            next_due: time(model.next_due),
+            verified_until: time(model.verified_until),
             last_outcome: model.last_outcome.map(|outcome| outcome.as_str()),
             last_verify_at: time(model.last_verify_at),
             last_verify_outcome: model.last_verify_outcome.map(|outcome| outcome.as_str()),
@@ -394,6 +409,7 @@ impl<'a> From<&'a ModelStatus> for ModelStatusView<'a> {
             bytes_left: model.bytes_left,
             size_bytes: model.size_bytes,
             held_update: model.held_update.as_ref().map(HeldUpdateView::from),
+            rejected_first_commit: model.rejected_first.as_ref().map(CommitSha::as_str),
             forecast: model.forecast.as_ref().map(ForecastView::from),
         }
     }
@@ -408,6 +424,7 @@ struct AllowanceView<'a> {
     kind: &'static str,
     limit_bytes: u64,
     spent_bytes: u64,
+    spent: bool,
     is_spent: bool,
     began_at: String,
     renews_at: String,
@@ -422,6 +439,7 @@ impl<'a> From<&'a Allowance> for AllowanceView<'a> {
             kind: allowance.kind.as_str(),
             limit_bytes: allowance.limit.bytes(),
             spent_bytes: allowance.spent.bytes(),
+            spent: allowance.is_spent(),
             is_spent: allowance.is_spent(),
             began_at: render_utc(allowance.began_at),
             renews_at: render_utc(allowance.renews_at),

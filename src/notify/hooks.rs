@@ -26,6 +26,34 @@ const MOST_VARIABLE_CHARS: usize = 4_096;
 /// The variable by which an `hfdl` that a hook starts knows that it runs in a hook.
 pub const EVENT_VARIABLE: &str = "HFDL_EVENT";
 
+/// The variables of hooks, each with its meaning; the manual has the same list. One
+/// without a value is not set.
+#[rustfmt::skip]
+pub const VARIABLES: &[(&str, &str)] = &[
+    (EVENT_VARIABLE, "The event: `on_update`, `on_failure`, `on_recovery`, `on_hold`, `on_ref_moved`, `on_skip` or `finally`; of the gate `gate`."),
+    ("HFDL_REASON", "The reason of the call, such as `published`, `began` or `reminder`."),
+    ("HFDL_HOME", "The directory of the database, the logs and the lock."),
+    ("HFDL_RUN_ID", "The id of the run."),
+    ("HFDL_TRIGGER", "The starter of the run: `timer`, `ci` or `manual`."),
+    ("HFDL_EXIT_CODE", "The exit code of the run."),
+    ("HFDL_OUTCOME", "The outcome of the session; for events of the whole run, that of the run."),
+    ("HFDL_DURATION_SECONDS", "The duration of the session; for events of the whole run, that of the run."),
+    ("HFDL_MODEL", "The name of the model; of an unregistered repository, the repository."),
+    ("HFDL_REPO", "The repository, with the prefix of its type."),
+    ("HFDL_REVISION", "The revision that the model follows."),
+    ("HFDL_SCHEDULE", "The schedule that made the model due."),
+    ("HFDL_OLD_COMMIT", "The commit that was published before."),
+    ("HFDL_NEW_COMMIT", "The commit that the session worked on."),
+    ("HFDL_PATH", "The folder with the files."),
+    ("HFDL_BYTES", "The number of bytes that were fetched."),
+    ("HFDL_ERROR", "The trouble in words."),
+    ("HFDL_ERROR_KIND", "The kind of the trouble, such as `network` or `auth`."),
+    ("HFDL_HINT", "The next step, where there is a sure one."),
+    ("HFDL_FINDINGS", "The reasons for which an update is held, separated by commas."),
+    ("HFDL_FAILURES", "The number of failures in a row."),
+    ("HFDL_FAILING_SINCE", "The time of the first of them."),
+];
+
 /// Options of all hooks of a run.
 #[derive(Clone, Debug)]
 pub struct HookOptions {
@@ -210,6 +238,42 @@ fn seconds_between(from: Timestamp, to: Timestamp) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::alert::{HookEvent, NoticeReason, RunFacts};
+    use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
+    use crate::domain::run::{RunCommand, RunId};
+
+    #[test]
+    fn a_hook_gets_the_variables_of_the_table() {
+        let now = Timestamp::UNIX_EPOCH;
+        let run = RunFacts {
+            run_id: RunId::from_parts(now, 0),
+            command: RunCommand::RunDue,
+            trigger: Trigger::Timer,
+            outcome: RunOutcome::Ok,
+            status: ExitStatus::Ok,
+            started_at: now,
+            finished_at: now,
+            sessions: Vec::new(),
+            offline: Default::default(),
+            moved_refs: Default::default(),
+            holds: Default::default(),
+            removed: Vec::new(),
+            spent: Vec::new(),
+            stopped: Default::default(),
+        };
+        let call = HookCall {
+            event: HookEvent::Finally,
+            reason: NoticeReason::Ended,
+            run: &run,
+            session: None,
+            failing: None,
+            note: None,
+        };
+        let facts = facts(&call, Path::new("home"));
+        let given: Vec<&str> = facts.iter().map(|(name, _)| *name).collect();
+        let table: Vec<&str> = VARIABLES.iter().map(|(name, _)| *name).collect();
+        assert_eq!(given, table);
+    }
 
     #[test]
     fn exit_codes_of_hooks_mean_done_left_out_or_failed() {

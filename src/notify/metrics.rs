@@ -84,11 +84,42 @@ pub struct Facts {
     pub scrub: Option<Scrub>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum MetricKind {
-    Gauge,
-    Counter,
-}
+const GAUGE: &str = "gauge";
+const COUNTER: &str = "counter";
+
+/// All families in the order of the file: name, kind and help. The manual has the same list.
+#[rustfmt::skip]
+pub const FAMILIES: &[(&str, &str, &str)] = &[
+    ("hfdl_build_info", GAUGE, "Constant 1, with the version that wrote this file."),
+    ("hfdl_last_tick_timestamp_seconds", GAUGE, "When hfdl run-due was started last, even if nothing was due."),
+    ("hfdl_run_last_start_timestamp_seconds", GAUGE, "When the last run with work began."),
+    ("hfdl_run_last_duration_seconds", GAUGE, "How long the last run with work took."),
+    ("hfdl_run_last_exit_code", GAUGE, "Exit code of the last run with work, or of a tick that failed before its run; 0 is ok."),
+    ("hfdl_runs_skipped_total", COUNTER, "Runs that did nothing because another one held the lock, or ticks were paused."),
+    ("hfdl_model_added_timestamp_seconds", GAUGE, "When the model was registered: the age of one that was never checked."),
+    ("hfdl_model_last_check_success_timestamp_seconds", GAUGE, "When the Hub last answered what is current."),
+    ("hfdl_model_last_update_timestamp_seconds", GAUGE, "When a revision was last published."),
+    ("hfdl_model_outcome", GAUGE, "How the last check ended: 1 for its outcome, 0 for the others."),
+    ("hfdl_model_consecutive_failures", GAUGE, "Failed sessions in a row."),
+    ("hfdl_model_fetched_bytes_total", COUNTER, "Bytes fetched for the model so far."),
+    ("hfdl_model_pending_bytes", GAUGE, "Bytes that the last session left to fetch."),
+    ("hfdl_model_size_bytes", GAUGE, "Size of the selected files."),
+    ("hfdl_model_oldest_verified_timestamp_seconds", GAUGE, "When the file was verified whose last verification is longest ago."),
+    ("hfdl_model_last_verify_timestamp_seconds", GAUGE, "When the model was last verified as a whole or in part."),
+    ("hfdl_model_damaged", GAUGE, "1 when a verification found damage that is not repaired yet."),
+    ("hfdl_model_update_held", GAUGE, "1 for each reason for which an update of the model waits for a decision."),
+    ("hfdl_ratelimit_remaining", GAUGE, "Requests that the Hub still allows in the current window."),
+    ("hfdl_token_expires_timestamp_seconds", GAUGE, "When the login of a token in use ends."),
+    ("hfdl_scrub_last_end_timestamp_seconds", GAUGE, "When published files were last read again."),
+    ("hfdl_scrub_oldest_verified_timestamp_seconds", GAUGE, "The oldest verification of all published files; missing while a file has none."),
+    ("hfdl_scrub_bytes", GAUGE, "Size of all published files and kept revisions."),
+    ("hfdl_scrub_behind_bytes", GAUGE, "Bytes of files that were not verified within verify.every."),
+    ("hfdl_scrub_models_unlisted", GAUGE, "Models whose files could not be listed."),
+    ("hfdl_allowance_limit_bytes", GAUGE, "Bytes that all runs of a day or month may fetch."),
+    ("hfdl_allowance_spent_bytes", GAUGE, "Bytes of the allowance that are spent in the present day or month."),
+    ("hfdl_allowance_renews_timestamp_seconds", GAUGE, "When the allowance begins anew."),
+    ("hfdl_disk_free_bytes", GAUGE, "Bytes that are free for this user where models lie."),
+];
 
 /// Renders the file.
 pub fn render(facts: &Facts) -> String {
@@ -100,19 +131,11 @@ pub fn render(facts: &Facts) -> String {
         let labels = vec![("endpoint", endpoint.clone()), ("bucket", bucket.clone())];
         (labels, whole(*n))
     });
-    write_family(
-        &mut text,
-        "hfdl_ratelimit_remaining",
-        MetricKind::Gauge,
-        "Requests that the Hub still allows in the current window.",
-        limits.collect(),
-    );
+    write_family(&mut text, "hfdl_ratelimit_remaining", limits.collect());
     let logins = facts.logins.iter();
     write_family(
         &mut text,
         "hfdl_token_expires_timestamp_seconds",
-        MetricKind::Gauge,
-        "When the login of a token in use ends.",
         logins
             .map(|(name, at)| (vec![("token", name.clone())], at.as_second()))
             .collect(),
@@ -123,8 +146,6 @@ pub fn render(facts: &Facts) -> String {
     write_family(
         &mut text,
         "hfdl_disk_free_bytes",
-        MetricKind::Gauge,
-        "Bytes that are free for this user where models lie.",
         free.map(|(path, n)| (vec![("path", path.clone())], whole(*n)))
             .collect(),
     );
@@ -137,56 +158,32 @@ fn write_scrub(text: &mut String, scrub: Option<&Scrub>) {
     let values = [
         (
             "hfdl_scrub_last_end_timestamp_seconds",
-            "When published files were last read again.",
             Some(seconds(scrub.ended_at)),
         ),
         (
             "hfdl_scrub_oldest_verified_timestamp_seconds",
-            "The oldest verification of all published files; missing while a file has none.",
             scrub.oldest_at.map(seconds),
         ),
-        (
-            "hfdl_scrub_bytes",
-            "Size of all published files and kept revisions.",
-            Some(whole(scrub.n_bytes)),
-        ),
-        (
-            "hfdl_scrub_behind_bytes",
-            "Bytes of files that were not verified within verify.every.",
-            Some(whole(scrub.bytes_behind)),
-        ),
-        (
-            "hfdl_scrub_models_unlisted",
-            "Models whose files could not be listed.",
-            Some(whole(scrub.n_unlisted)),
-        ),
+        ("hfdl_scrub_bytes", Some(whole(scrub.n_bytes))),
+        ("hfdl_scrub_behind_bytes", Some(whole(scrub.bytes_behind))),
+        ("hfdl_scrub_models_unlisted", Some(whole(scrub.n_unlisted))),
     ];
-    for (name, help, value) in values {
+    for (name, value) in values {
         let samples = value.map(|value| (Vec::new(), value)).into_iter().collect();
-        write_family(text, name, MetricKind::Gauge, help, samples);
+        write_family(text, name, samples);
     }
 }
 
 fn write_allowances(text: &mut String, allowances: &[AllowanceMetrics]) {
     type Value = fn(&AllowanceMetrics) -> i64;
-    let families: [(&str, &str, Value); 3] = [
-        (
-            "hfdl_allowance_limit_bytes",
-            "Bytes that all runs of a day or month may fetch.",
-            |one| whole(one.limit_bytes),
-        ),
-        (
-            "hfdl_allowance_spent_bytes",
-            "Bytes of the allowance that are spent in the present day or month.",
-            |one| whole(one.spent_bytes),
-        ),
-        (
-            "hfdl_allowance_renews_timestamp_seconds",
-            "When the allowance begins anew.",
-            |one| one.renews_at.as_second(),
-        ),
+    let families: [(&str, Value); 3] = [
+        ("hfdl_allowance_limit_bytes", |one| whole(one.limit_bytes)),
+        ("hfdl_allowance_spent_bytes", |one| whole(one.spent_bytes)),
+        ("hfdl_allowance_renews_timestamp_seconds", |one| {
+            one.renews_at.as_second()
+        }),
     ];
-    for (name, help, value) in families {
+    for (name, value) in families {
         let sample = |one: &AllowanceMetrics| {
             let labels = vec![
                 ("scope", one.scope.to_owned()),
@@ -196,157 +193,92 @@ fn write_allowances(text: &mut String, allowances: &[AllowanceMetrics]) {
             (labels, value(one))
         };
         let samples = allowances.iter().map(sample).collect();
-        write_family(text, name, MetricKind::Gauge, help, samples);
+        write_family(text, name, samples);
     }
 }
 
 fn write_runs(text: &mut String, facts: &Facts) {
-    let mut family = |name: &str, kind: MetricKind, help: &str, samples: Samples| {
-        write_family(text, name, kind, help, samples);
-    };
+    let mut family = |name, samples| write_family(text, name, samples);
     let once = |value: Option<i64>| value.map(|value| (Vec::new(), value)).into_iter().collect();
     let run = facts.last_run;
     family(
         "hfdl_build_info",
-        MetricKind::Gauge,
-        "Constant 1, with the version that wrote this file.",
         vec![(vec![("version", facts.version.clone())], 1)],
     );
     family(
         "hfdl_last_tick_timestamp_seconds",
-        MetricKind::Gauge,
-        "When hfdl run-due was started last, even if nothing was due.",
         once(facts.last_tick_at.map(Timestamp::as_second)),
     );
     family(
         "hfdl_run_last_start_timestamp_seconds",
-        MetricKind::Gauge,
-        "When the last run with work began.",
         once(run.map(|run| run.started_at.as_second())),
     );
     family(
         "hfdl_run_last_duration_seconds",
-        MetricKind::Gauge,
-        "How long the last run with work took.",
         once(run.map(|run| run.duration_seconds)),
     );
     family(
         "hfdl_run_last_exit_code",
-        MetricKind::Gauge,
-        "Exit code of the last run with work, or of a tick that failed before its run; 0 is ok.",
         once(run.map(|run| run.exit_code.into())),
     );
     let skipped = facts.n_skipped.iter();
     family(
         "hfdl_runs_skipped_total",
-        MetricKind::Counter,
-        "Runs that did nothing because another one held the lock, or ticks were paused.",
         skipped
             .map(|(reason, n)| (vec![("reason", (*reason).to_owned())], whole(*n)))
             .collect(),
     );
 }
 
-type ModelFamily = (
-    &'static str,
-    MetricKind,
-    &'static str,
-    fn(&ModelMetrics) -> Option<i64>,
-);
+type ModelFamily = (&'static str, fn(&ModelMetrics) -> Option<i64>);
 
 /// Families with one value for each model, before `hfdl_model_outcome` in the file.
 const CHECK_FAMILIES: [ModelFamily; 3] = [
-    (
-        "hfdl_model_added_timestamp_seconds",
-        MetricKind::Gauge,
-        "When the model was registered: the age of one that was never checked.",
-        |model| Some(model.added_at.as_second()),
-    ),
-    (
-        "hfdl_model_last_check_success_timestamp_seconds",
-        MetricKind::Gauge,
-        "When the Hub last answered what is current.",
-        |model| model.last_check_at.map(Timestamp::as_second),
-    ),
-    (
-        "hfdl_model_last_update_timestamp_seconds",
-        MetricKind::Gauge,
-        "When a revision was last published.",
-        |model| model.last_change_at.map(Timestamp::as_second),
-    ),
+    ("hfdl_model_added_timestamp_seconds", |model| {
+        Some(model.added_at.as_second())
+    }),
+    ("hfdl_model_last_check_success_timestamp_seconds", |model| {
+        model.last_check_at.map(Timestamp::as_second)
+    }),
+    ("hfdl_model_last_update_timestamp_seconds", |model| {
+        model.last_change_at.map(Timestamp::as_second)
+    }),
 ];
 
 /// As `CHECK_FAMILIES`, behind `hfdl_model_outcome`.
 const STATE_FAMILIES: [ModelFamily; 7] = [
-    (
-        "hfdl_model_consecutive_failures",
-        MetricKind::Gauge,
-        "Failed sessions in a row.",
-        |model| Some(model.n_failures.into()),
-    ),
-    (
-        "hfdl_model_fetched_bytes_total",
-        MetricKind::Counter,
-        "Bytes fetched for the model so far.",
-        |model| Some(whole(model.bytes_ever_fetched)),
-    ),
-    (
-        "hfdl_model_pending_bytes",
-        MetricKind::Gauge,
-        "Bytes that the last session left to fetch.",
-        |model| model.bytes_left.map(whole),
-    ),
-    (
-        "hfdl_model_size_bytes",
-        MetricKind::Gauge,
-        "Size of the selected files.",
-        |model| model.size_bytes.map(whole),
-    ),
-    (
-        "hfdl_model_oldest_verified_timestamp_seconds",
-        MetricKind::Gauge,
-        "When the file was verified whose last verification is longest ago.",
-        |model| model.oldest_verified_at.map(Timestamp::as_second),
-    ),
-    (
-        "hfdl_model_last_verify_timestamp_seconds",
-        MetricKind::Gauge,
-        "When the model was last verified as a whole or in part.",
-        |model| model.last_verify_at.map(Timestamp::as_second),
-    ),
-    (
-        "hfdl_model_damaged",
-        MetricKind::Gauge,
-        "1 when a verification found damage that is not repaired yet.",
-        |model| Some(model.is_damaged.into()),
-    ),
+    ("hfdl_model_consecutive_failures", |model| {
+        Some(model.n_failures.into())
+    }),
+    ("hfdl_model_fetched_bytes_total", |model| {
+        Some(whole(model.bytes_ever_fetched))
+    }),
+    ("hfdl_model_pending_bytes", |model| {
+        model.bytes_left.map(whole)
+    }),
+    ("hfdl_model_size_bytes", |model| model.size_bytes.map(whole)),
+    ("hfdl_model_oldest_verified_timestamp_seconds", |model| {
+        model.oldest_verified_at.map(Timestamp::as_second)
+    }),
+    ("hfdl_model_last_verify_timestamp_seconds", |model| {
+        model.last_verify_at.map(Timestamp::as_second)
+    }),
+    ("hfdl_model_damaged", |model| Some(model.is_damaged.into())),
 ];
 
 fn write_models(text: &mut String, models: &[ModelMetrics]) {
     write_model_families(text, models, &CHECK_FAMILIES);
-    write_family(
-        text,
-        "hfdl_model_outcome",
-        MetricKind::Gauge,
-        "How the last check ended: 1 for its outcome, 0 for the others.",
-        outcomes(models),
-    );
+    write_family(text, "hfdl_model_outcome", outcomes(models));
     write_model_families(text, models, &STATE_FAMILIES);
-    write_family(
-        text,
-        "hfdl_model_update_held",
-        MetricKind::Gauge,
-        "1 for each reason for which an update of the model waits for a decision.",
-        held_updates(models),
-    );
+    write_family(text, "hfdl_model_update_held", held_updates(models));
 }
 
 fn write_model_families(text: &mut String, models: &[ModelMetrics], families: &[ModelFamily]) {
-    for (name, kind, help, value) in families {
+    for (name, value) in families {
         let sample =
             |model: &ModelMetrics| Some((vec![("model", model.name.clone())], value(model)?));
         let samples = models.iter().filter_map(sample).collect();
-        write_family(text, name, *kind, help, samples);
+        write_family(text, name, samples);
     }
 }
 
@@ -385,13 +317,11 @@ fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn write_family(text: &mut String, name: &str, kind: MetricKind, help: &str, samples: Samples) {
-    if samples.is_empty() {
+/// Writes a family of the table; without samples nothing.
+fn write_family(text: &mut String, name: &str, samples: Samples) {
+    let family = FAMILIES.iter().find(|(other, ..)| *other == name);
+    let Some((_, kind, help)) = family.filter(|_| !samples.is_empty()) else {
         return;
-    }
-    let kind = match kind {
-        MetricKind::Gauge => "gauge",
-        MetricKind::Counter => "counter",
     };
     // Writing to a text cannot fail.
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
@@ -425,6 +355,7 @@ fn escape(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::units::Seconds;
     use proptest::prelude::*;
 
     #[test]
@@ -450,6 +381,43 @@ mod tests {
         for unknown in ["pending", "size", "outcome", "check_success", "verified"] {
             assert!(!text.contains(unknown), "{unknown}\n{text}");
         }
+    }
+
+    #[test]
+    fn every_family_is_written_in_the_order_of_the_table() {
+        let now = Timestamp::UNIX_EPOCH;
+        let text = render(&Facts {
+            version: "1.2.3".to_owned(),
+            last_tick_at: Some(now),
+            last_run: Some(LastRun::without_run(now, ExitStatus::Ok)),
+            n_skipped: vec![("paused", 1)],
+            models: vec![ModelMetrics {
+                last_check_at: Some(now),
+                last_change_at: Some(now),
+                last_outcome: Some(Outcome::Updated),
+                bytes_left: Some(0),
+                size_bytes: Some(1),
+                oldest_verified_at: Some(now),
+                last_verify_at: Some(now),
+                held_for: vec![HoldReason::Approval],
+                ..ModelMetrics::default()
+            }],
+            rate_limits: vec![("hub".to_owned(), "api".to_owned(), 1)],
+            logins: vec![("own".to_owned(), now)],
+            allowances: vec![AllowanceMetrics::default()],
+            free: vec![("/".to_owned(), 1)],
+            scrub: Some(Scrub {
+                oldest_at: Some(now),
+                ..Scrub::new(&[], 0, 0, Seconds(1), now)
+            }),
+        });
+        let heads = text.lines().filter_map(|line| line.strip_prefix("# HELP "));
+        let heads: Vec<&str> = heads.collect();
+        let table: Vec<String> = FAMILIES
+            .iter()
+            .map(|(name, _, help)| format!("{name} {help}"))
+            .collect();
+        assert_eq!(heads, table);
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! Gathers the facts of `hfdl status`; changes nothing.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use super::schedules::{impossible, next_start};
 use super::shards::show_as_run_here;
 use super::ticks::{Ticks, false_future, last_ticks};
 use crate::cache::CacheLayout;
-use crate::domain::model::{Model, ModelSpec, ModelSummary};
+use crate::domain::model::{Destination, EntryName, Model, ModelSpec, ModelSummary, Tag};
 use crate::domain::run::{Event, EventKind, Run};
 use crate::domain::schedule::{Schedule, Selection, longest_gap, usable_zone};
 use crate::domain::scrub::ScrubState;
@@ -35,7 +36,7 @@ use crate::domain::status::{
 use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
 use crate::hub::Endpoint;
-use crate::store::{ModelFilter, SessionFilter, Store};
+use crate::store::{ModelFilter, RunFilter, SessionFilter, Store};
 use crate::sys::disk::space_at;
 use crate::sys::fs::replace_private_file;
 use crate::sys::host::Host;
@@ -118,6 +119,7 @@ fn without_database(
         false_future: None,
         bad_rows: Vec::new(),
         run: None,
+        last_run: None,
         crashed: Vec::new(),
         models: Vec::new(),
         failed_views: Vec::new(),
@@ -170,6 +172,7 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
         status.asked_to_wait = exhausted_until(store, endpoint.as_str(), status.now)?;
     }
     (status.run, status.crashed) = unfinished(store, places.home)?;
+    status.last_run = last_run(store)?;
     match ownership::leftover_bytes(store, &cache, status.now) {
         Ok(bytes) => status.leftover_bytes = bytes,
         // Other warnings report a cache that cannot be read.
@@ -260,6 +263,12 @@ fn models(
     (settings, cache): (&Settings, &CacheLayout),
 ) -> Result<Vec<ModelStatus>> {
     let covered = all_selections(schedules);
+    let slots = NextSlots::new(schedules);
+    let every = settings.verify_every();
+    let proofs = match every {
+        Some(_) => store.oldest_proofs_in_cache(Path::new(settings.cache_dir()))?,
+        None => BTreeMap::new(),
+    };
     let mut last = store.last_sessions(status.now)?;
     let is_ours = |spec: &ModelSpec| {
         let mut shards = status.shards.iter();
@@ -282,6 +291,14 @@ fn models(
         // Each goes when its model is described: together they are large.
         let (spec, last) = (&model.spec, last.remove(&model.id));
         let mut known = ModelStatus::new(&model, last.as_ref(), covered.includes(spec), status.now);
+        known.next_due = slots.of(spec);
+        if let Some(every) = every.filter(|_| model.state.published_commit.is_some()) {
+            let oldest = match &spec.destination {
+                Destination::Cache => proofs.get(cache.repo(&spec.repo).folder()).copied(),
+                Destination::Directory(path) => store.oldest_verified_below(path).ok().flatten(),
+            };
+            known.verified_until = oldest.and_then(|at| at.checked_add(every.span()).ok());
+        }
         // Computing the calendar of each schedule takes long; skip recent checks.
         if known.is_scheduled && known.checked_ago(status.now) > status.check_max_age {
             known.planned_age = planned_age(schedules, spec, status.now);
@@ -367,6 +384,56 @@ fn all_selections(schedules: &[Schedule]) -> Selection {
         all.tags.extend(selection.tags.iter().cloned());
     }
     all
+}
+
+/// The next slots of all schedules, by their selections. Asking each schedule about each
+/// of thousands of models takes too long.
+#[derive(Default)]
+struct NextSlots<'s> {
+    of_all: Option<Timestamp>,
+    of_models: BTreeMap<&'s EntryName, Timestamp>,
+    of_tags: BTreeMap<&'s Tag, Timestamp>,
+}
+
+impl<'s> NextSlots<'s> {
+    fn new(schedules: &'s [Schedule]) -> Self {
+        let mut slots = Self::default();
+        let earlier = |slot: &mut Timestamp, next: Timestamp| *slot = next.min(*slot);
+        for schedule in schedules {
+            let (selection, next) = (&schedule.spec.selection, schedule.state.next_due_at);
+            let Some(next) = next else {
+                continue;
+            };
+            if selection.all {
+                slots.of_all = slots.of_all.into_iter().chain([next]).min();
+            }
+            for name in &selection.models {
+                earlier(slots.of_models.entry(name).or_insert(next), next);
+            }
+            for tag in &selection.tags {
+                earlier(slots.of_tags.entry(tag).or_insert(next), next);
+            }
+        }
+        slots
+    }
+
+    /// Returns the next slot of the schedules that include an enabled model.
+    fn of(&self, model: &ModelSpec) -> Option<Timestamp> {
+        let tags = model.tags.iter().filter_map(|tag| self.of_tags.get(tag));
+        let named = self.of_models.get(&model.name).into_iter();
+        let slots = self.of_all.iter().chain(named).chain(tags);
+        slots.min().copied().filter(|_| model.enabled)
+    }
+}
+
+/// Returns the newest run that ended.
+fn last_run(store: &Store) -> Result<Option<Run>> {
+    // The newest may be in progress, and one before it may have crashed.
+    let newest = store.runs(&RunFilter {
+        limit: Some(10),
+        ..RunFilter::default()
+    })?;
+    Ok(newest.into_iter().find(|run| run.end.is_some()))
 }
 
 /// Returns the run in progress, and the runs that crashed.

@@ -108,6 +108,18 @@ impl Store {
         Ok(oldest.flatten())
     }
 
+    /// Returns the time of the oldest verification for each folder of the cache.
+    pub fn oldest_proofs_in_cache(&self, cache: &Path) -> Result<BTreeMap<PathBuf, Timestamp>> {
+        let sql = "SELECT substr(path, 1, length(?1) + instr(substr(path, length(?1) + 1), ?3) - 1)
+                AS folder, min(verified_at) AS oldest
+            FROM blobs WHERE path > ?1 AND path < ?2 GROUP BY folder";
+        let [from, to] = range_below(cache)?;
+        let separator = std::path::MAIN_SEPARATOR.to_string();
+        self.list_readable("blobs", sql, [from, to, separator], |row| {
+            Ok((row.path("folder")?, row.time("oldest")?))
+        })
+    }
+
     /// Records that a file was read as a whole and had a wrong hash. Returns false
     /// if this was known.
     pub fn save_bad_file(&self, path: &Path, content: &ContentId, now: Timestamp) -> Result<bool> {
@@ -127,6 +139,13 @@ impl Store {
         self.list_readable("bad_files", sql, [], |row| {
             Ok((row.path("path")?, row.parsed("content_id")?))
         })
+    }
+
+    /// Tells whether a file is on record as bad bytes of a content.
+    pub fn is_bad_file(&self, path: &Path, content: &ContentId) -> Result<bool> {
+        let sql = "SELECT 1 FROM bad_files WHERE path = ?1 AND content_id = ?2";
+        let params = params![path_text(path)?, content.to_string()];
+        Ok(self.find(sql, params, |_| Ok(()))?.is_some())
     }
 
     /// Removes a file from the bad files. Returns whether it was one.

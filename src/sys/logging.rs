@@ -15,6 +15,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 
 use crate::domain::outcome::words;
 use crate::domain::time::Timestamp;
+use crate::sys::live_lines;
 use crate::sys::text::{escaped, steers_terminal};
 
 words! {
@@ -66,7 +67,7 @@ pub fn hold_back() {
 pub fn release() {
     let lines = held_back().take().unwrap_or_default();
     // A closed stderr is no error.
-    let _ = io::stderr().write_all(&lines);
+    let _ = live_lines::write(&lines);
 }
 
 fn held_back() -> MutexGuard<'static, Option<Vec<u8>>> {
@@ -81,7 +82,7 @@ impl Write for StderrWriter {
         match held_back().as_mut() {
             Some(held) if held.len() + bytes.len() <= MOST_HELD => held.extend_from_slice(bytes),
             Some(_) => {}
-            None => io::stderr().write_all(bytes)?,
+            None => live_lines::write(bytes)?,
         }
         Ok(bytes.len())
     }
@@ -183,7 +184,7 @@ pub fn start(settings: &LogSettings) {
 /// Returns the reason why a filter is invalid. The library takes every unknown word
 /// for a package name, and would then log nothing of hfdl.
 fn filter_problem(filter: &str) -> Option<String> {
-    const PACKAGES: [&str; 4] = ["hfdl", "ureq", "ureq_proto", "rustls"];
+    const PACKAGES: [&str; 5] = ["hfdl", "ureq", "ureq_proto", "rustls", TLS_VERIFIER];
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
     let is_package = |word: &str| {
         let package = word.split("::").next().unwrap_or(word);
@@ -191,13 +192,14 @@ fn filter_problem(filter: &str) -> Option<String> {
     };
     let directives = filter.split('/').next().unwrap_or(filter).split(',');
     let mut directives = directives.map(str::trim).filter(|word| !word.is_empty());
-    let wrong = directives.find_map(|word| match word.split_once('=') {
-        Some((_, level)) => (!is_level(level.trim())).then_some(level.trim()),
-        None => (!is_level(word) && !is_package(word)).then_some(word),
+    let (kind, wrong) = directives.find_map(|word| match word.split_once('=') {
+        Some((package, _)) if !is_package(package.trim()) => Some(("package", package.trim())),
+        Some((_, level)) => (!is_level(level.trim())).then_some(("level", level.trim())),
+        None => (!is_level(word) && !is_package(word)).then_some(("level", word)),
     })?;
     let wrong: String = wrong.chars().take(40).collect();
     Some(format!(
-        "`{}` is no level; write `debug` or `hfdl=debug`, with off, error, warn, info, debug or trace",
+        "`{}` is no {kind}; write `debug` or `hfdl=debug`, with off, error, warn, info, debug or trace",
         escaped(&wrong)
     ))
 }
@@ -405,6 +407,7 @@ mod tests {
         for (bad, word) in [
             ("loud", "`loud`"),
             ("hfdl=loud", "`loud`"),
+            ("hfld=debug", "`hfld`"),
             ("debug,verbose", "`verbose`"),
         ] {
             let problem = filter_problem(bad).unwrap();

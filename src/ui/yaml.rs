@@ -3,12 +3,12 @@
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::domain::yaml::quote_base_60;
+use crate::domain::yaml::quote_for_1_1;
 
 /// Renders a document as YAML.
 pub fn render(document: &Value) -> Result<String> {
     let text = serde_yaml::to_string(document).context("cannot render the result as YAML")?;
-    Ok(quote_base_60(&text))
+    Ok(quote_for_1_1(&text))
 }
 
 /// Renders a value as one item of a list, without the final newline.

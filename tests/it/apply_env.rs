@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use crate::support::schema;
 use hfdl::domain::time::Timestamp;
 use hfdl::store::Store;
 
@@ -67,9 +68,11 @@ impl ApplyEnv {
         // A program that has seen enough may close its end before the last byte.
         let _ = child.stdin.take().unwrap().write_all(stdin);
         let output: Output = child.wait_with_output().unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        schema::check_stream(&stdout);
         Ended {
             code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
+            stdout,
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
     }

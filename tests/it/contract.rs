@@ -246,7 +246,7 @@ fn flags(env: &TestEnv, command: &str) -> (BTreeSet<String>, BTreeSet<String>) {
 }
 
 /// Checks that a test exists, by the name of its module and its own.
-fn exists(test: &str) {
+pub fn exists(test: &str) {
     let (module, name) = test.rsplit_once("::").unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
     let file = root.join(format!("{}.rs", module.replace("::", "/")));

@@ -77,7 +77,6 @@ const BORDERS: &[(&str, &[&str])] = &[
     ("fs2", &["sys/"]),
     ("gearhash", &["xet/"]),
     ("httpdate", BEYOND_DOMAIN),
-    ("indicatif", &["ui/"]),
     ("jiff", &[""]),
     ("libc", &["sys/"]),
     ("log", BEYOND_DOMAIN),

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::support::env::{Ran, TestEnv};
 use crate::support::exposition::Exposition;
 use crate::support::inbox::Inbox;
+use crate::support::schema;
 
 const TOKEN: &str = "hf_geheim_und_lang";
 
@@ -86,6 +87,7 @@ impl HookEnv {
             let environment = PathBuf::from(format!("{}.env", file.display()));
             let document = fs::read_to_string(file).unwrap();
             let document = serde_json::from_str(&document).unwrap();
+            schema::check(&document);
             facts.push((document, fs::read_to_string(&environment).unwrap()));
             fs::remove_file(file).unwrap();
             fs::remove_file(environment).unwrap();
@@ -144,7 +146,7 @@ fn hooks_run_only_for_changes() {
         assert_eq!(events(&ran, 5), "finally ended");
     }
     let ran = world.tick();
-    ran.explains("hfdl: 1 of 1 model need a look: acme/tiny: ")
+    ran.explains("hfdl: 1 of 1 model needs a look: acme/tiny: ")
         .explains("has failed 3 times since 2026-03-01 13:00 UTC");
     assert_eq!(events(&ran, 5), "on_failure lasts, finally ended");
     let ran = world.tick();

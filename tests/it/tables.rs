@@ -208,8 +208,8 @@ fn sizes_are_shown_wherever_they_are_known() {
         .prints("size            3.00 MiB in 2 files")
         .prints(", 4.00 MiB, 24 h ago, the rollback target\n");
     let shown = env.line("models show acme/tiny --json").json();
-    assert_eq!(shown["revisions"][0]["is_published"], true);
-    assert_eq!(shown["revisions"][1]["is_rollback_target"], true);
+    assert_eq!(shown["revisions"][0]["published"], true);
+    assert_eq!(shown["revisions"][1]["rollback_target"], true);
     assert_eq!(shown["revisions"][1]["size_bytes"], 4 << 20);
     assert!(shown["path"].as_str().unwrap().contains("snapshots"));
     env.line("tags show llm")

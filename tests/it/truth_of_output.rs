@@ -280,6 +280,44 @@ fn a_dry_run_of_start_in_a_new_home_shows_the_minutes_to_come() {
 }
 
 #[test]
+fn the_status_of_a_model_tells_its_commit_size_and_dates() {
+    let env = roomy_world();
+    let draft = env.hub().repo("acme/a").commit("main");
+    let commit = draft.file("config.json", b"12345").publish();
+    env.line("models add acme/a --tag llm").succeeds();
+    env.line("models add acme/b --no-check --to plain")
+        .succeeds();
+    env.line("schedules add late --daily 23:00 --all")
+        .succeeds();
+    env.line("schedules add soon --daily 12:00 --tag llm")
+        .succeeds();
+    let status = env.line("status --json").json();
+    assert_eq!(status["last_run"], Value::Null);
+    let new = &status["models"][0];
+    assert_eq!(
+        (&new["commit"], &new["size_bytes"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(new["verified_until"], Value::Null);
+    assert_eq!(new["next_due"], "2026-03-01T12:00:00Z");
+    assert_eq!(status["models"][1]["next_due"], "2026-03-01T23:00:00Z");
+    let run = env.line("download acme/a --json").json();
+    env.now("2026-03-01T10:00:00Z");
+    let status = env.line("status --json").json();
+    assert_eq!(status["last_run"]["run_id"], run["run_id"]);
+    let model = &status["models"][0];
+    assert_eq!(
+        (&model["commit"], &model["size_bytes"]),
+        (&commit.into(), &5.into())
+    );
+    assert_eq!(model["published_at"], crate::support::env::NOW);
+    assert_eq!(model["verified_until"], "2026-03-31T09:00:00Z");
+    env.line("config set verify.every off").succeeds();
+    let status = env.line("status --json").json();
+    assert_eq!(status["models"][0]["verified_until"], Value::Null);
+}
+
+#[test]
 fn one_thing_has_one_name_in_all_documents_beside_its_older_ones() {
     let env = roomy_world();
     keep_small(&env, "acme/a");
@@ -303,6 +341,26 @@ fn one_thing_has_one_name_in_all_documents_beside_its_older_ones() {
         (&config["value"], &config["typed_value"]),
         (&"8".into(), &8.into())
     );
+    let limit = env.line("config get cache.max_size --json").json();
+    assert_eq!(limit["bytes"], Value::Null);
+    env.line("config set cache.max_size 1G").succeeds();
+    let limit = env.line("config get cache.max_size --json").json();
+    assert_eq!(
+        (&limit["bytes"], &limit["seconds"]),
+        (&(1_u64 << 30).into(), &Value::Null)
+    );
+    let span = env.line("config get verify.every --json").json();
+    assert_eq!(span["seconds"], 30 * 86_400);
+    let checks = env.line("doctor --json").json();
+    let check = &checks["checks"][0];
+    assert!(check["message"].is_string(), "{check}");
+    assert_eq!(
+        (&check["message"], &check["hint"]),
+        (&check["what"], &check["next"])
+    );
+    let removed = env.line("models remove acme/a --yes --json").json();
+    assert!(removed["freed_bytes"].is_u64(), "{removed}");
+    assert_eq!(removed["freed_bytes"], removed["bytes_freed"]);
     let exported = env.line("export --format json").json();
     assert_eq!(
         exported["config"]["download.connections"],

@@ -27,6 +27,9 @@ use crate::ui::{table, text};
 /// records nothing. An outdated model is no
 /// error; the exit code is not 0 when some models could not be checked.
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl models outdated
+  hfdl models outdated org/name --json")]
 pub(super) struct Outdated {
     /// Models to ask about (default: all that are enabled)
     #[arg(value_name = "NAME")]
@@ -137,6 +140,10 @@ fn views(answers: &[ModelStanding]) -> Value {
         .map(|answer| {
             let (spec, trouble) = (&answer.model.spec, answer.trouble.as_ref());
             let published = answer.model.state.published_commit.as_ref();
+            let held = answer.upstream.as_ref().filter(|_| answer.is_held);
+            let held = held.map(ToString::to_string);
+            let wait = answer.model.state.wait.as_ref();
+            let waiting_until = wait.map(|wait| render_utc(wait.until));
             json!({
                 "model": spec.name.as_str(),
                 "repo": spec.repo.to_string(),
@@ -144,9 +151,11 @@ fn views(answers: &[ModelStanding]) -> Value {
                 "revision": spec.revision.to_string(),
                 "state": answer.standing.as_str(),
                 "published_commit": published.map(ToString::to_string),
-                "held_update": answer.upstream.as_ref().filter(|_| answer.is_held).map(ToString::to_string),
+                "held_update_commit": held,
+                "held_update": held,
                 "pinned_commit": answer.model.state.pinned.as_ref().map(|pin| pin.commit.to_string()),
-                "waits_until": answer.model.state.wait.as_ref().map(|wait| render_utc(wait.until)),
+                "waiting_until": waiting_until,
+                "waits_until": waiting_until,
                 "upstream_tag": answer.tag.as_ref().map(ToString::to_string),
                 "bytes_to_fetch": answer.bytes_to_fetch,
                 "upstream_commit": answer.upstream.as_ref().map(ToString::to_string),

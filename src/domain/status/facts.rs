@@ -11,8 +11,10 @@ use crate::domain::hold::HeldUpdate;
 use crate::domain::login::Login;
 use crate::domain::model::{EntryName, Model, ModelSummary};
 use crate::domain::moved_ref::MovedRef;
+use crate::domain::origin::OriginKind;
 use crate::domain::outcome::{Effect, Outcome, VerifyOutcome, words};
 use crate::domain::pause::Pause;
+use crate::domain::repo::CommitSha;
 use crate::domain::retention::OnlyCopy;
 use crate::domain::run::{Event, Run};
 use crate::domain::schedule::{Impossible, NextStart, Unusable};
@@ -55,6 +57,8 @@ pub struct Status {
     /// Rows of the database that cannot be read and are skipped.
     pub bad_rows: Vec<String>,
     pub run: Option<RunInProgress>,
+    /// The newest run that ended.
+    pub last_run: Option<Run>,
     /// Runs that crashed; the next run closes them.
     pub crashed: Vec<Run>,
     pub models: Vec<ModelStatus>,
@@ -128,13 +132,18 @@ pub struct RunInProgress {
     pub n_sessions: u64,
     pub n_finished: u64,
     pub bytes: ByteCounts,
+    /// The part of the reused bytes that an earlier run has left of unfinished files.
+    pub resumed: u64,
 }
 
 impl RunInProgress {
     /// Adds up the sessions of a run.
     pub fn new(run: Run, sessions: &[Session]) -> Self {
-        let mut bytes = ByteCounts::default();
+        let (mut bytes, mut resumed) = (ByteCounts::default(), 0);
         for session in sessions {
+            let earlier = session.progress.reused_from.iter();
+            let earlier = earlier.filter(|reused| reused.kind == OriginKind::OtherRun);
+            resumed += earlier.map(|reused| reused.bytes).sum::<u64>();
             let own = session.progress.bytes;
             bytes.total += own.total;
             bytes.fetched += own.fetched;
@@ -148,6 +157,7 @@ impl RunInProgress {
             n_sessions: sessions.len() as u64,
             n_finished: sessions.iter().filter(|it| it.end.is_some()).count() as u64,
             bytes,
+            resumed,
         }
     }
 }
@@ -162,6 +172,12 @@ pub struct ModelStatus {
     pub last_verify_at: Option<Timestamp>,
     pub last_verify_outcome: Option<VerifyOutcome>,
     pub trouble: Option<Trouble>,
+    pub published_commit: Option<CommitSha>,
+    pub published_at: Option<Timestamp>,
+    /// The next slot of the enabled schedules that include it.
+    pub next_due: Option<Timestamp>,
+    /// The time at which the oldest proof of its files is too old, by `verify.every`.
+    pub verified_until: Option<Timestamp>,
     /// The bytes that the last attempt left to fetch.
     pub bytes_left: u64,
     /// The bytes of the published revision, if the last session knew them.
@@ -174,6 +190,8 @@ pub struct ModelStatus {
     pub consecutive_failures: u32,
     /// A newer commit that waits for approval.
     pub held_update: Option<HeldUpdate>,
+    /// The rejected commit of a model of which nothing was ever published.
+    pub rejected_first: Option<CommitSha>,
     /// Its ref, if that does not name the published commit.
     pub moved_ref: Option<Box<MovedRef>>,
     pub created_at: Timestamp,
@@ -201,6 +219,10 @@ impl ModelStatus {
             last_verify_at: state.last_verify_at,
             last_verify_outcome: state.last_verify_outcome,
             trouble: end.and_then(|end| end.trouble.clone()),
+            published_commit: state.published_commit.clone(),
+            published_at: state.published_at,
+            next_due: None,
+            verified_until: None,
             bytes_left: last.map_or(0, |last| last.progress.bytes.left) * u64::from(is_unfinished),
             size_bytes: last.and_then(|last| published_bytes(model, last)),
             forecast: None,
@@ -209,6 +231,7 @@ impl ModelStatus {
             last_change_at: state.last_change_at,
             consecutive_failures: state.consecutive_failures,
             held_update: state.held_update.clone().filter(HeldUpdate::is_waiting),
+            rejected_first: state.rejected_first().cloned(),
             moved_ref: None,
             created_at: model.created_at,
             is_scheduled,

@@ -222,6 +222,7 @@ mod tests {
             scrub: crate::domain::scrub::ScrubState::default(),
             check_max_age: Seconds(7 * 86_400),
             logins: Vec::new(),
+            last_run: None,
             database_trouble: None,
         }
     }
@@ -234,6 +235,10 @@ mod tests {
             last_verify_at: None,
             last_verify_outcome: None,
             trouble: None,
+            published_commit: None,
+            published_at: None,
+            next_due: None,
+            verified_until: None,
             bytes_left: 0,
             size_bytes: None,
             forecast: None,
@@ -242,6 +247,7 @@ mod tests {
             last_change_at: None,
             consecutive_failures: 0,
             held_update: None,
+            rejected_first: None,
             moved_ref: None,
             created_at: at(-30 * 24 * HOUR),
             is_scheduled: true,

@@ -3,7 +3,7 @@
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use crate::domain::field::FieldValue;
-use crate::domain::yaml::quote_base_60;
+use crate::domain::yaml::quote_for_1_1;
 
 /// A value of the file.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +59,7 @@ impl Place {
 
 /// Renders a tree as YAML.
 pub fn to_yaml(node: &Node) -> anyhow::Result<String> {
-    Ok(quote_base_60(&serde_yaml::to_string(node)?))
+    Ok(quote_for_1_1(&serde_yaml::to_string(node)?))
 }
 
 /// Renders a tree as JSON, for programs.

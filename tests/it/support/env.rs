@@ -12,6 +12,7 @@ use hfdl_test_hub::{Builder, TestHub};
 use serde_json::Value;
 
 use super::cache::tree;
+use super::schema;
 
 /// The default time of a test: a Sunday morning.
 pub const NOW: &str = "2026-03-01T09:00:00Z";
@@ -173,11 +174,15 @@ impl TestEnv {
         let text = |bytes: Vec<u8>| {
             String::from_utf8(bytes).unwrap_or_else(|err| panic!("output is not UTF-8: {err}"))
         };
+        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+        schema::check_stream(&stdout);
+        schema::check_stream(&stderr);
+        schema::check_file(&self.home().join("status.json"));
         Ran {
             line,
             code: output.status.code(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
+            stdout,
+            stderr,
             tree: tree(self.root()),
             endpoint: self.variables.borrow().get("HF_ENDPOINT").cloned(),
             root: self.root().to_path_buf(),

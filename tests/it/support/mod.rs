@@ -17,6 +17,7 @@ pub mod process;
 #[cfg(unix)]
 pub mod programs;
 pub mod proxy;
+pub mod schema;
 pub mod sound;
 pub mod source;
 #[cfg(target_os = "linux")]
