@@ -111,7 +111,9 @@ fn filled(line: &str, run: &str) -> String {
 /// hash or a name.
 fn fits(line: &str, width: usize) -> bool {
     let value = line.trim_start().rsplit("  ").next().unwrap_or_default();
-    measure_text_width(line) <= width || !value.contains(' ')
+    // A command in backticks is one word, so that it can be copied.
+    let outside: String = value.split('`').step_by(2).collect();
+    measure_text_width(line) <= width || !outside.contains(' ')
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub(super) fn render(page: &Page, out: &Output, is_file: bool) -> String {
 
 fn render_block(block: &Block, out: &Output) -> String {
     match block {
-        Block::Paragraph(words) => format!("{}\n", table::clean(words)),
+        Block::Paragraph(words) => table::paragraph(out, words, 0),
         Block::Facts(facts) => table::facts(out, facts),
         Block::Table(grid) => render_grid(grid, out),
         Block::Entry(entry) => render_entry(entry, out),
