@@ -9,7 +9,7 @@ use hfdl_test_hub::generated_bytes;
 use crate::support::env::TestEnv;
 
 const LONG: &str = "an-organisation-with-a-name/a-model-with-a-name-of-60-letter";
-const WIDE: &str = "某某组织的名称/这是一个名称很长很长的模型用来检查表格的宽度";
+const WIDE: &str = "某某组织的名称/这就是一个名称很长很长的模型用来检查表格的宽度";
 const LONG_SCHEDULE: &str = "a-schedule-with-a-name-of-sixty-characters-for-narrow-tables";
 const LONG_TAG: &str = "a-tag-with-a-name-of-sixty-characters-which-is-never-broken1";
 const GONE: &str = "acme/gone";
@@ -113,7 +113,7 @@ fn fits(line: &str, width: usize) -> bool {
     let value = line.trim_start().rsplit("  ").next().unwrap_or_default();
     // A command in backticks is one word, so that it can be copied.
     let outside: String = value.split('`').step_by(2).collect();
-    measure_text_width(line) <= width || !outside.contains(' ')
+    measure_text_width(line) <= width || !outside.trim().contains(' ')
 }
 
 #[test]

@@ -10,7 +10,8 @@ pub(super) fn render(page: &Page, out: &Output, is_file: bool) -> String {
     if is_file {
         (out.width, out.colour) = (None, false);
     }
-    let mut text = format!("{}\n{}\n", page.title, table::clean(&page.subtitle));
+    let subtitle = table::paragraph(&out, &page.subtitle, 0);
+    let mut text = format!("{}\n{subtitle}", page.title);
     for section in &page.sections {
         let title = section.title.to_uppercase();
         text.push_str(&format!("\n{title}\n"));
@@ -52,7 +53,7 @@ fn render_grid(grid: &Grid, out: &Output) -> String {
 }
 
 fn render_entry(entry: &PageEntry, out: &Output) -> String {
-    let mut text = format!("{}\n", table::clean(&entry.heading));
+    let mut text = table::paragraph(out, &entry.heading, 2);
     let mut facts = entry.facts.clone();
     for (name, lines) in &entry.lists {
         let name = match *name {
