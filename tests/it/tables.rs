@@ -157,7 +157,7 @@ fn a_quiet_list_is_names_alone() {
         ("models list", format!("{GONE}\n{LONG}\n{WIDE}\n")),
         ("schedules list", format!("{LONG_SCHEDULE}\noften\n")),
         ("tags list", format!("{LONG_TAG}\nllm\n")),
-        ("updates list --all", format!("{LONG}\n{WIDE}\n")),
+        ("updates list --all", format!("{GONE}\n{LONG}\n{WIDE}\n")),
     ] {
         let ran = env.line(&format!("{line} -q"));
         let mut found: Vec<&str> = ran.succeeds().stdout().lines().collect();
@@ -208,7 +208,7 @@ fn sizes_are_shown_wherever_they_are_known() {
     assert_eq!(document["models"][0]["size_bytes"], serde_json::Value::Null);
     env.line("models show acme/tiny")
         .prints("size            3.00 MiB in 2 files")
-        .prints(", 4.00 MiB, 24 h ago, the rollback target\n");
+        .prints("  4.00 MiB, 24 h ago, the rollback target\n");
     let shown = env.line("models show acme/tiny --json").json();
     assert_eq!(shown["revisions"][0]["published"], true);
     assert_eq!(shown["revisions"][1]["rollback_target"], true);
