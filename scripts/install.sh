@@ -56,12 +56,13 @@ base=${DESTDIR:-}$prefix
 
 bin=$base/bin
 man=$base/share/man/man1
+topics=$base/share/man/man7
 bash=$base/share/bash-completion/completions
 zsh=$base/share/zsh/site-functions
 fish=$base/share/fish/vendor_completions.d
 
 remove() {
-    for file in "$bin/hfdl" "$bash/hfdl" "$zsh/_hfdl" "$fish/hfdl.fish" "$man"/hfdl.1 "$man"/hfdl-*.1; do
+    for file in "$bin/hfdl" "$bash/hfdl" "$zsh/_hfdl" "$fish/hfdl.fish" "$man"/hfdl.1 "$man"/hfdl-*.1 "$topics"/hfdl-*.7; do
         if [ -e "$file" ]; then
             rm -f -- "$file"
             printf 'removed %s\n' "$file"
@@ -91,7 +92,7 @@ if [ -z "$program" ]; then
 fi
 [ -x "$program" ] || fail "there is no program \`$program\`"
 
-mkdir -p "$bin" "$man" "$bash" "$zsh" "$fish"
+mkdir -p "$bin" "$man" "$topics" "$bash" "$zsh" "$fish"
 # Aside and renamed: a tick may be running the old program at this moment.
 new=$bin/.hfdl.$$
 trap 'rm -f -- "$new"' EXIT
@@ -100,7 +101,7 @@ chmod 755 "$new"
 mv -f -- "$new" "$bin/hfdl"
 
 # Pages of commands that are no more would stay for ever.
-rm -f -- "$man"/hfdl.1 "$man"/hfdl-*.1
+rm -f -- "$man"/hfdl.1 "$man"/hfdl-*.1 "$topics"/hfdl-*.7
 "$bin/hfdl" man "$man" >/dev/null
 "$bin/hfdl" completions bash >"$bash/hfdl"
 "$bin/hfdl" completions zsh >"$zsh/_hfdl"

@@ -8,6 +8,7 @@
 //! |---|---|---|---|
 //! | 0 | [`domain`] | values and decisions: repositories, schedules, plans, outcomes; pure | nothing of ours |
 //! | 1 | [`sys`] | the operating system: clock, environment, files, locks, HTTP, logs | `domain` |
+//! | 1 | [`manual`] | the topics of the manual, for terminals and manual pages | nothing of ours |
 //! | 1 | [`json`] | the JSON shapes that other programs read | `domain` |
 //! | 2 | [`store`] | one SQLite file: models, schedules, runs, sessions, settings | `domain`, `sys` |
 //! | 2 | [`hub`] | the client of the Hub: API, redirects, token, rate limits | `domain`, `sys` |
@@ -76,6 +77,8 @@ mod hub;
 #[cfg(not(feature = "for-tests"))]
 mod json;
 #[cfg(not(feature = "for-tests"))]
+mod manual;
+#[cfg(not(feature = "for-tests"))]
 mod notify;
 #[cfg(not(feature = "for-tests"))]
 mod ops;
@@ -102,6 +105,8 @@ pub mod download;
 pub mod hub;
 #[cfg(feature = "for-tests")]
 pub mod json;
+#[cfg(feature = "for-tests")]
+pub mod manual;
 #[cfg(feature = "for-tests")]
 pub mod notify;
 #[cfg(feature = "for-tests")]

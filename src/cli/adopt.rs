@@ -8,10 +8,10 @@ use clap::Args;
 
 use super::adopt_report::{AdoptResult, list_document, list_text};
 use super::context::Context;
-use super::download_report::Watcher;
 use super::explain::Complaint;
 use super::lock::take_lock;
 use super::status::leave_status_file;
+use super::watcher::Watcher;
 use crate::domain::adopt::AdoptedFiles;
 use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::run::RunCommand;
@@ -49,7 +49,7 @@ pub struct AdoptCommand {
     paths: Vec<PathBuf>,
 
     /// Say what would be read, and read nothing
-    #[arg(long, conflicts_with_all = ["moves", "matching"])]
+    #[arg(short = 'n', long, conflicts_with_all = ["moves", "matching"])]
     dry_run: bool,
 
     /// Move files into the cache when a download wants them: those on the same disk that no other

@@ -63,9 +63,11 @@ impl AdoptResult {
                 status = status.worst(explanation.status);
             }
         }
-        for session in self.run.iter().flat_map(|run| &run.sessions) {
-            if let Some(explanation) = explain_session(session) {
-                show_session(context, session, &explanation);
+        if let Some(run) = &self.run {
+            for session in &run.sessions {
+                if let Some(explanation) = explain_session(run, session) {
+                    show_session(context, session, &explanation);
+                }
             }
         }
         let out = &context.out;

@@ -62,7 +62,7 @@ pub struct Apply {
     file: PathBuf,
 
     /// Print the differences and change nothing
-    #[arg(long)]
+    #[arg(short = 'n', long)]
     dry_run: bool,
 
     /// Remove models, schedules, tags and settings that are not in the file; asks

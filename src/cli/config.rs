@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::context::Context;
 use crate::domain::outcome::ExitStatus;
+use crate::domain::schedule::RateTable;
 use crate::domain::settings::{SettingKey, SettingSource, Settings, ValueKind};
 use crate::json::{SettingView, document};
 use crate::ops::schedules::warnings_about_tick;
@@ -33,17 +34,25 @@ pub struct Config {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// List all settings with their values
+    #[command(visible_alias = "ls")]
+    #[command(after_long_help = "Examples:
+  hfdl config list
+  hfdl config list --origin")]
     List {
         /// Show where each value came from and what it is for
         #[arg(long)]
         origin: bool,
     },
     /// Print the value of a setting
+    #[command(after_long_help = "Example:
+  hfdl config get cache.dir")]
     Get {
         /// Such as download.connections
         key: String,
     },
     /// Save a value
+    #[command(after_long_help = "Example:
+  hfdl config set download.limit_rate 10M")]
     Set {
         /// Such as download.connections
         key: String,
@@ -51,11 +60,15 @@ enum ConfigCommand {
         value: String,
     },
     /// Remove a saved value, so that the default applies again
+    #[command(after_long_help = "Example:
+  hfdl config unset download.limit_rate")]
     Unset {
         /// Such as download.connections
         key: String,
     },
     /// Print the path of the database, where settings are saved
+    #[command(after_long_help = "Example:
+  sqlite3 \"$(hfdl config path)\" .schema")]
     Path,
 }
 
@@ -143,14 +156,23 @@ fn get(context: &Context, key: &str) -> Result<()> {
 fn set(context: &Context, key: &str, value: &str) -> Result<()> {
     let key = SettingKey::find(key)?;
     let mut value = key.check(value)?.to_string();
-    if matches!(key.spec().kind, ValueKind::Path | ValueKind::File) {
+    let is_path = matches!(key.spec().kind, ValueKind::Path | ValueKind::File);
+    if is_path && !key.is_off(&value) {
         // A relative path would depend on the current directory of each caller.
         value = paths::text(&paths::expand(&context.host, &value)?)?;
     }
     let store = context.store()?;
     store.set_setting(key.as_str(), &value, context.now())?;
     let value = key.shown(&value);
-    let warnings = impossible_schedules(context, &store, key)?;
+    let mut warnings = impossible_schedules(context, &store, key)?;
+    if key == SettingKey::LimitRate {
+        warnings.extend(
+            value
+                .parse()
+                .ok()
+                .and_then(|table: RateTable| table.warning()),
+        );
+    }
     context.out.done(
         || format!("{key} = {value}"),
         || {

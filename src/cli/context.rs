@@ -20,6 +20,7 @@ use crate::ui::{self, Clock, Format, Output};
 /// The name of stdout for options that take the path of a document.
 pub const STDOUT: &str = "-";
 
+#[derive(Clone)]
 pub struct Context {
     pub host: Host,
     pub home: Home,
@@ -72,6 +73,12 @@ impl Context {
 
     pub fn settings(&self, store: Option<&Store>) -> Result<Settings> {
         resolve_settings(&self.host, store, self.flags.clone())
+    }
+
+    /// Tells whether a person works at the terminal and reads the table.
+    pub fn is_interactive(&self) -> bool {
+        let (host, format) = (&self.host, self.out.format);
+        host.stdin_is_terminal() && host.stderr_is_terminal() && format == Format::Table
     }
 
     /// Shows the warnings of the Hub.

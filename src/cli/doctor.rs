@@ -10,7 +10,7 @@ use crate::json::document;
 use crate::ops::doctor::{Doctor as Work, Finding, FindingLevel, Mending, examine_as_cron, worst};
 use crate::ui::{Format, Output};
 
-/// Test the requirements of unattended runs, and say how to meet them
+/// Test the requirements of unattended runs, and how to meet them
 ///
 /// Tries directories, database, clock, token, Hub, storage, hooks and timer by using them, and
 /// leaves nothing behind. Ends with 0 when no check fails, and with 1 otherwise; warnings do not fail.

@@ -6,19 +6,21 @@ use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
-use super::download_report::{Watcher, report_run, show_published};
+use super::download_report::{report_run, show_published};
 use super::dry_run_report::show_dry_run;
 use super::explain::Complaint;
 use super::fields::destination;
+use super::hf_flags::HfFlags;
 use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
 use super::status::leave_status_file;
+use super::watcher::Watcher;
 use crate::domain::filter::Filter;
 use crate::domain::login::TokenName;
 use crate::domain::model::{Destination, Model, Tag};
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::repo::{Repo, RepoPath, RepoType, Revision};
-use crate::domain::repo_arg::{RepoArg, RepoPart, escape_pattern, looks_like_file};
+use crate::domain::repo_arg::{AmbiguousWord, RepoArg, RepoPart, escape_pattern, group_words};
 use crate::domain::run::RunCommand;
 use crate::domain::settings::Settings;
 use crate::json::skipped_run;
@@ -39,13 +41,14 @@ use crate::ui::text;
 /// repository is fetched without being registered. Schedules are not changed.
 #[derive(Debug, Args)]
 #[command(
-    after_long_help = "Arguments that are no registered name and look like a file (name.ext, folder/) \
-are files of the repository before them.
+    after_long_help = "After a repository, a word that is no registered name is a file of it if it has no \
+slash (LICENSE) or looks like a file or a folder (sub/name.ext, folder/). Write a repository whose name \
+has no slash as hf.co/NAME there, and other files with --include.
 
 Examples:
   hfdl download org/name
+  hfdl download org/name LICENSE config.json
   MODEL=$(hfdl download org/name -q)
-  hfdl download org/name config.json model.safetensors
   hfdl download datasets/org/corpus --include 'data/*.parquet' --to ./corpus
   hfdl download --all --max-transfer 20G"
 )]
@@ -87,7 +90,7 @@ pub struct Download {
     tag: Vec<Tag>,
 
     /// Fetch files again that are there already
-    #[arg(long)]
+    #[arg(long, visible_alias = "force-download")]
     force: bool,
 
     /// Publish this held commit whatever was found about it, as `hfdl updates approve` does
@@ -100,7 +103,7 @@ pub struct Download {
     delete: bool,
 
     /// Show the files to fetch, and fetch nothing
-    #[arg(long)]
+    #[arg(short = 'n', long)]
     dry_run: bool,
 
     #[command(flatten)]
@@ -111,10 +114,15 @@ pub struct Download {
 
     #[command(flatten)]
     place: NewPlace,
+
+    #[command(flatten)]
+    hf: HfFlags,
 }
 
 impl Download {
-    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+    pub fn run(mut self, context: &Context) -> Result<ExitStatus> {
+        let context = &self.hf.apply(context)?;
+        self.to = self.to.or_else(|| self.hf.local_dir());
         let existing = context.existing_store()?;
         let settings = context.settings(existing.as_ref())?;
         let (targets, single) = self.targets(context, existing.as_ref(), &settings)?;
@@ -143,7 +151,7 @@ impl Download {
             None => context.store()?,
         };
         self.accept_updates(&store, &targets, context)?;
-        let bounds = self.limits.bounds(&settings);
+        let bounds = self.limits.bounds(context, &settings);
         let services = Services::for_run(host, home, settings, store)?;
         let destinations = targets.iter().map(|target| target.destination.clone());
         let destinations = destinations.collect::<BTreeSet<_>>();
@@ -170,7 +178,7 @@ impl Download {
         };
         finish.finish(runs, |_| {
             context.show_hub_warnings(&services);
-            report_run(context, &run, single.as_ref())
+            report_run(context, &run, single.as_ref(), watcher.elapsed())
         })
     }
 
@@ -273,14 +281,8 @@ impl Download {
                 .map(|model| self.registered(context, store, settings, model, &[]));
             return Ok((targets.collect::<Result<_>>()?, None));
         }
-        let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
-        for word in &self.what {
-            let is_name = models.iter().any(|model| model.spec.name.as_str() == word);
-            match groups.last_mut() {
-                Some((_, files)) if !is_name && looks_like_file(word) => files.push(word),
-                _ => groups.push((word, Vec::new())),
-            }
-        }
+        let is_name = |word: &str| models.iter().any(|model| model.spec.name.as_str() == word);
+        let groups = group_words(&self.what, is_name).map_err(ambiguous)?;
         let mut targets = Vec::new();
         for (word, files) in &groups {
             let model = models
@@ -419,8 +421,14 @@ impl Download {
             return Ok((filter, BTreeSet::new()));
         }
         if !self.include.is_empty() || !self.exclude.is_empty() {
+            let patterns = files.iter().map(|file| format!("--include '{file}'"));
+            let patterns: Vec<String> = patterns.collect();
             return Err(Complaint::usage("files are named, and patterns given")
-                .next("use either file names or `--include` and `--exclude`")
+                .cause("`--include` and `--exclude` take one pattern each")
+                .next(format!(
+                    "name files alone, or write each pattern with its own flag: `{}`",
+                    patterns.join(" ")
+                ))
                 .into());
         }
         let mut required = BTreeSet::new();
@@ -441,6 +449,14 @@ impl Download {
             required,
         ))
     }
+}
+
+/// Shows both ways to write a word that may be a file or a repository.
+fn ambiguous(error: AmbiguousWord) -> Complaint {
+    let AmbiguousWord { repo, word } = &error;
+    Complaint::usage(error.to_string()).next(format!(
+        "write `{repo} --include {word}` for the file, `{repo} hf.co/{word}` for the repository"
+    ))
 }
 
 /// Checks that a flag names a commit or enough of its digits.

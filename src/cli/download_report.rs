@@ -11,29 +11,29 @@ use super::explain::{self, Explanation};
 use crate::domain::alert::RunFacts;
 use crate::domain::outcome::{ExitStatus, Outcome};
 use crate::domain::repo::{RepoPath, Revision};
+use crate::domain::run::RunCommand;
 use crate::domain::schedule::Unusable;
-use crate::domain::session::{ByteCounts, Session};
-use crate::domain::units::ByteSize;
+use crate::domain::session::{ByteCounts, Session, SessionEnd, SessionProgress};
+use crate::domain::units::{ByteSize, Seconds};
 use crate::json::{RunResult, RunView, document};
 use crate::ops;
 use crate::ops::published::{NotPublished, published};
 use crate::ops::scrub::ScrubReport;
 use crate::ops::services::Services;
-use crate::ops::sync::{SyncEvent, Target};
-use crate::sys::pause::Stopwatch;
-use crate::ui::progress::Bars;
-use crate::ui::{Format, Output};
+use crate::ops::sync::Target;
+use crate::ui::{Format, Output, text};
 
 /// Shows the result of each model: problems on stderr, paths or the document on stdout.
 pub fn report_run(
     context: &Context,
     run: &RunFacts,
     single: Option<&RepoPath>,
+    took: Duration,
 ) -> Result<ExitStatus> {
     let file = single.map(|path| Path::new(path.as_str()));
     say_removed(context, run);
     for session in &run.sessions {
-        if let Some(explanation) = explain_session(session) {
+        if let Some(explanation) = explain_session(run, session) {
             show_session(context, session, &explanation);
         }
     }
@@ -49,17 +49,38 @@ pub fn report_run(
         },
         || run_document(run, &DueReport::default()),
     )?;
-    if context.out.format == Format::Table && is_watched(context) {
-        let sum = |count: fn(&ByteCounts) -> u64| {
-            let bytes = run.sessions.iter().map(|session| session.progress.bytes);
-            ByteSize(bytes.map(|bytes| count(&bytes)).sum()).render_short()
-        };
-        let (fetched, reused) = (sum(|bytes| bytes.fetched), sum(|bytes| bytes.reused));
-        context
-            .out
-            .say(&format!("{fetched} fetched, {reused} there already"));
-    }
+    say_totals(context, run, took);
     Ok(run.status)
+}
+
+/// Says at a terminal how much a run has fetched, and how fast.
+pub fn say_totals(context: &Context, run: &RunFacts, took: Duration) {
+    if context.out.format != Format::Table || !is_watched(context) || run.sessions.is_empty() {
+        return;
+    }
+    let sum = |count: fn(&SessionProgress) -> u64| -> u64 {
+        run.sessions.iter().map(|it| count(&it.progress)).sum()
+    };
+    let size = |bytes: u64| ByteSize(bytes).render_short();
+    let (fetched, reused) = (sum(|it| it.bytes.fetched), sum(|it| it.bytes.reused));
+    let end = |session: &Session| session.end.as_ref().map(|end| end.outcome);
+    let is_current = |session| end(session) == Some(Outcome::UpToDate);
+    let mut parts = Vec::new();
+    if fetched > 0 {
+        let rate = u128::from(fetched) * 1000 / took.as_millis().max(1);
+        let rate = size(u64::try_from(rate).unwrap_or(u64::MAX));
+        let files = text::count(sum(|it| it.files.fetched), "file", "files");
+        let seconds = Seconds(took.as_secs().max(1));
+        parts.push(format!("{} in {seconds}, {rate}/s, {files}", size(fetched)));
+    } else if run.sessions.iter().all(is_current) {
+        parts.push("up to date".to_owned());
+    } else {
+        parts.push("nothing was fetched".to_owned());
+    }
+    if reused > 0 {
+        parts.push(format!("{} there already", size(reused)));
+    }
+    context.out.say(&parts.join("; "));
 }
 
 /// Reports the removals of `prune.auto`.
@@ -73,10 +94,16 @@ pub fn say_removed(context: &Context, run: &RunFacts) {
     }
 }
 
-/// Shows the result of a session: held is a state and not an error.
+/// Shows the result of a session: held is a state and not an error, and neither is a limit
+/// or a signal.
 pub fn show_session(context: &Context, session: &Session, explanation: &Explanation) {
     let end = session.end.as_ref();
-    if end.is_some_and(|end| end.outcome == Outcome::Held) {
+    let is_state = |end: &SessionEnd| match end.outcome {
+        Outcome::Held => true,
+        Outcome::Partial => end.trouble.is_none(),
+        _ => false,
+    };
+    if end.is_some_and(is_state) {
         context.show_note(explanation)
     } else {
         context.show_problem(explanation)
@@ -84,13 +111,14 @@ pub fn show_session(context: &Context, session: &Session, explanation: &Explanat
 }
 
 /// Says why a session did not end well.
-pub fn explain_session(session: &Session) -> Option<Explanation> {
+pub fn explain_session(run: &RunFacts, session: &Session) -> Option<Explanation> {
     let end = session.end.as_ref()?;
     let label = session.start.label();
     let trouble = end.trouble.as_ref();
+    let stopped = run.stopped.get(&session.id).filter(|_| trouble.is_none());
     let headline = match end.outcome {
         Outcome::Updated | Outcome::UpToDate | Outcome::Repaired | Outcome::Skipped => return None,
-        Outcome::Partial => format!("`{label}` is not whole yet; what was fetched is kept"),
+        Outcome::Partial => partial_headline(&label, session.progress.bytes),
         Outcome::Held => {
             let is_first = trouble.is_some() && session.start.old_commit.is_none();
             held_headline(&label, is_first)
@@ -101,17 +129,61 @@ pub fn explain_session(session: &Session) -> Option<Explanation> {
     };
     Some(Explanation {
         headline,
-        cause: trouble.map(|trouble| trouble.message.clone()),
+        cause: match (trouble, stopped) {
+            (Some(trouble), _) => Some(trouble.message.clone()),
+            (None, Some(status)) => stop_cause(*status, session),
+            (None, None) => None,
+        },
         next: match end.outcome {
-            Outcome::Partial if trouble.is_none() => {
-                Some("run the same again: it goes on where this ended".to_owned())
-            }
+            Outcome::Partial if trouble.is_none() => Some(
+                match run.command {
+                    RunCommand::RunDue => "the next run goes on where this one ended",
+                    _ => "run the same again: it goes on where this ended",
+                }
+                .to_owned(),
+            ),
             Outcome::Held if trouble.is_none() => Some(format!(
                 "`hfdl models release {label}` lets it move to the newest revision again"
             )),
             _ => trouble.and_then(|trouble| trouble.hint.clone()),
         },
-        status: trouble.map_or(ExitStatus::Failed, |trouble| trouble.kind.exit_status()),
+        status: match (trouble, stopped) {
+            (Some(trouble), _) => trouble.kind.exit_status(),
+            (None, Some(status)) => *status,
+            (None, None) => ExitStatus::Failed,
+        },
+    })
+}
+
+/// Says how much of an unfinished model is here, and how much is left.
+fn partial_headline(label: &str, bytes: ByteCounts) -> String {
+    if bytes.total == 0 {
+        return format!("`{label}` was not looked at");
+    }
+    let size = |bytes: u64| ByteSize(bytes).render_short();
+    let (here, total) = (
+        size(bytes.total.saturating_sub(bytes.left)),
+        size(bytes.total),
+    );
+    let left = size(bytes.left);
+    format!("`{label}` is not whole yet: {here} of {total} are here, {left} are left")
+}
+
+/// Names the limit or the signal that has ended a session.
+fn stop_cause(status: ExitStatus, session: &Session) -> Option<String> {
+    let by_schedule = session.start.schedule_name.as_ref();
+    Some(match status {
+        ExitStatus::Interrupted => "Ctrl-C ended the run".to_owned(),
+        ExitStatus::Terminated => "a signal or `hfdl stop` ended the run".to_owned(),
+        ExitStatus::TimeBudget => by_schedule.map_or(
+            "the time limit of the run was reached (run.max_duration)".to_owned(),
+            |name| format!("the window of `{name}` closed, or a time limit was reached"),
+        ),
+        ExitStatus::TransferBudget => by_schedule.map_or(
+            "the byte limit of the run was reached (run.max_transfer)".to_owned(),
+            |name| format!("the byte limit of the run or of `{name}` was reached"),
+        ),
+        _ => return None,
     })
 }
 
@@ -123,6 +195,7 @@ pub struct DueReport<'a> {
     pub left_out: &'a [(String, String)],
     /// Schedules that could not be followed.
     pub unusable: &'a [Unusable],
+    pub took: Duration,
     /// The files that were read again, if any were.
     pub scrub: Option<ScrubReport>,
 }
@@ -143,116 +216,6 @@ pub fn run_document(run: &RunFacts, due: &DueReport<'_>) -> Value {
 /// Tells whether a person reads stderr and wants more than problems.
 pub fn is_watched(context: &Context) -> bool {
     context.host.stderr_is_terminal() && !context.out.quiet
-}
-
-/// Tells whether to draw progress bars; results are shown without them as well.
-pub fn wants_bars(context: &Context) -> bool {
-    is_watched(context) && !context.host.is_on("HF_HUB_DISABLE_PROGRESS_BARS")
-}
-
-/// Progress without a terminal: a line in the log now and then, which stderr shows
-/// with `-v`.
-pub struct Lines {
-    fetched: u64,
-    copied: u64,
-    total: u64,
-    read: u64,
-    to_read: u64,
-    since_last: Stopwatch,
-}
-
-impl Lines {
-    pub fn new() -> Self {
-        Self {
-            fetched: 0,
-            copied: 0,
-            total: 0,
-            read: 0,
-            to_read: 0,
-            since_last: Stopwatch::start(),
-        }
-    }
-
-    pub fn note(&mut self, event: &SyncEvent) {
-        const EVERY: Duration = Duration::from_secs(30);
-        match event {
-            SyncEvent::FetchPlanned { n_bytes, .. } => self.total += *n_bytes,
-            SyncEvent::BytesFetched { n_bytes, .. } => self.fetched += n_bytes,
-            SyncEvent::BytesCopied { n_bytes, .. } => self.copied += n_bytes,
-            SyncEvent::ReadPlanned { n_bytes, .. } => self.to_read += *n_bytes,
-            SyncEvent::BytesRead { n_bytes, .. } => self.read += *n_bytes,
-            _ => return,
-        }
-        if self.since_last.elapsed() >= EVERY {
-            self.since_last = Stopwatch::start();
-            log::info!("{}", self.line());
-        }
-    }
-
-    fn line(&self) -> String {
-        let percent = (self.fetched * 100).checked_div(self.total).unwrap_or(100);
-        let size = |bytes| ByteSize(bytes).render_short();
-        let (fetched, total) = (size(self.fetched), size(self.total));
-        let mut line = format!("{fetched} of {total} fetched ({percent} %)");
-        if self.copied > 0 {
-            line.push_str(&format!(", {} copied from old files", size(self.copied)));
-        }
-        if self.to_read > 0 {
-            let (read, to_read) = (size(self.read), size(self.to_read));
-            line.push_str(&format!(", {read} of {to_read} on this machine hashed"));
-        }
-        line
-    }
-}
-
-/// Shows the progress of a run: bars on a terminal, else lines in the log.
-pub struct Watcher {
-    bars: Option<Bars>,
-    lines: Lines,
-}
-
-impl Watcher {
-    pub fn new(context: &Context) -> Self {
-        Self {
-            bars: wants_bars(context).then(Bars::new),
-            lines: Lines::new(),
-        }
-    }
-
-    pub fn note(&mut self, event: &SyncEvent) {
-        match self.bars.as_mut() {
-            Some(bars) => draw(Some(bars), event),
-            None => self.lines.note(event),
-        }
-    }
-
-    pub fn finish(&self) {
-        if let Some(bars) = &self.bars {
-            bars.finish();
-        }
-    }
-}
-
-/// Moves the bars along.
-pub fn draw(bars: Option<&mut Bars>, event: &SyncEvent) {
-    let Some(bars) = bars else { return };
-    match event {
-        SyncEvent::FetchPlanned { n_bytes, .. } | SyncEvent::ReadPlanned { n_bytes, .. } => {
-            bars.add(*n_bytes)
-        }
-        SyncEvent::FileStarted {
-            name,
-            n_bytes,
-            have,
-        } => bars.start_file(name, *n_bytes, *have),
-        SyncEvent::BytesFetched { name, n_bytes } | SyncEvent::BytesRead { name, n_bytes } => {
-            bars.advance(name, *n_bytes);
-        }
-        SyncEvent::BytesCopied { name, n_bytes } => bars.copied(name, *n_bytes),
-        SyncEvent::FileEnded { name } => bars.end_file(name),
-        SyncEvent::Waiting { message } => bars.note(message),
-        SyncEvent::Short { .. } | SyncEvent::ProgressSaved { .. } | SyncEvent::Ended { .. } => {}
-    }
 }
 
 /// Names the command that fetches a target.
@@ -335,36 +298,5 @@ pub(super) fn held_headline(label: &str, is_first: bool) -> String {
         format!("`{label}` is held, and nothing of it is published yet")
     } else {
         format!("`{label}` is held at an older revision")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_of_progress_counts_what_came() {
-        let mut lines = Lines::new();
-        lines.note(&SyncEvent::FetchPlanned { n_bytes: 4 << 20 });
-        lines.note(&SyncEvent::BytesFetched {
-            name: "x".into(),
-            n_bytes: 1 << 20,
-        });
-        assert_eq!(lines.line(), "1.00 MiB of 4.00 MiB fetched (25 %)");
-        // Copied bytes are not part of the percentage.
-        lines.note(&SyncEvent::BytesCopied {
-            name: "x".into(),
-            n_bytes: 7 << 20,
-        });
-        let line = "1.00 MiB of 4.00 MiB fetched (25 %), 7.00 MiB copied from old files";
-        assert_eq!(lines.line(), line);
-        lines.note(&SyncEvent::ReadPlanned { n_bytes: 9 << 20 });
-        lines.note(&SyncEvent::BytesRead {
-            name: "y".into(),
-            n_bytes: 2 << 20,
-        });
-        let line = format!("{line}, 2.00 MiB of 9.00 MiB on this machine hashed");
-        assert_eq!(lines.line(), line);
-        assert_eq!(Lines::new().line(), "0 B of 0 B fetched (100 %)");
     }
 }

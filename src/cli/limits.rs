@@ -73,7 +73,10 @@ pub struct Limits {
 
 impl Limits {
     /// Returns how much the run may use, by these options and the settings behind them.
-    pub fn bounds(&self, settings: &Settings) -> Bounds {
+    pub fn bounds(&self, context: &Context, settings: &Settings) -> Bounds {
+        if let Some(warning) = self.limit_rate.as_ref().and_then(RateTable::warning) {
+            context.out.warn(&warning);
+        }
         let limit_rate = self.limit_rate.as_ref().or(settings.limit_rate());
         Bounds {
             max_duration: self.max_duration.or(settings.run_max_duration()),

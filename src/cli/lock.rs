@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::context::Context;
+use super::download_report::is_watched;
 use super::explain::{Complaint, Quiet};
 use crate::domain::alert::RunFacts;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
@@ -19,25 +20,41 @@ use crate::ops::run::record_skipped_run;
 use crate::ops::ticks::record_tick;
 use crate::store::Store;
 use crate::sys::lock::FileLock;
+use crate::sys::signals::{exit_status, process_stop};
 use crate::ui::Format;
 
-/// Takes the lock, or says who holds it and writes down that this run was skipped.
+/// The longest wait for another run.
+const WITHOUT_LIMIT: Seconds = Seconds(100 * 365 * 24 * 3_600);
+
+/// Takes the lock. A person at a terminal waits for the run that holds it, any other command
+/// for as long as `wait`; then this says who holds the lock, and records a skipped run.
 pub fn take_lock(
     context: &Context,
     command: RunCommand,
     trigger: Trigger,
     wait: Option<Seconds>,
 ) -> Result<FileLock> {
-    if let Some(lock) = take_run_lock(&context.host, &context.home, wait)? {
+    let take = |wait| take_run_lock(&context.host, &context.home, wait);
+    if let Some(lock) = take(None)? {
         return Ok(lock);
     }
     let store = context.existing_store()?;
-    let running = store.as_ref().map(Store::unfinished_runs).transpose()?;
-    let holder = running.unwrap_or_default().pop();
-    let hung = match (&store, &holder) {
-        (Some(store), Some(run)) => hung_run(context, store, run)?,
-        _ => None,
-    };
+    let (mut holder, mut hung) = (holder_of(store.as_ref())?, None);
+    if wait.is_none() {
+        hung = hung_run(context, store.as_ref(), holder.as_ref())?;
+    }
+    let waits = context.is_interactive() && hung.is_none();
+    if let Some(wait) = wait.or(waits.then_some(WITHOUT_LIMIT)) {
+        say_wait(context, holder.as_ref());
+        if let Some(lock) = take(Some(wait))? {
+            return Ok(lock);
+        }
+        if let Some(status) = process_stop().reason().and_then(exit_status) {
+            return Err(Quiet(status).into());
+        }
+        holder = holder_of(store.as_ref())?;
+        hung = hung_run(context, store.as_ref(), holder.as_ref())?;
+    }
     let mut is_news = true;
     let mut skipped = None;
     if let Some(store) = &store {
@@ -81,6 +98,27 @@ pub fn take_lock(
         return Err(Quiet(ExitStatus::Locked).into());
     }
     Err(locked(context, command, holder.as_ref()).into())
+}
+
+/// Returns the run that holds the lock.
+fn holder_of(store: Option<&Store>) -> Result<Option<Run>> {
+    let running = store.map(Store::unfinished_runs).transpose()?;
+    Ok(running.unwrap_or_default().pop())
+}
+
+/// Says on a terminal which run is waited for.
+fn say_wait(context: &Context, holder: Option<&Run>) {
+    if !is_watched(context) {
+        return;
+    }
+    let run = holder.map_or("another run".to_owned(), |run| {
+        let (id, start) = (run.id.ending(), &run.start);
+        let since = context.clock().past(start.at);
+        let (command, pid) = (start.command, start.process.pid);
+        format!("run {id} ({command}, process {pid}, begun {since})")
+    });
+    let message = format!("waiting for {run} to end; Ctrl-C ends the waiting");
+    context.out.say(&message);
 }
 
 /// Records a run that found the lock held, and runs the hook for it.
@@ -136,12 +174,13 @@ fn locked(context: &Context, command: RunCommand, holder: Option<&Run>) -> Compl
 }
 
 /// Says that the run which holds the lock has hung, if it has.
-fn hung_run(context: &Context, store: &Store, run: &Run) -> Result<Option<String>> {
+fn hung_run(context: &Context, store: Option<&Store>, run: Option<&Run>) -> Result<Option<String>> {
     /// After a sleep of the machine a run beats as soon as it wakes.
     const SECOND_LOOK: Duration = Duration::from_secs(3);
-    if !run.is_hung(context.now()) {
+    let run = run.filter(|run| run.is_hung(context.now()));
+    let (Some(store), Some(run)) = (store, run) else {
         return Ok(None);
-    }
+    };
     context.host.pause(SECOND_LOOK);
     let run = store.run(&run.id)?;
     let is_hung = run.end.is_none() && run.is_hung(context.now());

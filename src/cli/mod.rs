@@ -15,12 +15,17 @@ mod explain;
 mod export;
 mod fields;
 mod forecast_text;
+mod groups;
+mod habits;
+mod help;
+mod hf_flags;
 mod limits;
 mod list_options;
 mod lock;
 mod lock_file;
 mod logs;
 mod man;
+mod man_sections;
 mod models;
 mod names;
 mod pause;
@@ -45,6 +50,7 @@ mod tags;
 mod updates;
 mod verify;
 mod views;
+mod watcher;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -76,7 +82,7 @@ use crate::ui::{ColourChoice, Format, Output};
     name = "hfdl",
     version,
     propagate_version = false,
-    disable_help_subcommand = false,
+    disable_help_subcommand = true,
     max_term_width = 100
 )]
 #[command(
@@ -173,6 +179,7 @@ enum Command {
     Schedules(schedules::SchedulesCommand),
     #[command(alias = "tag")]
     Tags(tags::TagsCommand),
+    #[command(visible_alias = "run")]
     RunDue(run_due::RunDue),
     Download(download::Download),
     Adopt(adopt::AdoptCommand),
@@ -186,7 +193,6 @@ enum Command {
     Views(views::Views),
     #[command(alias = "session")]
     Sessions(sessions::Sessions),
-    #[command(alias = "run")]
     Runs(runs::Runs),
     Logs(logs::Logs),
     Pause(pause::PauseCommand),
@@ -202,6 +208,7 @@ enum Command {
     Schema(schema::SchemaCommand),
     Completions(completions::Completions),
     Man(man::Man),
+    Help(help::Help),
 }
 
 /// Runs the program: arguments in, exit code out.
@@ -219,8 +226,18 @@ fn run_with(host: &Host) -> ExitStatus {
     let cli = match parsed {
         Ok(cli) => cli,
         Err(err) => {
-            // clap knows its own words best: usage, suggestions, help, version.
-            let _ = err.print();
+            let arguments = host.arguments().iter().skip(1);
+            let arguments: Vec<String> = arguments
+                .map(|argument| argument.to_string_lossy().into_owned())
+                .collect();
+            match habits::other_tool(&err, &arguments) {
+                Some(complaint) => {
+                    let out = Output::new(host, Format::Table, ColourChoice::Auto, false);
+                    explain::show(&explain(&complaint.into()), &out, LogFormat::Text);
+                }
+                // clap knows its own words best: usage, suggestions, help, version.
+                None => drop(err.print()),
+            }
             if !err.use_stderr() {
                 return ExitStatus::Ok;
             }
@@ -271,7 +288,7 @@ fn tell_unreadable_tick(host: &Host, why: &str) {
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy();
         is_tick |= text == "run-due";
-        is_dry |= text == "--dry-run";
+        is_dry |= ["-n", "--dry-run"].contains(&text.as_ref());
         let name = text.split('=').next().unwrap_or_default();
         if ["--home", "--trigger", "--metrics-file"].contains(&name) {
             line.push(argument.clone());
@@ -328,7 +345,7 @@ fn check_format(format: Format, command: &Command) -> Result<()> {
 
 /// Returns the description of all commands, for parsing, completions and manual pages.
 fn command() -> clap::Command {
-    Cli::command()
+    groups::with_repeatable(groups::grouped(Cli::command()))
 }
 
 fn prepare(host: &Host, global: &Global, out: Output) -> Result<Context> {
@@ -386,5 +403,6 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Updates(command) => command.run(context),
         Command::Completions(command) => command.run(context),
         Command::Man(command) => command.run(context),
+        Command::Help(command) => command.run(context),
     }
 }

@@ -82,6 +82,8 @@ pub(super) fn describe(pause: &pause::Pause, clock: &Clock) -> String {
 
 /// Let ticks work again after `hfdl pause`
 #[derive(Debug, Args)]
+#[command(after_long_help = "Example:
+  hfdl resume")]
 pub struct Resume {}
 
 impl Resume {

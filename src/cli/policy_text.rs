@@ -1,10 +1,12 @@
-//! Update policies in words: the rules in force, and updates that wait for a delay.
+//! Update policies in words: the rules in force, updates that wait for a delay, and the
+//! rejection of a first commit.
 
 use anyhow::Result;
 
 use super::context::Context;
-use crate::domain::model::Model;
+use crate::domain::model::{Model, ModelSummary};
 use crate::domain::policy::{SharedRules, UpdateWait};
+use crate::domain::repo::CommitSha;
 use crate::domain::units::Seconds;
 use crate::ops::sync::PolicyInput;
 use crate::store::Store;
@@ -20,4 +22,13 @@ pub fn rules_in_force(store: &Store, context: &Context, model: &Model) -> Result
 /// Says how long an update waits.
 pub fn waits(wait: &UpdateWait, delay: Seconds, clock: &Clock) -> String {
     format!("waits until {} (delay {delay})", clock.day(wait.until))
+}
+
+/// Returns the state of a model in words; `rejected_first` is the rejected commit of a model
+/// of which nothing was ever published.
+pub fn state_text(state: ModelSummary, rejected_first: Option<&CommitSha>) -> String {
+    match rejected_first {
+        Some(_) if state == ModelSummary::Held => format!("{state}, first commit rejected"),
+        _ => state.to_string(),
+    }
 }

@@ -51,7 +51,7 @@ pub struct PruneCommand {
     names: Vec<EntryName>,
 
     /// Show the items to remove, and remove nothing
-    #[arg(long)]
+    #[arg(short = 'n', long)]
     dry_run: bool,
 
     /// Revisions to keep of each model, the published one included (default: as it is set)
@@ -293,7 +293,7 @@ fn describe(out: &Output, report: &PruneReport, dry_run: Option<&[Proposal]>) ->
                 short(&item.id).to_owned(),
                 ByteSize(item.size_bytes).render_short(),
                 verdict(item).to_owned(),
-                item.reason.to_owned(),
+                item.reason_text(),
             ]
         })
         .collect();
@@ -358,6 +358,7 @@ fn prune_document(report: &PruneReport, dry_run: Option<&[Proposal]>) -> Value {
                 "size": item.size_bytes,
                 "verdict": verdict(item),
                 "reason": item.reason,
+                "held_commit": item.held_commit.as_ref().map(ToString::to_string),
             })
         })
         .collect();

@@ -1,21 +1,23 @@
 //! `hfdl run-due`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
-use super::download_report::{DueReport, Watcher};
+use super::download_report::DueReport;
 use super::explain::{Complaint, Explanation, Quiet, explain};
 use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
 use super::run_due_report::{
     Idle, report_crashes, report_nothing, report_paused, report_plan, report_run, report_spent,
-    report_unusable, report_wait,
+    report_unusable, report_wait, say_spent,
 };
 use super::since::present;
 use super::status::{leave_early_status_file, leave_status_file};
+use super::watcher::Watcher;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::run::{RunCommand, RunId};
@@ -36,7 +38,7 @@ use crate::sys::lock::FileLock;
 use crate::sys::logging;
 use crate::ui::Format;
 
-/// Run the schedules that are due; for the timer of the operating system
+/// Run the due schedules, by the timer or by hand
 ///
 /// Finds the due schedules, asks the Hub about their models, fetches changed files, verifies every
 /// byte, publishes each model in one step, records the run, and exits. A part of the published files
@@ -54,7 +56,7 @@ Examples:
 )]
 pub struct RunDue {
     /// Show the due models and the files to fetch; takes no lock, writes nothing
-    #[arg(long)]
+    #[arg(short = 'n', long)]
     dry_run: bool,
 
     /// The moment to answer for, such as "tomorrow 02:30", "in 2h" or RFC 3339
@@ -211,7 +213,7 @@ impl RunDue {
         let options = RunDueOptions {
             only: self.schedule.iter().cloned().collect(),
             shard,
-            bounds: self.limits.bounds(&settings),
+            bounds: self.limits.bounds(context, &settings),
             trigger: self.trigger,
         };
         if self.dry_run {
@@ -263,6 +265,7 @@ impl RunDue {
             unusable,
             skipped,
             crashed,
+            ..
         } = &tick;
         let has_failed_before = forget_failed_tick(&context.home, self.trigger);
         let is_idle = matches!(outcome, TickOutcome::NothingDue) && crashed.is_empty();
@@ -291,7 +294,7 @@ impl RunDue {
         }
         reported.has_document = true;
         finish.finish(runs, |news| {
-            let status = self.report(context, &tick, news);
+            let status = self.report(context, &tick, news, watcher.elapsed());
             report_crashes(context, crashed);
             // After the first line, which is the subject of a mail.
             logging::release();
@@ -300,7 +303,13 @@ impl RunDue {
         })
     }
 
-    fn report(&self, context: &Context, tick: &Tick, news: Option<&News>) -> Result<ExitStatus> {
+    fn report(
+        &self,
+        context: &Context,
+        tick: &Tick,
+        news: Option<&News>,
+        took: Duration,
+    ) -> Result<ExitStatus> {
         let (outcome, unusable) = (&tick.outcome, &tick.unusable);
         let idle = &Idle {
             trigger: self.trigger,
@@ -319,7 +328,12 @@ impl RunDue {
             TickOutcome::NothingDue => report_nothing(context, idle),
             TickOutcome::AskedToWait(asked) => report_wait(context, asked, is_timer, idle),
             TickOutcome::Paused(pause) => report_paused(context, pause, idle),
-            TickOutcome::AllowanceSpent(spent) => report_spent(context, spent, is_timer, idle),
+            TickOutcome::AllowanceSpent(spent) => {
+                if is_timer {
+                    say_spent(context, &tick.spent);
+                }
+                report_spent(context, spent, is_timer, idle)
+            }
             TickOutcome::Done {
                 run,
                 n_due,
@@ -331,8 +345,11 @@ impl RunDue {
                     left_out,
                     unusable: idle.unusable,
                     scrub: *scrub,
+                    took,
                 };
-                report_run(context, run, &due, &to_report, news.filter(|_| is_timer))
+                let status = report_run(context, run, &due, &to_report, news.filter(|_| is_timer))?;
+                say_spent(context, &tick.spent);
+                Ok(status)
             }
         }
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::download_report::{
-    DueReport, explain_session, is_watched, run_document, say_removed, show_session,
+    DueReport, explain_session, is_watched, run_document, say_removed, say_totals, show_session,
 };
 use super::dry_run_report::{explain_held, explain_room, room_document};
 use super::explain::{self, Explanation};
@@ -104,8 +104,16 @@ pub fn report_wait(
     Ok(status)
 }
 
-/// Reports that begun slots wait for an allowance. A timer tells nothing, because a limit
-/// that a person has set is no trouble; `status` warns.
+/// Says in one line each which allowances are spent.
+pub fn say_spent(context: &Context, spent: &[Allowance]) {
+    for allowance in spent {
+        let line = format!("hfdl: {}", allowance.spent_line());
+        context.out.say(&ascii(&line));
+    }
+}
+
+/// Reports that begun slots wait for an allowance. Ticks of a timer are silent: the first
+/// one has told of it.
 pub fn report_spent(
     context: &Context,
     spent: &Allowance,
@@ -119,9 +127,7 @@ pub fn report_spent(
         context.show_problem(&Explanation {
             headline: "the rest of the due models has to wait".to_owned(),
             cause: Some(spent.spent_message()),
-            next: Some(format!(
-                "a tick on {day} goes on; `hfdl run-due --ignore-limits` goes beyond the allowance now"
-            )),
+            next: Some(format!("a tick on {day} goes on; {}", spent.way_out())),
             status,
         });
     }
@@ -158,8 +164,8 @@ pub fn report_run(
         .sessions
         .iter()
         .enumerate()
-        .filter(|(index, session)| !is_quiet(session) && is_news(*index))
-        .filter_map(|(_, session)| Some((session, explain_session(session)?)))
+        .filter(|(index, session)| !is_quiet(context, session) && is_news(*index))
+        .filter_map(|(_, session)| Some((session, explain_session(run, session)?)))
         .collect();
     if !context.host.stderr_is_terminal()
         && context.out.format == Format::Table
@@ -187,6 +193,7 @@ pub fn report_run(
     } else if is_watched(context) {
         if !run.sessions.is_empty() {
             context.out.print(&run_text(&context.out, run))?;
+            say_totals(context, run, due.took);
         }
         if let Some(scrub) = due.scrub {
             let size = ByteSize(scrub.bytes_read).render_short();
@@ -222,7 +229,8 @@ fn summary(
     let (session, explanation) = worst?;
     let all = text::count(n_models as u64, "model", "models");
     let n_troubled = n_models_of(troubles.iter().map(|(session, _)| *session));
-    let count = format!("{n_troubled} of {all} need a look");
+    let verb = if n_troubled == 1 { "needs" } else { "need" };
+    let count = format!("{n_troubled} of {all} {verb} a look");
     if let Some(schedule) = unusable.first()
         && worse(ExitStatus::Usage, explanation.status)
     {
@@ -288,11 +296,15 @@ fn ascii(text: &str) -> String {
     text.chars().map(plain).collect()
 }
 
-/// Limits that a person has set, and a rollback that one has made, are no trouble.
-fn is_quiet(session: &Session) -> bool {
+/// Limits that a person has set, and a rollback that one has made, are no trouble. At a
+/// terminal an unfinished model is explained.
+fn is_quiet(context: &Context, session: &Session) -> bool {
     let Some(end) = &session.end else {
         return false;
     };
+    if end.outcome == Outcome::Partial && context.host.stderr_is_terminal() {
+        return false;
+    }
     let kind = end.trouble.as_ref().map(|trouble| trouble.kind);
     matches!(kind, None | Some(ErrorKind::Allowance))
         && matches!(end.effect(), Effect::Unfinished | Effect::Held)

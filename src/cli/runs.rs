@@ -19,8 +19,11 @@ use crate::store::{RunFilter, SessionFilter, Store};
 use crate::ui::table::Column;
 use crate::ui::{Output, table, text};
 
-/// List and show runs: one for each process that had work or was skipped
+/// List and show runs: one for each process with work, or skipped
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl runs list
+  hfdl runs show 5c0ffee1")]
 pub struct Runs {
     #[command(subcommand)]
     command: RunsCommand,
@@ -28,6 +31,7 @@ pub struct Runs {
 
 #[derive(Debug, Subcommand)]
 enum RunsCommand {
+    #[command(visible_alias = "ls")]
     List(RunsList),
     Show(RunsShow),
 }
@@ -117,8 +121,7 @@ fn runs_text(context: &Context, out: &Output, runs: &[Run], crashed: &[Run]) -> 
 
 /// Returns the last part of an id, which identifies the run and fits into a table.
 fn ending(run: &Run) -> String {
-    let id = run.id.as_str();
-    id.rsplit('-').next().unwrap_or(id).to_owned()
+    run.id.ending().to_owned()
 }
 
 /// Returns the outcome for a table. A crashed run is `crashed`, even if no later run
@@ -134,6 +137,8 @@ fn outcome(run: &Run, crashed: &[Run]) -> &'static str {
 
 /// Show a run and its sessions
 #[derive(Debug, Args)]
+#[command(after_long_help = "Example:
+  hfdl runs show 5c0ffee1")]
 struct RunsShow {
     /// Id of the run, or a unique ending of it
     id: String,

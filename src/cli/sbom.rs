@@ -17,7 +17,7 @@ use crate::json;
 use crate::ops::sbom::{Moment, collect};
 use crate::store::Store;
 
-/// Write a bill of materials of the published models, in the form of CycloneDX
+/// Write a CycloneDX bill of materials of the published models
 ///
 /// Each model is a component with its commit, its licence by the model card and its files with
 /// their hashes. With --at it tells which commits were published on a day in the past. Facts that are

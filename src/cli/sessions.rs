@@ -22,8 +22,11 @@ use crate::store::{ModelFilter, SessionFilter, SessionsOf, Store};
 use crate::ui::table::Column;
 use crate::ui::{Output, table, text};
 
-/// List and show sessions: one for each sync or verification of a model
+/// List and show sessions, each one sync or verification of a model
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl sessions list --model org/name
+  hfdl sessions show 12")]
 pub struct Sessions {
     #[command(subcommand)]
     command: SessionsCommand,
@@ -31,6 +34,7 @@ pub struct Sessions {
 
 #[derive(Debug, Subcommand)]
 enum SessionsCommand {
+    #[command(visible_alias = "ls")]
     List(SessionsList),
     Show(SessionsShow),
 }

@@ -23,6 +23,8 @@ use crate::ui::{Clock, Output, table, text};
 ///
 /// Added, changed and removed files are known as long as the listing of the commit before is kept.
 #[derive(Debug, Args)]
+#[command(after_long_help = "Example:
+  hfdl sessions show 12")]
 pub(super) struct SessionsShow {
     /// Number of the session
     id: i64,
@@ -142,7 +144,10 @@ fn origin_text(reused: &Reused) -> String {
             format!("{size} of {files} adopted{folder}")
         }
         OriginKind::OldFile => format!("{size} of {files} copied from old files"),
-        OriginKind::Others => format!("{size} from {} others", reused.n_files),
+        OriginKind::Others => {
+            let others = text::count(reused.n_files, "other", "others");
+            format!("{size} from {others}")
+        }
         OriginKind::Unknown => format!("{size} of unknown origin"),
     }
 }

@@ -41,7 +41,7 @@ pub struct StartCommand {
     #[arg(long, value_name = "NAME", default_value = "auto")]
     backend: Backend,
 
-    /// Take this variable along into the entry, never a secret; repeatable
+    /// Take this variable along into the entry, never a secret
     ///
     /// With NAME alone the value is that of this shell. Once given, variables stay until `--env` is
     /// given again or the timer is stopped.
@@ -49,7 +49,7 @@ pub struct StartCommand {
     env: Vec<String>,
 
     /// Show the lines, files and commands, and install nothing
-    #[arg(long)]
+    #[arg(short = 'n', long)]
     dry_run: bool,
 }
 

@@ -341,6 +341,7 @@ mod tests {
                     fetched: bytes,
                     ..ByteCounts::default()
                 },
+                resumed: 0,
             }),
             crashed: Vec::new(),
             models: Vec::new(),

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use super::forecast_text::{allowance_text, forecast_text};
 use super::pause::describe;
+use super::policy_text::state_text;
 use crate::domain::login::Login;
 use crate::domain::model::ModelSummary;
 use crate::domain::retention::OnlyCopy;
@@ -210,6 +211,7 @@ fn last_tick(status: &Status, clock: &Clock) -> String {
 
 fn in_progress(progress: &RunInProgress, rate: Option<u64>, clock: &Clock) -> String {
     let (start, bytes) = (&progress.run.start, progress.bytes);
+    let here = bytes.fetched + progress.resumed;
     let size = |bytes: u64| ByteSize(bytes).render_short();
     let mut line = format!(
         "{}, begun {}, process {} on {}",
@@ -222,11 +224,11 @@ fn in_progress(progress: &RunInProgress, rate: Option<u64>, clock: &Clock) -> St
         line.push_str(", asked to stop");
     }
     line.push_str(&format!(
-        "\n{} of {} done, {} of {} fetched, {} left",
+        "\n{} of {} done, {} of {} here, {} left",
         progress.n_finished,
         text::count(progress.n_sessions, "model", "models"),
-        size(bytes.fetched),
-        size(bytes.fetched + bytes.left),
+        size(here),
+        size(here + bytes.left),
         size(bytes.left)
     ));
     if let Some(rate) = rate {
@@ -286,7 +288,7 @@ fn models_text(status: &Status, clock: &Clock, out: &Output) -> String {
     let rows = models.iter().take(MOST_MODELS).map(|model| {
         vec![
             model.name.to_string(),
-            model.summary.to_string(),
+            state_text(model.summary, model.rejected_first.as_ref()),
             text::or_nothing(model.size_bytes.map(|it| ByteSize(it).render_short())),
             text::or_nothing(model.last_outcome),
             clock.past_or_nothing(model.last_check_at),

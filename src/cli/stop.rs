@@ -15,7 +15,7 @@ use crate::ops::timer;
 use crate::store::Store;
 use crate::ui::text;
 
-/// Remove the timer, and ask a run in progress to save its state and end
+/// Remove the timer, and ask a run in progress to end
 ///
 /// Removes the entry of `hfdl start` for this home and nothing else: every other line of a crontab
 /// stays as it is. A run in progress keeps the fetched bytes; the next one resumes there.

@@ -7,12 +7,12 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::download_report::{draw, wants_bars};
 use super::explain::{Complaint, Explanation};
 use super::limits::Waiting;
 use super::lock::take_lock;
 use super::status::leave_status_file;
 use super::views::{trouble_of, view_document};
+use super::watcher::Watcher;
 use crate::domain::filter::Filter;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::{Effect, ErrorKind, ExitStatus, Outcome, Trigger};
@@ -27,10 +27,9 @@ use crate::domain::view::ViewState;
 use crate::json::document;
 use crate::ops::finish::{EndedRuns, Finish};
 use crate::ops::services::Services;
-use crate::ops::sync::{SyncEvent, Target};
+use crate::ops::sync::Target;
 use crate::ops::verify::{BadFile, Listed, Verified, Verify as Work, VerifyReport, is_in_cache};
 use crate::store::{ModelFilter, Store};
-use crate::ui::progress::Bars;
 use crate::ui::table::Column;
 use crate::ui::{self, Format, Output, table, text};
 
@@ -94,20 +93,11 @@ impl VerifyCommand {
             offline: self.offline,
             is_scrub: false,
         };
-        let mut bars: Option<Bars> = None;
-        let mut show = |event: &SyncEvent| {
-            if matches!(event, SyncEvent::FetchPlanned { .. })
-                && bars.is_none()
-                && wants_bars(context)
-            {
-                bars = Some(Bars::new());
-            }
-            draw(bars.as_mut(), event);
-        };
-        let report = work.run(&mut |files| may_replace(context, files), &mut show);
-        if let Some(bars) = &bars {
-            bars.finish();
-        }
+        let mut watcher = Watcher::new(context);
+        let report = work.run(&mut |files| may_replace(context, files), &mut |event| {
+            watcher.note(event)
+        });
+        watcher.finish();
         let write_status_file = || leave_status_file(context, &services.store, &services.settings);
         let report = report.inspect_err(|_| write_status_file())?;
         let finish = Finish {

@@ -22,6 +22,8 @@ use crate::ui::{table, text};
 /// A view shows the published files of a model in the directory of another program, without a second
 /// copy. `models set NAME --view KIND=DIR` adds one; each run brings it to the published revision.
 #[derive(Debug, Args)]
+#[command(after_long_help = "Example:
+  hfdl views list")]
 pub struct Views {
     #[command(subcommand)]
     command: ViewsSubcommand,
@@ -29,6 +31,7 @@ pub struct Views {
 
 #[derive(Debug, Subcommand)]
 enum ViewsSubcommand {
+    #[command(visible_alias = "ls")]
     List(ListViews),
 }
 
@@ -38,6 +41,9 @@ enum ViewsSubcommand {
 /// changed, another program has written to a file of it; conflict, a path has a file of another
 /// program.
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl views list
+  hfdl views list --json")]
 struct ListViews {}
 
 impl Views {

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::allowance::Allowance;
 use super::changes::ChangeNote;
 use super::hold::Hold;
 use super::model::ModelId;
@@ -33,12 +34,16 @@ pub struct RunFacts {
     pub sessions: Vec<Session>,
     /// The sessions in which this machine had no network, so no attempt was made.
     pub offline: BTreeSet<SessionId>,
+    /// The sessions that a limit or a signal has ended, with the status that names it.
+    pub stopped: BTreeMap<SessionId, ExitStatus>,
     /// Refs that were found away from the published commit, each told once.
     pub moved_refs: BTreeMap<SessionId, MovedRef>,
     /// The updates that are held, each with its findings.
     pub holds: BTreeMap<SessionId, Hold>,
     /// Revisions and leftovers that were removed to make room.
     pub removed: Vec<Removal>,
+    /// The allowances that were spent before all files were fetched.
+    pub spent: Vec<Allowance>,
 }
 
 impl RunFacts {
@@ -54,9 +59,11 @@ impl RunFacts {
             finished_at: start.at,
             sessions: Vec::new(),
             offline: BTreeSet::new(),
+            stopped: BTreeMap::new(),
             moved_refs: BTreeMap::new(),
             holds: BTreeMap::new(),
             removed: Vec::new(),
+            spent: Vec::new(),
         }
     }
 }
@@ -129,9 +136,10 @@ pub fn decide(run: &RunFacts, known: &BTreeMap<ModelId, Standing>, now: Timestam
         // A long run may check a model twice.
         let before = alerts.standings.get(&id).or(known.get(&id));
         let before = before.cloned().unwrap_or_default();
-        // A hold that ends by itself is not reported; an older report stays.
-        let is_silent = run.holds.get(&session.id).is_some_and(Hold::is_silent);
-        let commit = if is_silent {
+        // A hold that ends by itself is not reported, and neither is a commit that a person
+        // has rejected; an older report stays.
+        let hold = run.holds.get(&session.id);
+        let commit = if hold.is_some_and(|hold| hold.is_silent() || hold.is_rejected) {
             before.held.as_ref()
         } else {
             session.progress.new_commit.as_ref()

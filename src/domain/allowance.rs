@@ -8,6 +8,8 @@
 //! A ledger record of the future means that the clock was set back. Its bytes count in
 //! the present period, so that a clock set back gives no second allowance.
 
+use std::collections::BTreeSet;
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
@@ -16,7 +18,7 @@ use super::model::Tag;
 use super::outcome::{ErrorKind, words};
 use super::schedule::{ScheduleId, shift};
 use super::session::Trouble;
-use super::time::Timestamp;
+use super::time::{Timestamp, render_utc};
 use super::units::{ByteSize, Seconds};
 
 /// The smallest allowance, and the rest that is too small to start a run for.
@@ -246,6 +248,62 @@ impl Allowance {
             self.renewal_day()
         )
     }
+
+    /// Explains in one line that it is spent, and how to go beyond it.
+    pub fn spent_line(&self) -> String {
+        let owner = if self.scope == AllowanceScope::Home {
+            " for this home"
+        } else {
+            ""
+        };
+        format!(
+            "the {}{owner} is spent ({} of {}); it begins anew on {}; {}",
+            self.title(),
+            self.spent.render_short(),
+            self.limit.render_short(),
+            self.renewal_day(),
+            self.way_out()
+        )
+    }
+
+    /// Names the commands that go beyond it.
+    pub fn way_out(&self) -> String {
+        let word = match self.period {
+            AllowancePeriod::Day => "daily",
+            AllowancePeriod::Month => "monthly",
+        };
+        let change = match &self.scope {
+            AllowanceScope::Home => format!("config set limit.{word} SIZE"),
+            AllowanceScope::Schedule(_) => {
+                format!("schedules set {} --limit-{word} SIZE", self.name)
+            }
+            AllowanceScope::Tag(_) => format!("tags set {} --limit-{word} SIZE", self.name),
+        };
+        format!("`hfdl run-due --ignore-limits` goes beyond it now, and `hfdl {change}` changes it")
+    }
+
+    /// Returns the line of the record of told allowances: its end, its owner, its limit.
+    fn told_line(&self) -> String {
+        let (kind, name) = self.scope.key();
+        let end = render_utc(self.renews_at);
+        format!("{end} {kind}:{name} {} {}", self.period, self.limit.bytes())
+    }
+}
+
+/// Decides which spent allowances a person is told of: each once in its period, and once
+/// more when its limit has changed.
+///
+/// `told` is the record of earlier calls, one a line. Returns the new record as well.
+pub fn tell_once(spent: &[Allowance], told: &str, now: Timestamp) -> (Vec<Allowance>, String) {
+    let is_present = |line: &&str| {
+        let end = line.split(' ').next().and_then(|end| end.parse().ok());
+        end.is_some_and(|end: Timestamp| end > now)
+    };
+    let mut record: BTreeSet<String> = told.lines().filter(is_present).map(str::to_owned).collect();
+    let mut news = spent.to_vec();
+    news.retain(|one| record.insert(one.told_line()));
+    let lines: Vec<String> = record.into_iter().collect();
+    (news, lines.join("\n"))
 }
 
 /// Parses a limit of a day or a month.
@@ -354,6 +412,38 @@ mod tests {
             with(0).spent_message(),
             "the allowance of the month is spent (50.0 GiB of 50.0 GiB); it begins anew on Tue 1 Dec"
         );
+    }
+
+    #[test]
+    fn a_spent_allowance_is_told_once_in_its_period_and_again_with_another_limit() {
+        let allowance = |daily: u64, now: Timestamp| {
+            let rule = AllowanceRule {
+                scope: AllowanceScope::Tag("llm".parse().unwrap()),
+                name: "llm".to_owned(),
+                calendar: calendar("UTC", 1),
+                kind: AllowanceKind::Hard,
+                daily: Some(ByteSize(daily)),
+                monthly: None,
+            };
+            rule.in_force(now, |_| Ok::<_, ()>(daily)).unwrap()
+        };
+        let (today, tonight) = (at("2026-05-10T12:00:00Z"), at("2026-05-10T23:00:00Z"));
+        let spent = allowance(BLOCK, today);
+        let (news, told) = tell_once(&spent, "", today);
+        assert_eq!(news, spent);
+        assert_eq!(told, "2026-05-11T00:00:00Z tag:llm day 1048576");
+        assert!(
+            news[0]
+                .way_out()
+                .contains("hfdl tags set llm --limit-daily SIZE")
+        );
+        let later = tell_once(&allowance(BLOCK, tonight), &told, tonight);
+        assert_eq!(later, (Vec::new(), told.clone()));
+        let (raised, told) = tell_once(&allowance(2 * BLOCK, tonight), &told, tonight);
+        assert_eq!((raised.len(), told.lines().count()), (1, 2));
+        let tomorrow = at("2026-05-11T01:00:00Z");
+        let (news, told) = tell_once(&allowance(BLOCK, tomorrow), &told, tomorrow);
+        assert_eq!((news.len(), told.lines().count()), (1, 1));
     }
 
     proptest! {

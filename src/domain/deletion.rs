@@ -57,6 +57,7 @@ words! {
         BeingFetched = "another program is fetching this repository",
         Open = "another program has it open",
         PerhapsContinued = "an interrupted download may continue it",
+        HeldUpdate = "an update that is held needs it",
         ToBeLookedAt = "its bytes have a wrong hash, which somebody may want to look at",
         NotOurs = "another program put it there",
         Changed = "it is not as hfdl wrote it",
@@ -220,6 +221,25 @@ impl Begun {
                 self.earlier.extend(fetch.contents)
             } else {
                 drop(self.fetches.insert(of, fetch))
+            }
+        }
+    }
+
+    /// Returns the commit of the models' download that has a content.
+    pub fn commit_of(&self, content: &ContentId) -> Option<&CommitSha> {
+        let fetches = self.fetches.iter().filter(|(key, _)| !key.is_by_hand);
+        let mut fetches = fetches.filter(|(_, fetch)| fetch.contents.contains(content));
+        fetches.next().map(|(_, fetch)| &fetch.commit)
+    }
+
+    /// Ends the models' download of a commit that will not be published.
+    pub fn end_commit(&mut self, commit: &CommitSha) {
+        let fetches = std::mem::take(&mut self.fetches);
+        for (key, fetch) in fetches {
+            if !key.is_by_hand && fetch.commit == *commit {
+                self.earlier.extend(fetch.contents);
+            } else {
+                self.fetches.insert(key, fetch);
             }
         }
     }

@@ -148,7 +148,8 @@ pub fn events(
     );
     // A held update is an event when it is first seen, not at each tick.
     let commit_of = |state: &ModelState| state.held_update.as_ref().map(|it| it.commit.clone());
-    let is_known = after.held_update.is_some() && commit_of(after) == commit_of(before);
+    let is_known = after.held_update.is_some() && commit_of(after) == commit_of(before)
+        || end.hold.is_some_and(|hold| hold.is_rejected);
     if end.outcome == Outcome::Held
         && !is_known
         && let Some(commit) = end.commit

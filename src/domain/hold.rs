@@ -108,10 +108,12 @@ pub struct Hold {
     pub commit: CommitSha,
     /// The commit that stays published.
     pub published: Option<CommitSha>,
+    /// A person has rejected the commit for this model.
+    pub is_rejected: bool,
 }
 
 impl Hold {
-    /// Tells whether the hold is not reported to a person.
+    /// Tells whether the hold is no trouble: it ends by itself.
     pub fn is_silent(&self) -> bool {
         are_silent(&self.findings)
     }
@@ -124,7 +126,11 @@ impl Hold {
     /// Describes the findings.
     pub fn message(&self) -> String {
         let details: Vec<_> = self.findings.iter().map(|it| it.detail.as_str()).collect();
-        details.join("; ")
+        let details = details.join("; ");
+        if self.is_rejected {
+            return format!("{} was rejected: {details}", self.commit.short());
+        }
+        details
     }
 
     /// Returns the command that approves the update.
@@ -133,14 +139,18 @@ impl Hold {
         format!("`hfdl download {label} --accept {commit}` publishes it all the same")
     }
 
-    /// Returns the update that waits from now on. A decision about the same commit
+    /// Returns the update that is held from now on. A decision about the same commit
     /// stays.
     pub fn update(&self, before: Option<&HeldUpdate>, now: Timestamp) -> HeldUpdate {
         let before = before.filter(|before| before.commit == self.commit);
         HeldUpdate {
             commit: self.commit.clone(),
             findings: self.findings.clone(),
-            decision: before.map_or(Decision::Waiting, |before| before.decision),
+            decision: match before {
+                Some(before) => before.decision,
+                None if self.is_rejected => Decision::Rejected,
+                None => Decision::Waiting,
+            },
             found_at: before.map_or(now, |before| before.found_at),
         }
     }

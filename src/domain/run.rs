@@ -67,6 +67,11 @@ impl RunId {
         &self.0
     }
 
+    /// Returns the last part of an id, which identifies the run.
+    pub fn ending(&self) -> &str {
+        self.0.rsplit('-').next().unwrap_or(&self.0)
+    }
+
     /// The shortest suffix that may name a run. Ids begin with the time, so
     /// only their ends differ visibly.
     pub const SHORTEST_ENDING: usize = 4;

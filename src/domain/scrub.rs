@@ -8,7 +8,7 @@ use super::content::ContentId;
 use super::proof::ProofStamp;
 use super::shard::Shard;
 use super::time::{Timestamp, believed, believed_wait, render_utc};
-use super::units::{ByteSize, Seconds};
+use super::units::{ByteSize, Seconds, count};
 
 /// The time between two scrubs. Less than a day, so that a night whose run begins
 /// earlier than the last one is not left out.
@@ -211,7 +211,8 @@ impl ScrubState {
             return Some("off".to_owned());
         };
         let size = |bytes: u64| ByteSize(bytes).render_short();
-        let all = format!("{} files ({})", last.n_files, size(last.n_bytes));
+        let files = count(last.n_files, "file", "files");
+        let all = format!("{files} ({})", size(last.n_bytes));
         let mut text = if last.is_kept(every, now) {
             format!("all {all} within {every}")
         } else if last.bytes_behind > 0 {
@@ -224,8 +225,8 @@ impl ScrubState {
         }
         if last.n_unlisted > 0 {
             text.push_str(&format!(
-                ", the files of {} models unknown",
-                last.n_unlisted
+                ", the files of {} unknown",
+                count(last.n_unlisted, "model", "models")
             ));
         }
         Some(text)

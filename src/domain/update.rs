@@ -12,6 +12,8 @@ use super::time::Timestamp;
 words! {
     /// The state of a commit that a model was offered.
     UpdateState {
+        /// It is not old enough yet; a run publishes it later.
+        Delayed = "delayed",
         /// It is held, and no person has decided.
         Waiting = "waiting",
         /// The next run publishes it.
@@ -38,6 +40,8 @@ pub struct OfferedUpdate {
     /// The text that a person left with the decision.
     pub note: Option<String>,
     pub published_at: Option<Timestamp>,
+    /// The end of the delay that the commit waits for.
+    pub waits_until: Option<Timestamp>,
     /// The model holds this commit now, or has approved it.
     pub is_current: bool,
 }
@@ -45,6 +49,7 @@ pub struct OfferedUpdate {
 impl OfferedUpdate {
     pub fn state(&self) -> UpdateState {
         match self.decision {
+            Decision::Waiting if self.waits_until.is_some() => UpdateState::Delayed,
             Decision::Waiting if self.is_current => UpdateState::Waiting,
             _ if self.published_at.is_some() => UpdateState::Published,
             Decision::Rejected => UpdateState::Rejected,
@@ -55,7 +60,8 @@ impl OfferedUpdate {
 
     /// Tells whether a person or a run has still to act.
     pub fn is_open(&self) -> bool {
-        matches!(self.state(), UpdateState::Waiting | UpdateState::Approved)
+        use UpdateState::{Approved, Delayed, Waiting};
+        matches!(self.state(), Delayed | Waiting | Approved)
     }
 }
 

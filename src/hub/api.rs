@@ -9,7 +9,7 @@ use super::files::FileAddress;
 use super::text::{clean, clean_word};
 use super::wire;
 use crate::domain::guard::{ScanIssue, Terms};
-use crate::domain::repo::{CommitSha, Repo, RepoId, Revision};
+use crate::domain::repo::{CommitSha, Repo, RepoId, RepoType, Revision};
 use crate::domain::time::Timestamp;
 use crate::sys::http::Url;
 
@@ -108,6 +108,26 @@ impl HubClient {
             level: clean_word(&found.level),
         };
         Ok(issues.into_iter().flatten().map(issue).collect())
+    }
+
+    /// Refines a "not found" error of a model whose name a dataset or a space has.
+    pub fn explain_type(&self, error: HubError) -> HubError {
+        let Some(repo) = error.about().repo.clone() else {
+            return error;
+        };
+        let is_missing = matches!(error.fault(), Fault::RepoNotFoundOrPrivate { .. });
+        if !is_missing || repo.kind != RepoType::Model {
+            return error;
+        }
+        let mut kinds = [RepoType::Dataset, RepoType::Space].into_iter();
+        let has = |kind: &RepoType| {
+            let other = Repo::new(*kind, repo.id.clone());
+            self.revision(&other, &Revision::main()).is_ok()
+        };
+        match kinds.find(has) {
+            Some(kind) => error.with_fault(Fault::OtherType(kind)),
+            None => error,
+        }
     }
 
     /// Refines a "not found" error of a repository that needed a token before.

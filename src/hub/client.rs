@@ -61,6 +61,8 @@ struct ClientState {
     pause: Sleeper,
     limits: Mutex<RateLimits>,
     warnings: Mutex<Vec<HubWarning>>,
+    /// Pauses before retries: the error, the length, the time since its begin.
+    pauses: Mutex<Vec<(String, Duration, Stopwatch)>>,
     /// Whether the repositories requested so far are visible only with the token.
     needs_token: Mutex<HashMap<Repo, bool>>,
 }
@@ -138,6 +140,7 @@ impl HubClient {
                 pause: options.pause,
                 limits: Mutex::default(),
                 warnings: Mutex::default(),
+                pauses: Mutex::default(),
                 needs_token: Mutex::default(),
             }),
         }
@@ -197,6 +200,17 @@ impl HubClient {
     /// Returns for how long the Hub, or a storage host, has asked clients to wait.
     pub fn asked_to_wait(&self) -> Option<Duration> {
         lock(&self.state.limits).wait()
+    }
+
+    /// Returns the errors after which requests are repeated, each with the time until then.
+    pub fn pauses(&self) -> Vec<(String, Duration)> {
+        let mut pauses = lock(&self.state.pauses);
+        pauses.retain(|(_, span, since)| since.elapsed() < *span);
+        let left = |span: &Duration, since: &Stopwatch| span.saturating_sub(since.elapsed());
+        let pauses = pauses.iter();
+        pauses
+            .map(|(error, span, since)| (error.clone(), left(span, since)))
+            .collect()
     }
 
     /// Returns the Hub's warnings so far, once per topic, in order of arrival.
@@ -380,6 +394,7 @@ impl HubClient {
     ) -> Result<T, HubError> {
         let pause = |error: HubError, span: Duration| {
             log::info!("{error}; trying again in {:.1} s", span.as_secs_f64());
+            lock(&self.state.pauses).push((error.to_string(), span, Stopwatch::start()));
             match self.state.pause.wait(span) {
                 Waited::Done => Ok(()),
                 Waited::Stopped => Err(error),

@@ -7,7 +7,7 @@ use super::endpoint::Endpoint;
 use super::text::clean;
 use crate::domain::login::TokenName;
 use crate::domain::outcome::ErrorKind;
-use crate::domain::repo::Repo;
+use crate::domain::repo::{Repo, RepoType};
 use crate::domain::retry::{AttemptError, Prospect, is_transient_status};
 use crate::sys::http::{HttpError, HttpErrorKind};
 
@@ -47,6 +47,8 @@ pub enum Fault {
     RepoNotFoundOrPrivate {
         anonymous: bool,
     },
+    /// There is no model of this name, but a repository of another type.
+    OtherType(RepoType),
     /// The repository is not visible without a token, and was visible with one.
     TokenMissing,
     /// The token is invalid or expired; even public requests fail with it.
@@ -207,6 +209,7 @@ impl HubError {
             Fault::RevisionNotFound
             | Fault::EntryNotFound
             | Fault::RepoNotFoundOrPrivate { .. }
+            | Fault::OtherType(_)
             | Fault::Server { status: 404 | 410 } => ErrorKind::NotFound,
             Fault::Gated
             | Fault::TokenMissing
@@ -289,7 +292,6 @@ impl AttemptError for HubError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::repo::RepoType;
     use crate::hub::classify::classify;
     use crate::sys::http::Headers;
 

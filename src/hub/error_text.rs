@@ -45,6 +45,10 @@ impl HubError {
             Fault::RepoNotFoundOrPrivate { anonymous: false } => Some(format!(
                 "check the name, and whether the account of the token can open {page}"
             )),
+            Fault::OtherType(kind) => {
+                let repo = about.repo.as_ref();
+                repo.map(|repo| format!("write `{}/{}`", kind.plural(), repo.id))
+            }
             Fault::RevisionNotFound => Some(format!("choose one of the revisions at {page}")),
             Fault::RateLimited { .. } if !about.has_token => {
                 Some("set `HF_TOKEN`: the limits of an account are higher".to_owned())
@@ -83,6 +87,7 @@ impl fmt::Display for HubError {
             Fault::RepoNotFoundOrPrivate { anonymous: false } => {
                 write!(f, "{repo} does not exist, or the token has no access to it")
             }
+            Fault::OtherType(kind) => write!(f, "{repo} is a {kind}, not a model"),
             Fault::TokenMissing => write!(
                 f,
                 "the Hub shows {repo} with a token only, and there is none now"

@@ -380,6 +380,8 @@ struct ModelStatusView<'a> {
     size_bytes: Option<u64>,
     /// An update that waits for a decision.
     held_update: Option<HeldUpdateView>,
+    /// The rejected commit of a model of which nothing was ever published.
+    rejected_first_commit: Option<&'a str>,
     forecast: Option<ForecastView>,
 }
 
@@ -407,6 +409,7 @@ impl<'a> From<&'a ModelStatus> for ModelStatusView<'a> {
             bytes_left: model.bytes_left,
             size_bytes: model.size_bytes,
             held_update: model.held_update.as_ref().map(HeldUpdateView::from),
+            rejected_first_commit: model.rejected_first.as_ref().map(CommitSha::as_str),
             forecast: model.forecast.as_ref().map(ForecastView::from),
         }
     }

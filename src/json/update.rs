@@ -20,6 +20,8 @@ pub struct UpdateView {
     pub decided_at: Option<String>,
     pub note: Option<String>,
     pub published_at: Option<String>,
+    /// The end of the delay of a delayed commit.
+    pub waits_until: Option<String>,
 }
 
 impl From<&OfferedUpdate> for UpdateView {
@@ -35,6 +37,7 @@ impl From<&OfferedUpdate> for UpdateView {
             decided_at: time(update.decided_at),
             note: update.note.clone(),
             published_at: time(update.published_at),
+            waits_until: time(update.waits_until),
         }
     }
 }

@@ -258,6 +258,8 @@ mod tests {
             moved_refs: Default::default(),
             holds: Default::default(),
             removed: Vec::new(),
+            spent: Vec::new(),
+            stopped: Default::default(),
         };
         let call = HookCall {
             event: HookEvent::Finally,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::domain::alert::RunFacts;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::run::RunId;
-use crate::domain::units::ByteSize;
+use crate::domain::units::{ByteSize, count};
 use crate::sys::http::{Http, Method, Request, Url, UrlError};
 use crate::sys::pause::Stopwatch;
 use crate::sys::stop::StopFlag;
@@ -68,9 +68,9 @@ pub fn summary(run: &RunFacts) -> String {
         .map(|session| session.progress.bytes.fetched)
         .sum();
     let mut text = format!(
-        "{}: {} models, {} fetched\n",
+        "{}: {}, {} fetched\n",
         run.outcome,
-        run.sessions.len(),
+        count(run.sessions.len() as u64, "model", "models"),
         ByteSize(fetched).render_short()
     );
     for session in &run.sessions {

@@ -72,7 +72,7 @@ pub fn download(
     let mut run = ActiveRun::begin(services, RunCommand::Download, Trigger::Manual)?;
     run.start_syncer(bounds)?;
     // After the start of the syncer, because the time limit of the run includes this wait.
-    run.wait_for_rate_limits()?;
+    run.wait_for_rate_limits(show)?;
     let targets: Vec<Arc<Target>> = targets.into_iter().map(Arc::new).collect();
     let openings = targets.iter().cloned();
     let sessions = run.open(openings.map(Opening::without_slot).collect())?;

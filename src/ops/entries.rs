@@ -176,7 +176,8 @@ fn expand_paths(
 ) -> EntryResult<Vec<Entry<(SettingKey, String)>>> {
     for entry in &mut settings {
         let (key, value) = &mut entry.value;
-        if matches!(key.spec().kind, ValueKind::Path | ValueKind::File) {
+        let is_path = matches!(key.spec().kind, ValueKind::Path | ValueKind::File);
+        if is_path && !key.is_off(value) {
             let path = directory(value, around)
                 .map_err(|why| Objection::new(&entry.place, format!("`{value}`: {why}")))?;
             *value =

@@ -34,6 +34,7 @@ pub mod outdated;
 pub mod ownership;
 pub mod parallel;
 pub mod pause;
+pub mod pins;
 pub mod places;
 pub mod published;
 pub mod rate_limits;

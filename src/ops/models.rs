@@ -41,7 +41,9 @@ pub struct HubCheck {
 /// Asks the Hub whether repository and revision exist and are readable, and
 /// how much the filter selects.
 pub fn check_with_hub(hub: &HubClient, spec: &ModelSpec) -> Result<HubCheck, HubError> {
-    let info = hub.revision(&spec.repo, &first_revision(hub, spec)?)?;
+    let info = first_revision(hub, spec)
+        .and_then(|revision| hub.revision(&spec.repo, &revision))
+        .map_err(|error| hub.explain_type(error))?;
     let snapshot = hub.tree(&spec.repo, &info.commit)?;
     // The listing of a gated repository is open; only the files are not.
     let access_missing = match info.gated {

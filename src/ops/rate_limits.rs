@@ -52,8 +52,8 @@ pub fn refuse_long_wait(store: &Store, hub: &HubClient, now: Timestamp) -> Resul
 /// Waits for the end of a rate limit window that an earlier process has used up.
 ///
 /// The wait ends early with the run, by a signal or a deadline; then it returns
-/// `false`. `heartbeat` is called several times a second.
-pub fn wait_out(services: &Services<'_>, heartbeat: &mut dyn FnMut()) -> Result<bool> {
+/// `false`. `on_step` is called several times a second, with the time left.
+pub fn wait_out(services: &Services<'_>, on_step: &mut dyn FnMut(Duration)) -> Result<bool> {
     const STEP: Duration = Duration::from_millis(250);
     let Services {
         store, host, stop, ..
@@ -68,10 +68,10 @@ pub fn wait_out(services: &Services<'_>, heartbeat: &mut dyn FnMut()) -> Result<
     let waited = Stopwatch::start();
     // Without pauses, as in tests, there is nothing to wait for.
     while host.takes_pauses() && waited.elapsed() < span && host.now() < until {
+        on_step(span.saturating_sub(waited.elapsed()));
         if stop.pause(STEP) {
             return Ok(false);
         }
-        heartbeat();
     }
     Ok(true)
 }

@@ -211,7 +211,7 @@ pub fn release(store: &Store, model: &Model, now: Timestamp) -> Result<Option<Co
 }
 
 /// Compares a snapshot with its stored listing and with the records of damaged files.
-fn check_whole(
+pub(super) fn check_whole(
     store: &Store,
     layout: &RepoLayout,
     model: &Model,

@@ -141,6 +141,13 @@ impl Store {
         })
     }
 
+    /// Tells whether a file is on record as bad bytes of a content.
+    pub fn is_bad_file(&self, path: &Path, content: &ContentId) -> Result<bool> {
+        let sql = "SELECT 1 FROM bad_files WHERE path = ?1 AND content_id = ?2";
+        let params = params![path_text(path)?, content.to_string()];
+        Ok(self.find(sql, params, |_| Ok(()))?.is_some())
+    }
+
     /// Removes a file from the bad files. Returns whether it was one.
     pub fn forget_bad_file(&self, path: &Path) -> Result<bool> {
         let sql = "DELETE FROM bad_files WHERE path = ?1";

@@ -181,6 +181,20 @@ impl Store {
         self.list(sql, params, |row| Ok(ModelId(row.get("model_id")?)))
     }
 
+    /// Returns the models whose newest session is the repair of damaged files, since an
+    /// instant, that a limit of its run has cut short. A spent allowance is an error, so
+    /// that its repair waits.
+    pub fn models_with_cut_repair(&self, since: Timestamp) -> Result<BTreeSet<ModelId>> {
+        let sql = "SELECT model_id FROM sessions
+            WHERE outcome = 'partial' AND started_at >= ?1 AND verify_outcome = 'damaged'
+                AND error IS NULL AND id = (
+                    SELECT max(id) FROM sessions AS newest
+                    WHERE newest.model_id = sessions.model_id)";
+        self.list(sql, [seconds(since)], |row| {
+            Ok(ModelId(row.get("model_id")?))
+        })
+    }
+
     /// Returns the files of a session by path.
     pub fn session_files(&self, id: SessionId) -> Result<Vec<SessionFile>> {
         let sql = "SELECT * FROM session_files WHERE session_id = ?1 ORDER BY path";

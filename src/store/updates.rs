@@ -1,6 +1,8 @@
 //! The table `updates`: the commits that models were offered, and the decisions
 //! about them.
 
+use std::collections::BTreeMap;
+
 use rusqlite::params;
 
 use super::error::Result;
@@ -10,6 +12,7 @@ use super::wire;
 use crate::domain::gate::GateRecord;
 use crate::domain::hold::{Decision, Finding, HeldUpdate, HoldReason};
 use crate::domain::model::{Destination, ModelId, ModelState};
+use crate::domain::policy::UpdateWait;
 use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::time::Timestamp;
 use crate::domain::update::OfferedUpdate;
@@ -63,9 +66,60 @@ impl Store {
                 decided_at: row.time_if_any("decided_at")?,
                 note: row.get("note")?,
                 published_at: row.time_if_any("published_at")?,
+                waits_until: None,
                 is_current: row.get("is_current")?,
             })
         })
+    }
+
+    /// Returns the commits that wait for the end of a delay; of one model or of all.
+    pub fn delayed_updates(&self, model: Option<ModelId>) -> Result<Vec<OfferedUpdate>> {
+        let sql = "SELECT id, name, waiting_commit, waiting_until, published_commit,
+                coalesce((SELECT first_seen_at FROM seen_commits
+                    WHERE model_id = id AND commit_sha = waiting_commit), updated_at) AS found_at
+            FROM models WHERE waiting_commit IS NOT NULL AND (?1 IS NULL OR id = ?1)
+            ORDER BY found_at DESC, name";
+        self.list_readable("models", sql, [model.map(|id| id.0)], |row| {
+            let wait = UpdateWait {
+                commit: row.parsed("waiting_commit")?,
+                until: row.time("waiting_until")?,
+            };
+            Ok(OfferedUpdate {
+                model_id: ModelId(row.get("id")?),
+                model: row.parsed("name")?,
+                old_commit: row.parsed_if_any("published_commit")?,
+                found_at: row.time("found_at")?,
+                findings: vec![wait.finding()],
+                commit: wait.commit,
+                decision: Decision::Waiting,
+                decided_at: None,
+                note: None,
+                published_at: None,
+                waits_until: Some(wait.until),
+                is_current: true,
+            })
+        })
+    }
+
+    /// Returns the updates that a person has rejected and that were not published since.
+    pub fn rejected_updates(&self) -> Result<BTreeMap<ModelId, Vec<HeldUpdate>>> {
+        let sql = "SELECT * FROM updates WHERE decision = ?1
+            AND (published_at IS NULL OR published_at < decided_at)";
+        let params = [Decision::Rejected.as_str()];
+        let rejected: Vec<_> = self.list_readable("updates", sql, params, |row| {
+            let update = HeldUpdate {
+                commit: row.parsed("commit_sha")?,
+                findings: wire::read_findings(row)?,
+                decision: row.parsed("decision")?,
+                found_at: row.time("first_seen_at")?,
+            };
+            Ok((ModelId(row.get("model_id")?), update))
+        })?;
+        let mut by_model: BTreeMap<ModelId, Vec<HeldUpdate>> = BTreeMap::new();
+        for (model, update) in rejected {
+            by_model.entry(model).or_default().push(update);
+        }
+        Ok(by_model)
     }
 
     /// Records a person's decision about an update.

@@ -15,6 +15,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 
 use crate::domain::outcome::words;
 use crate::domain::time::Timestamp;
+use crate::sys::live_lines;
 use crate::sys::text::{escaped, steers_terminal};
 
 words! {
@@ -66,7 +67,7 @@ pub fn hold_back() {
 pub fn release() {
     let lines = held_back().take().unwrap_or_default();
     // A closed stderr is no error.
-    let _ = io::stderr().write_all(&lines);
+    let _ = live_lines::write(&lines);
 }
 
 fn held_back() -> MutexGuard<'static, Option<Vec<u8>>> {
@@ -81,7 +82,7 @@ impl Write for StderrWriter {
         match held_back().as_mut() {
             Some(held) if held.len() + bytes.len() <= MOST_HELD => held.extend_from_slice(bytes),
             Some(_) => {}
-            None => io::stderr().write_all(bytes)?,
+            None => live_lines::write(bytes)?,
         }
         Ok(bytes.len())
     }

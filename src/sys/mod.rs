@@ -26,6 +26,7 @@ pub mod fs;
 pub mod helper;
 pub mod host;
 pub mod http;
+pub mod live_lines;
 pub mod lock;
 pub mod logging;
 pub mod names;

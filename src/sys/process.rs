@@ -5,6 +5,7 @@ use crate::domain::outcome::ExitStatus;
 
 /// Ends this process at once, whatever its other threads do.
 pub fn exit(status: ExitStatus) -> ! {
+    super::live_lines::clear_at_exit();
     std::process::exit(status.code().into())
 }
 

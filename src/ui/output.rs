@@ -9,6 +9,7 @@ use super::yaml;
 use crate::domain::outcome::words;
 use crate::json;
 use crate::sys::host::Host;
+use crate::sys::live_lines;
 use crate::sys::text::escaped;
 
 words! {
@@ -181,7 +182,7 @@ impl Output {
     /// Writes a message to stderr. A write error is ignored: there is no other stream
     /// to report it on.
     pub fn say(&self, message: &str) {
-        let _ = writeln!(io::stderr().lock(), "{message}");
+        let _ = live_lines::write(format!("{message}\n").as_bytes());
     }
 
     /// Writes a warning to stderr.
@@ -213,10 +214,7 @@ fn decide_colour(terminal: bool, no_colour: bool, forced: bool, dumb: bool) -> b
 
 /// Asks a question on stderr and reads one line from stdin.
 pub fn ask(question: &str) -> Result<bool> {
-    let mut err = io::stderr().lock();
-    write!(err, "{question} [y/N] ")
-        .and_then(|()| err.flush())
-        .context("cannot ask on stderr")?;
+    live_lines::write(format!("{question} [y/N] ").as_bytes()).context("cannot ask on stderr")?;
     let mut answer = String::new();
     io::stdin()
         .read_line(&mut answer)

@@ -1,147 +1,577 @@
-//! Progress bars on a terminal: one for all bytes, and some for large files below it.
+//! The progress of a run at the end of the terminal: its models, all bytes, the busiest
+//! files, and the reason of a wait.
+//!
+//! Counts enter by methods as the run makes progress; `draw` renders them for the present
+//! width and is called many times a second.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use console::measure_text_width;
 
-use super::table::clean;
-use crate::domain::units::ByteSize;
+use super::Output;
+use super::table::{clean, cut_middle};
+use super::text::count;
+use crate::domain::units::{ByteSize, Seconds};
+use crate::sys::live_lines::{self, TerminalSize};
+use crate::sys::pause::Stopwatch;
 
-/// Maximum of bars for single files.
+/// Maximum of lines for single files.
 const MOST_FILES: usize = 4;
 
-/// Size from which a file has a bar: smaller files end before the bar can be read.
-const LEAST_BYTES: u64 = 16 << 20;
+/// Maximum of lines about waits.
+const MOST_WAITS: usize = 2;
 
-const TOTAL: &str =
-    "{bar:24} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} left{msg}";
-const FILE: &str = "  {percent:>3}% {wide_msg}";
+/// The time between two drawings.
+const DRAW_EVERY: Duration = Duration::from_millis(125);
 
-/// The bars of one run.
-pub struct Bars {
-    lines: MultiProgress,
-    total: ProgressBar,
-    files: HashMap<String, ProgressBar>,
-    n_copied: u64,
+/// The time over which the rate is measured.
+const RATE_SPAN: Duration = Duration::from_secs(10);
+
+/// The time until the rate allows an estimate of the time left.
+const LEAST_RATE_SPAN: Duration = Duration::from_secs(2);
+
+/// The time without a byte after which a download counts as stalled.
+const STALLED_AFTER: Duration = Duration::from_secs(5);
+
+/// The time for which a wait without an end is shown after its last mention.
+const WAIT_LASTS: Duration = Duration::from_secs(1);
+
+const CYAN: u8 = 36;
+const YELLOW: u8 = 33;
+const DIM: u8 = 2;
+
+/// A part that is done of a total.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    done: u64,
+    total: u64,
 }
 
-impl Bars {
-    /// Draws on stderr, at most eight times a second.
-    pub fn new() -> Self {
-        let lines = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
-        let total = lines.add(ProgressBar::new(0));
-        total.set_style(style(TOTAL));
+/// A file that is fetched or read.
+struct ActiveFile {
+    name: String,
+    bytes: Share,
+    /// Bytes since the busiest files were chosen.
+    recent: u64,
+    is_shown: bool,
+}
+
+struct Wait {
+    message: String,
+    /// The time until the next attempt, where it is known.
+    span: Option<Duration>,
+    since: Stopwatch,
+}
+
+/// The progress of one run.
+pub struct Progress {
+    has_unicode: bool,
+    ellipsis: &'static str,
+    colour: bool,
+    fetched: Share,
+    read: Share,
+    copied: u64,
+    files: Share,
+    models: Share,
+    /// Models that are being checked or have not ended, by a number of the caller.
+    checking: BTreeMap<u64, String>,
+    unfinished: BTreeMap<u64, String>,
+    active: Vec<ActiveFile>,
+    waits: Vec<Wait>,
+    rate: Rate,
+    last_byte: Stopwatch,
+    drawn: Option<Stopwatch>,
+    chosen: Stopwatch,
+    since_start: Stopwatch,
+}
+
+impl Progress {
+    pub fn new(out: &Output) -> Self {
         Self {
-            lines,
-            total,
-            files: HashMap::new(),
-            n_copied: 0,
+            has_unicode: out.unicode,
+            ellipsis: out.ellipsis(),
+            colour: out.colour_on_stderr,
+            fetched: Share::default(),
+            read: Share::default(),
+            copied: 0,
+            files: Share::default(),
+            models: Share::default(),
+            checking: BTreeMap::new(),
+            unfinished: BTreeMap::new(),
+            active: Vec::new(),
+            waits: Vec::new(),
+            rate: Rate::default(),
+            last_byte: Stopwatch::start(),
+            drawn: None,
+            chosen: Stopwatch::start(),
+            since_start: Stopwatch::start(),
         }
     }
 
-    /// Adds bytes that have to be fetched.
-    pub fn add(&self, n_bytes: u64) {
-        self.total.inc_length(n_bytes);
-        self.total.enable_steady_tick(Duration::from_millis(500));
+    /// Adds a model, of which the Hub is asked. A model that is checked again counts once.
+    pub fn start_check(&mut self, model: u64, label: &str) {
+        let label = clean(label);
+        if self.unfinished.insert(model, label.clone()).is_none() {
+            self.models.total += 1;
+        }
+        self.checking.insert(model, label);
+        self.drawn = None;
+    }
+
+    pub fn end_check(&mut self, model: u64) {
+        self.checking.remove(&model);
+    }
+
+    pub fn end_model(&mut self, model: u64) {
+        self.checking.remove(&model);
+        if self.unfinished.remove(&model).is_some() {
+            self.models.done += 1;
+        }
+    }
+
+    /// Adds files to fetch; `have` bytes of them are here from an earlier run.
+    pub fn add_fetches(&mut self, n_files: u64, n_bytes: u64, have: u64) {
+        self.files.total += n_files;
+        self.fetched.total += n_bytes + have;
+        self.fetched.done += have;
+        self.rate.base += have;
+    }
+
+    /// Adds files on this machine to read.
+    pub fn add_reads(&mut self, n_files: u64, n_bytes: u64) {
+        self.files.total += n_files;
+        self.read.total += n_bytes;
     }
 
     pub fn start_file(&mut self, name: &str, n_bytes: u64, have: u64) {
-        if n_bytes < LEAST_BYTES || self.files.len() >= MOST_FILES {
+        self.last_byte = Stopwatch::start();
+        self.active.push(ActiveFile {
+            name: clean(name),
+            bytes: Share {
+                done: have,
+                total: n_bytes,
+            },
+            recent: 0,
+            is_shown: false,
+        });
+    }
+
+    pub fn fetched(&mut self, name: &str, n_bytes: u64) {
+        self.fetched.done += n_bytes;
+        self.advance_file(name, n_bytes);
+    }
+
+    pub fn read(&mut self, name: &str, n_bytes: u64) {
+        self.read.done += n_bytes;
+        self.advance_file(name, n_bytes);
+    }
+
+    /// Adds bytes copied from an old file, which are not part of the bytes to fetch.
+    pub fn copied(&mut self, name: &str, n_bytes: u64) {
+        self.copied += n_bytes;
+        self.advance_file(name, n_bytes);
+    }
+
+    fn advance_file(&mut self, name: &str, n_bytes: u64) {
+        self.last_byte = Stopwatch::start();
+        if let Some(file) = self.active.iter_mut().find(|file| file.name == name) {
+            file.bytes.done += n_bytes;
+            file.recent += n_bytes;
+        }
+    }
+
+    pub fn end_file(&mut self, name: &str, is_done: bool) {
+        self.active.retain(|file| file.name != name);
+        self.files.done += u64::from(is_done);
+    }
+
+    /// Shows a wait while it lasts.
+    pub fn wait(&mut self, message: &str, span: Option<Duration>) {
+        let message = clean(message);
+        self.waits.retain(|wait| wait.message != message);
+        self.waits.push(Wait {
+            message,
+            span,
+            since: Stopwatch::start(),
+        });
+    }
+
+    /// Draws the progress if the last drawing is old enough.
+    pub fn draw(&mut self) {
+        let is_recent = |drawn: &Stopwatch| drawn.elapsed() < DRAW_EVERY;
+        if self.drawn.as_ref().is_some_and(is_recent) {
             return;
         }
-        let bar = self
-            .lines
-            .add(ProgressBar::new(n_bytes).with_position(have));
-        bar.set_style(style(FILE));
-        bar.set_message(clean(name));
-        self.files.insert(name.to_owned(), bar);
+        self.drawn = Some(Stopwatch::start());
+        let size = live_lines::size().unwrap_or(TerminalSize {
+            columns: 80,
+            rows: 24,
+        });
+        let now = self.since_start.elapsed();
+        live_lines::draw(self.render(size, now));
     }
 
-    pub fn advance(&self, name: &str, n_bytes: u64) {
-        self.total.inc(n_bytes);
-        self.advance_file(name, n_bytes);
-    }
-
-    /// Advances the bar of a file by bytes copied from an old file. The bar for all
-    /// bytes measures the network and does not include them.
-    pub fn copied(&mut self, name: &str, n_bytes: u64) {
-        self.n_copied += n_bytes;
-        let copied = ByteSize(self.n_copied).render_short();
-        self.total.set_message(format!(", {copied} copied"));
-        if self.total.position() == 0 {
-            // The time spent on copying would distort the estimate.
-            self.total.reset_eta();
-        }
-        self.advance_file(name, n_bytes);
-    }
-
-    fn advance_file(&self, name: &str, n_bytes: u64) {
-        if let Some(bar) = self.files.get(name) {
-            bar.inc(n_bytes);
-        }
-    }
-
-    pub fn end_file(&mut self, name: &str) {
-        if let Some(bar) = self.files.remove(name) {
-            bar.finish_and_clear();
-            self.lines.remove(&bar);
-        }
-    }
-
-    /// Writes a line above the bars, which stays.
-    pub fn note(&self, text: &str) {
-        // Without a terminal there is nothing to write to.
-        let _ = self.lines.println(clean(text));
-    }
-
-    /// Removes all bars from the screen.
+    /// Removes the progress from the screen.
     pub fn finish(&self) {
-        self.total.finish_and_clear();
-        let _ = self.lines.clear();
+        live_lines::clear();
+    }
+
+    /// Renders the lines, each narrower than the terminal.
+    fn render(&mut self, size: TerminalSize, now: Duration) -> Vec<String> {
+        let width = usize::from(size.columns.saturating_sub(1));
+        self.rate.sample(now, self.main_bytes().done);
+        let lasts = |wait: &Wait| wait.since.elapsed() < wait.span.unwrap_or(WAIT_LASTS);
+        self.waits.retain(lasts);
+        let mut lines = Vec::new();
+        if self.files.total > 0 {
+            lines.push(self.subject(width));
+            lines.push(self.total(width));
+            lines.extend(self.file_lines(width));
+        }
+        let waits = self.wait_lines();
+        lines.extend(waits.iter().map(|line| {
+            let line = cut_middle(line, width, self.ellipsis);
+            self.coloured(YELLOW, &line)
+        }));
+        lines.truncate(usize::from(size.rows.saturating_sub(1)));
+        lines
+    }
+
+    /// The bytes of the second line: of the network, or of this machine if none is fetched.
+    fn main_bytes(&self) -> Share {
+        if self.fetched.total > 0 {
+            self.fetched
+        } else {
+            self.read
+        }
+    }
+
+    /// The first line: the models, and the numbers of files and models.
+    fn subject(&self, width: usize) -> String {
+        let mut counts = format!(
+            "{} of {}",
+            self.files.done,
+            count(self.files.total, "file", "files")
+        );
+        if self.models.total > 1 {
+            let models = count(self.models.total, "model", "models");
+            counts = format!("{counts}, {} of {models}", self.models.done);
+        }
+        let mut labels = self.unfinished.values();
+        let Some(first) = labels.next() else {
+            return cut_middle(&counts, width, self.ellipsis);
+        };
+        let more = match labels.count() {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let room =
+            width.saturating_sub(measure_text_width(&counts) + measure_text_width(&more) + 2);
+        let name = cut_middle(first, room.max(8), self.ellipsis);
+        format!("{name}{more}  {counts}")
+    }
+
+    /// The second line: bytes, rate, time left.
+    fn total(&self, width: usize) -> String {
+        let bytes = self.main_bytes();
+        let size = |bytes: u64| ByteSize(bytes).render_short();
+        let percent = percent(bytes);
+        let mut parts = vec![format!("{} of {}", size(bytes.done), size(bytes.total))];
+        if let Some(rate) = self.rate.bytes_per_second() {
+            parts.push(format!("{}/s", size(rate)));
+            let left = bytes.total.saturating_sub(bytes.done);
+            if let Some(seconds) = left.checked_div(rate).filter(|_| self.may_estimate()) {
+                parts.push(format!("{} left", time_left(seconds)));
+            }
+        }
+        if self.copied > 0 {
+            parts.push(format!("{} copied", size(self.copied)));
+        }
+        if self.fetched.total > 0 && self.read.total > self.read.done {
+            let (read, all) = (size(self.read.done), size(self.read.total));
+            parts.push(format!("{read} of {all} on this machine read"));
+        }
+        // The last part goes first where the terminal is too narrow.
+        let text = |parts: &[String]| format!("{percent:>3} %  {}", parts.join("  "));
+        while parts.len() > 1 && measure_text_width(&text(&parts)) > width {
+            parts.pop();
+        }
+        let text = text(&parts);
+        let room = width.saturating_sub(measure_text_width(&text) + 2);
+        const BAR: usize = 24;
+        if room < BAR / 2 || width < 2 * BAR {
+            return cut_middle(&text, width, self.ellipsis);
+        }
+        format!("{}  {text}", self.bar(percent, room.min(BAR)))
+    }
+
+    fn bar(&self, percent: u64, width: usize) -> String {
+        let n = width * usize::try_from(percent).unwrap_or(0) / 100;
+        let (full, empty) = if self.has_unicode {
+            ("━", "─")
+        } else {
+            ("#", "-")
+        };
+        let (full, empty) = (full.repeat(n), empty.repeat(width - n));
+        format!(
+            "{}{}",
+            self.coloured(CYAN, &full),
+            self.coloured(DIM, &empty)
+        )
+    }
+
+    /// The time left is known when no check can add bytes and the rate was measured for a
+    /// while.
+    fn may_estimate(&self) -> bool {
+        self.checking.is_empty() && self.rate.span() >= LEAST_RATE_SPAN
+    }
+
+    /// The lines of the busiest files. They are chosen once a second, so that they can be read.
+    fn file_lines(&mut self, width: usize) -> Vec<String> {
+        let n_shown = self.active.iter().filter(|file| file.is_shown).count();
+        let wanted = self.active.len().min(MOST_FILES);
+        if n_shown < wanted || self.chosen.elapsed() >= Duration::from_secs(1) {
+            self.chosen = Stopwatch::start();
+            let mut order: Vec<usize> = (0..self.active.len()).collect();
+            order.sort_by_key(|&index| std::cmp::Reverse(self.active[index].recent));
+            for (rank, index) in order.into_iter().enumerate() {
+                let file = &mut self.active[index];
+                (file.is_shown, file.recent) = (rank < MOST_FILES, 0);
+            }
+        }
+        // The names of the only model's files go without its own.
+        let label = (self.models.total == 1).then(|| self.unfinished.values().next());
+        let label = label.flatten().map(|label| format!("{label}: "));
+        let shown = self.active.iter().filter(|file| file.is_shown);
+        let lines = shown.map(|file| {
+            let own = label.as_deref().and_then(|it| file.name.strip_prefix(it));
+            let room = width.saturating_sub(8);
+            let name = cut_middle(own.unwrap_or(&file.name), room, self.ellipsis);
+            format!("  {:>3} %  {name}", percent(file.bytes))
+        });
+        lines.collect()
+    }
+
+    fn wait_lines(&self) -> Vec<String> {
+        let dots = self.ellipsis;
+        let mut lines = Vec::new();
+        let mut checking = self.checking.values();
+        if let Some(first) = checking.next() {
+            lines.push(match checking.count() {
+                0 => format!("asking the Hub about {first} {dots}"),
+                n => format!("asking the Hub about {first} and {n} more {dots}"),
+            });
+        }
+        let newest = self.waits.iter().rev().take(MOST_WAITS);
+        lines.extend(newest.map(|wait| match wait.span {
+            Some(span) => {
+                let left = span.saturating_sub(wait.since.elapsed());
+                let seconds = Seconds(left.as_millis().div_ceil(1000) as u64);
+                format!("{}, again in {seconds}", wait.message)
+            }
+            None => wait.message.clone(),
+        }));
+        let quiet = self.last_byte.elapsed();
+        if self.waits.is_empty() && !self.active.is_empty() && quiet >= STALLED_AFTER {
+            let seconds = Seconds(quiet.as_secs());
+            lines.push(format!(
+                "stalled: no byte for {seconds}; a new connection follows"
+            ));
+        }
+        lines
+    }
+
+    fn coloured(&self, code: u8, text: &str) -> String {
+        if self.colour && !text.is_empty() {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
-impl Default for Bars {
-    fn default() -> Self {
-        Self::new()
-    }
+fn percent(bytes: Share) -> u64 {
+    let percent = u128::from(bytes.done) * 100;
+    let percent = percent.checked_div(u128::from(bytes.total));
+    u64::try_from(percent.unwrap_or(100).min(100)).unwrap_or(100)
 }
 
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+/// Renders a time with its two largest units: `2d3h`, `4m10s`.
+fn time_left(seconds: u64) -> Seconds {
+    let unit = match seconds {
+        0..3_600 => 1,
+        3_600..86_400 => 60,
+        _ => 3_600,
+    };
+    Seconds(seconds.div_ceil(unit) * unit)
+}
+
+/// The rate of the last seconds.
+#[derive(Default)]
+struct Rate {
+    samples: VecDeque<(Duration, u64)>,
+    /// Bytes that were counted without having been transferred.
+    base: u64,
+}
+
+impl Rate {
+    fn sample(&mut self, now: Duration, done: u64) {
+        const EVERY: Duration = Duration::from_millis(250);
+        let done = done.saturating_sub(self.base);
+        let is_new = |(at, _): &(Duration, u64)| now >= *at + EVERY;
+        // Before the first byte the Hub was asked, and nothing was transferred.
+        if done == 0 {
+            self.samples.clear();
+        }
+        if self.samples.back().is_none_or(is_new) {
+            self.samples.push_back((now, done));
+        }
+        while self.samples.len() > 2 && self.samples[1].0 + RATE_SPAN <= now {
+            self.samples.pop_front();
+        }
+    }
+
+    fn span(&self) -> Duration {
+        let ends = self.samples.front().zip(self.samples.back());
+        ends.map_or(Duration::ZERO, |((first, _), (last, _))| {
+            last.saturating_sub(*first)
+        })
+    }
+
+    /// Returns the rate; `None` before it can be measured.
+    fn bytes_per_second(&self) -> Option<u64> {
+        let (first, last) = self.samples.front().zip(self.samples.back())?;
+        let millis = self.span().as_millis().max(1);
+        let bytes = u128::from(last.1.saturating_sub(first.1));
+        let is_known = self.samples.len() > 1;
+        is_known.then(|| u64::try_from(bytes * 1000 / millis).unwrap_or(u64::MAX))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_templates_are_valid_and_small_files_have_no_line() {
-        for template in [TOTAL, FILE] {
-            assert!(ProgressStyle::with_template(template).is_ok());
+    fn progress(unicode: bool, colour: bool) -> Progress {
+        Progress::new(&Output {
+            colour_on_stderr: colour,
+            unicode,
+            ..Output::plain(None)
+        })
+    }
+
+    fn size(columns: u16) -> TerminalSize {
+        TerminalSize { columns, rows: 24 }
+    }
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// Two models with names of sixty characters, and six files of the first one.
+    fn busy(unicode: bool, colour: bool) -> (Progress, String) {
+        let mut progress = progress(unicode, colour);
+        let long = format!("acme/{}", "very-long-name-".repeat(4));
+        for model in 0..2 {
+            progress.start_check(model, &long);
+            progress.end_check(model);
         }
-        let mut bars = Bars::new();
-        bars.start_file("small", 10, 0);
-        assert!(bars.files.is_empty());
-        for i in 0..9 {
-            bars.start_file(&format!("large {i}"), LEAST_BYTES, 0);
+        progress.add_fetches(1200, 300 << 20, 49 << 20);
+        for n in 0..6 {
+            let name = format!("{long}: model-0000{n}-of-00006.safetensors");
+            progress.start_file(&name, 1 << 20, 1 << 19);
         }
-        assert_eq!(bars.files.len(), MOST_FILES);
-        bars.end_file("large 0");
-        assert_eq!(bars.files.len(), MOST_FILES - 1);
+        progress.render(size(80), at(0));
+        (progress, long)
     }
 
     #[test]
-    fn copied_bytes_advance_the_bar_of_their_file_and_not_the_bar_for_all_bytes() {
-        let mut bars = Bars::new();
-        bars.add(10);
-        bars.start_file("large", LEAST_BYTES, 2);
-        bars.copied("large", LEAST_BYTES - 12);
-        assert_eq!((bars.total.position(), bars.total.length()), (0, Some(10)));
-        bars.advance("large", 10);
-        assert_eq!(bars.total.position(), 10);
-        assert_eq!(bars.files["large"].position(), LEAST_BYTES);
-        assert_eq!(bars.total.message(), ", 16.0 MiB copied");
+    fn no_line_is_as_wide_as_the_terminal_and_the_four_busiest_files_have_one() {
+        for (unicode, colour) in [(true, false), (true, true), (false, false)] {
+            for columns in [20, 40, 60, 80, 100, 200] {
+                let (mut progress, long) = busy(unicode, colour);
+                progress.fetched(&format!("{long}: model-00005-of-00006.safetensors"), 9);
+                progress.copied("other", 5 << 30);
+                progress.wait(&"x".repeat(300), Some(at(8)));
+                progress.chosen = Stopwatch::start();
+                progress
+                    .active
+                    .iter_mut()
+                    .for_each(|file| file.is_shown = false);
+                let lines = progress.render(size(columns), at(3));
+                assert_eq!(lines.len(), 2 + MOST_FILES + 1, "{lines:#?}");
+                for line in &lines {
+                    let width = measure_text_width(line);
+                    assert!(width < usize::from(columns), "{columns}: {line}");
+                    assert!(unicode || line.is_ascii(), "{line}");
+                    assert!(colour || !line.contains('\u{1b}'), "{line}");
+                }
+                assert!(columns < 60 || lines[2].ends_with("05-of-00006.safetensors"));
+            }
+        }
+    }
+
+    #[test]
+    fn resumed_bytes_count_as_done_and_not_into_the_rate() {
+        let (mut progress, long) = busy(true, false);
+        let lines = progress.render(size(100), at(1));
+        assert_eq!(
+            lines[1],
+            "━━━─────────────────────   14 %  49.0 MiB of 349 MiB"
+        );
+        assert!(lines[0].ends_with("  0 of 1200 files, 0 of 2 models"));
+        for seconds in 1..4 {
+            progress.fetched(&long, 10 << 20);
+            progress.render(size(100), at(seconds));
+        }
+        let line = &progress.render(size(100), at(4))[1];
+        assert!(
+            line.ends_with("22 %  79.0 MiB of 349 MiB  6.67 MiB/s  41s left"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn the_time_left_is_hidden_until_it_is_known() {
+        let (mut progress, long) = busy(true, false);
+        progress.fetched(&long, 1 << 20);
+        for millis in [300, 600] {
+            let lines = progress.render(size(100), Duration::from_millis(millis));
+            assert!(!lines[1].contains("left"), "{}", lines[1]);
+        }
+        progress.render(size(100), at(3));
+        progress.start_check(7, "acme/third");
+        let lines = progress.render(size(100), at(4));
+        assert!(!lines[1].contains("left"), "{}", lines[1]);
+        assert_eq!(lines.last().unwrap(), "asking the Hub about acme/third …");
+        progress.end_check(7);
+        assert!(progress.render(size(100), at(5))[1].contains(" left"));
+    }
+
+    #[test]
+    fn a_wait_is_counted_down_and_ends() {
+        let mut progress = progress(false, false);
+        progress.start_check(1, "acme/tiny");
+        progress.wait("the Hub allows no more requests", Some(at(8)));
+        progress.wait("over", Some(Duration::ZERO));
+        let expected = [
+            "asking the Hub about acme/tiny ...",
+            "the Hub allows no more requests, again in 8s",
+        ];
+        assert_eq!(progress.render(size(80), at(0)), expected);
+        progress.end_model(1);
+        progress.waits.clear();
+        assert!(progress.render(size(80), at(1)).is_empty());
+    }
+
+    #[test]
+    fn a_time_left_has_two_units() {
+        let shown = |seconds| time_left(seconds).to_string();
+        assert_eq!((shown(59), shown(3_599)), ("59s".into(), "59m59s".into()));
+        assert_eq!(
+            (shown(3_601), shown(90_000)),
+            ("1h1m".into(), "1d1h".into())
+        );
     }
 }

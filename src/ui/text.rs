@@ -3,6 +3,8 @@
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
 
+pub use crate::domain::units::count;
+
 /// Placeholder of a missing value.
 pub const NOTHING: &str = "-";
 
@@ -40,15 +42,6 @@ pub fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
         NOTHING.to_owned()
     } else {
         items.join(", ")
-    }
-}
-
-/// Renders `1 file`, `2 files`.
-pub fn count(number: u64, one: &str, many: &str) -> String {
-    if number == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{number} {many}")
     }
 }
 

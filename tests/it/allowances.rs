@@ -59,7 +59,8 @@ fn a_daily_allowance_stops_a_file_in_the_middle_and_the_next_day_goes_on() {
             ran.succeeds();
             break;
         }
-        ran.exits(8).silently();
+        ran.exits(8)
+            .explains("hfdl: the allowance of the day for this home is spent");
         assert_eq!(outcomes(&ran)[0].1, "partial");
         assert_eq!(ran.json()["sessions"][0]["error_kind"], "allowance");
         let day = ["Thu 2 Apr", "Fri 3 Apr"][day - 1];
@@ -116,6 +117,43 @@ fn a_tick_with_a_spent_allowance_starts_no_run_until_the_next_slot() {
     assert_eq!(allowance(&env)["renews_at"], "2026-04-15T00:00:00Z");
     env.now("2026-04-15T01:00:00Z").line("run-due").exits(8);
     assert!(sent(&env) >= MIB);
+}
+
+#[test]
+fn a_timer_tells_once_a_period_that_an_allowance_is_spent() {
+    let env = roomy_world();
+    keep(&env, "acme/large", 9 * MIB);
+    env.line("schedules add night --daily 00:30 --tz UTC --all")
+        .succeeds();
+    env.line("config set limit.daily 2M").succeeds();
+    env.line("config set limit.zone UTC").succeeds();
+    let tick = |at: &str| {
+        let at = format!("2026-04-{at}:00Z");
+        env.now(&at).line(&format!("run-due --trigger timer {ONE}"))
+    };
+    let line = |day: &str| {
+        format!(
+            "hfdl: the allowance of the day for this home is spent (2.00 MiB of 2.00 MiB); it \
+             begins anew on {day}; `hfdl run-due --ignore-limits` goes beyond it now, and `hfdl \
+             config set limit.daily SIZE` changes it\n"
+        )
+    };
+    let first = tick("01T01:00");
+    assert_eq!(first.exits(8).stderr(), line("Thu 2 Apr"));
+    tick("01T01:15").exits(8).silently();
+    tick("01T23:00").exits(8).silently();
+    let next = tick("02T01:00");
+    assert_eq!(next.exits(8).stderr(), line("Fri 3 Apr"));
+    // The day was spent by hand, before the first tick.
+    env.now("2026-04-03T00:10:00Z")
+        .line(&format!("download acme/large {ONE}"))
+        .exits(8);
+    tick("03T01:00").exits(8).explains("Sat 4 Apr");
+    tick("03T01:15").exits(8).silently();
+    // A limit that a person has changed is another one.
+    env.line("config set limit.daily 3M").succeeds();
+    tick("03T01:30").exits(8).explains("(3.00 MiB of 3.00 MiB)");
+    tick("03T01:45").exits(8).silently();
 }
 
 #[test]
@@ -183,7 +221,9 @@ fn a_schedule_has_allowances_of_its_own_in_its_zone() {
     env.line("schedules add free --every 6h --model acme/other")
         .succeeds();
     let ran = env.line("run-due --json");
-    ran.exits(8).silently();
+    ran.exits(8)
+        .explains("the allowance of the day for the schedule `tight` is spent")
+        .explains("`hfdl schedules set tight --limit-daily SIZE` changes it");
     let outcomes = outcomes(&ran);
     assert_eq!(outcomes[0].1, "partial");
     assert_eq!(outcomes[1].1, "updated");
@@ -226,7 +266,9 @@ fn the_models_of_a_tag_share_its_allowance() {
     env.line("tags set llm --limit-daily 2M --limit-monthly 64M")
         .succeeds();
     let ran = env.line("run-due --json");
-    ran.exits(8).silently();
+    ran.exits(8)
+        .explains("the allowance of the day for the tag `llm` is spent")
+        .explains("`hfdl tags set llm --limit-daily SIZE` changes it");
     let of_tag: u64 = sessions(&ran)[..2].iter().map(|(_, _, bytes)| bytes).sum();
     assert!(of_tag <= 3 * MIB, "{of_tag}");
     assert_eq!(

@@ -43,6 +43,70 @@ fn a_flag_beats_the_environment_which_beats_what_is_saved() {
 }
 
 #[test]
+fn a_setting_without_a_value_can_be_switched_off_by_a_word() {
+    let env = TestEnv::new();
+    env.unset("HFDL_UPDATE_GUARDS");
+    for key in [
+        "cache.max_size",
+        "run.max_duration",
+        "run.max_transfer",
+        "hooks.gate",
+        "hooks.finally",
+        "hooks.on_update",
+        "metrics.file",
+        "status.file",
+        "ping.url",
+        "limit.daily",
+        "limit.monthly",
+        "download.limit_rate",
+        "update.guards",
+        "update.size_change",
+        "verify.every",
+        "prune.auto",
+    ] {
+        env.line(&format!("config set {key} off"))
+            .succeeds()
+            .prints(&format!("{key} = off"));
+        assert_eq!(setting(&env, "", key), json!(["off", "saved", null]));
+        env.line(&format!("config get {key}")).prints("off\n");
+    }
+    // A run with them: no limit, no program, and no file named `off`.
+    env.hub()
+        .repo("acme/tiny")
+        .commit("main")
+        .file("a", "1")
+        .publish();
+    env.line("models add acme/tiny").succeeds();
+    env.line("download acme/tiny").succeeds();
+    let work = env.root().join("work");
+    assert!(!work.join("off").exists());
+    // An applied file may have them too.
+    let exported = env.line("export").succeeds().stdout().to_owned();
+    std::fs::write(work.join("all.yaml"), exported).unwrap();
+    env.line("apply -f all.yaml")
+        .succeeds()
+        .prints("nothing to do");
+
+    // A variable can switch off a saved value.
+    env.line("config set cache.max_size 1G").succeeds();
+    env.set("HFDL_CACHE_MAX_SIZE", "off");
+    assert_eq!(
+        setting(&env, "", "cache.max_size"),
+        json!(["off", "environment", "HFDL_CACHE_MAX_SIZE"])
+    );
+    env.unset("HFDL_CACHE_MAX_SIZE");
+    for (line, why) in [
+        ("cache.max_size much", "or `off`"),
+        ("limit.zone off", "limit.zone"),
+        ("disk.reserve off", "disk.reserve"),
+    ] {
+        env.line(&format!("config set {line}"))
+            .exits(2)
+            .explains(why);
+    }
+}
+
+#[test]
 fn the_origin_is_shown_on_request() {
     let env = TestEnv::new();
     env.line("config set disk.reserve 20G").succeeds();

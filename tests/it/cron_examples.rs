@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use hfdl::domain::settings::SettingKey;
 use serde_yaml::Value;
 
 use crate::support::env::TestEnv;
@@ -14,6 +15,7 @@ use crate::support::env::TestEnv;
 /// Each file and how many command lines of `hfdl` it holds at least: one with a
 /// wrong word would not be found, and be missing.
 const FILES: &[(&str, usize)] = &[
+    ("Dockerfile", 0),
     ("crontab", 4),
     ("crontab-report", 2),
     ("docker-compose.yml", 2),
@@ -24,8 +26,10 @@ const FILES: &[(&str, usize)] = &[
     ("github-actions.yml", 1),
     ("gitlab-ci.yml", 2),
     ("grafana-panel.json", 0),
-    ("kubernetes-cronjob.yaml", 3),
-    ("kubernetes-indexed-job.yaml", 3),
+    ("hfdl.env", 1),
+    ("hfdl.yaml", 3),
+    ("kubernetes-cronjob.yaml", 2),
+    ("kubernetes-indexed-job.yaml", 2),
     ("launchd.plist", 2),
     ("prometheus-rules.yml", 4),
     ("slurm-array.sh", 3),
@@ -87,7 +91,7 @@ fn text<'a>(value: &'a Value, path: &str) -> &'a str {
 }
 
 /// Finds the command lines of `hfdl` in a text, each as the words behind it.
-fn command_lines(text: &str, commands: &[String]) -> Vec<Vec<String>> {
+pub fn command_lines(text: &str, commands: &[String]) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for line in text.lines() {
         for (at, _) in line.match_indices("hfdl") {
@@ -224,12 +228,111 @@ fn the_cluster_examples_have_what_keeps_two_from_working_at_once() {
         &serde_yaml::from_str::<Value>("[8, 10, 11]").unwrap()
     );
 
+    for job in [
+        at(
+            &yaml("kubernetes-cronjob.yaml"),
+            "spec/jobTemplate/spec/template/spec",
+        )
+        .clone(),
+        at(&yaml("kubernetes-indexed-job.yaml"), "spec/template/spec").clone(),
+    ] {
+        let user = at(&job, "securityContext/runAsUser").as_u64();
+        assert!(read("Dockerfile").contains(&format!("\nUSER {}:", user.unwrap())));
+        let volumes: Vec<&str> = (at(&job, "volumes").as_sequence().unwrap().iter())
+            .map(|volume| text(volume, "name"))
+            .collect();
+        let mounts = at(&job, "containers/0/volumeMounts").as_sequence().unwrap();
+        let mounted: Vec<&str> = mounts.iter().map(|mount| text(mount, "name")).collect();
+        assert_eq!(volumes, mounted);
+    }
+
     let compose = yaml("docker-compose.yml");
+    let (_, image) = read("Dockerfile")
+        .split_once(" -t ")
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    assert!(image.starts_with(&format!("{} ", text(&compose, "services/hfdl/image"))));
     assert_eq!(
         text(&compose, "services/server/volumes/0"),
         "models:/models:ro"
     );
     assert_eq!(text(&compose, "services/hfdl/profiles/0"), "tick");
+}
+
+#[test]
+fn the_sample_configuration_is_applied_and_exported_as_it_is() {
+    let env = TestEnv::new();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("cron-examples/hfdl.yaml");
+    let line = ["apply", "-f", file.to_str().unwrap()];
+    env.hfdl(line).succeeds().prints("+ schedule weekly");
+    env.hfdl(line).succeeds().prints("nothing to do");
+    let prune = line.into_iter().chain(["--prune", "--yes"]);
+    env.hfdl(prune).succeeds().prints("nothing to do");
+}
+
+#[test]
+fn the_sample_environment_is_understood() {
+    let env = TestEnv::new();
+    env.unset("HFDL_UPDATE_GUARDS");
+    let mut n_settings = 0;
+    for line in read("hfdl.env")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+    {
+        let Some((name, value)) = line.split_once('=') else {
+            assert_eq!(line, "");
+            continue;
+        };
+        if name != "HFDL_HOME" {
+            env.set(name, value);
+        }
+        let is_setting = SettingKey::ALL.iter().any(|key| key.variable() == name);
+        n_settings += usize::from(is_setting);
+    }
+    let shown = env.hfdl(["config", "list", "--origin"]);
+    let from_file = shown
+        .succeeds()
+        .stdout()
+        .matches("environment (HFDL_")
+        .count();
+    assert_eq!(from_file, n_settings, "{}", shown.report());
+    assert!(n_settings >= 4);
+}
+
+#[test]
+fn the_unit_for_a_machine_is_set_up_before_it_is_used() {
+    let unit = read("systemd-hfdl.service");
+    let steps = [
+        "useradd ",
+        "install -d -o hfdl -g hfdl -m 0700 /var/lib/hfdl",
+        "sudo -u hfdl ",
+        "systemctl enable",
+    ];
+    let found: Vec<usize> = steps.iter().map(|step| unit.find(step).unwrap()).collect();
+    assert!(found.is_sorted(), "{found:?}");
+    assert!(unit.contains("\nStateDirectoryMode=0700\n"));
+}
+
+#[test]
+fn workflows_use_the_same_major_versions_everywhere() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let own = fs::read_to_string(folder.join(".github/workflows/ci.yml")).unwrap();
+    let texts = [
+        own,
+        read("github-actions.yml"),
+        read("github-actions-locked.yml"),
+    ];
+    let mut versions: BTreeMap<String, String> = BTreeMap::new();
+    for line in texts.iter().flat_map(|text| text.lines()) {
+        let Some((_, action)) = line.split_once("uses: ") else {
+            continue;
+        };
+        let (name, version) = action.split_once('@').unwrap();
+        let owner_and_name: Vec<&str> = name.splitn(3, '/').take(2).collect();
+        let known = versions.insert(owner_and_name.join("/"), version.to_owned());
+        assert!(known.is_none_or(|known| known == version), "{action}");
+    }
+    assert!(versions.len() >= 2, "{versions:?}");
 }
 
 #[test]
@@ -411,13 +514,20 @@ schedules:
 
     #[test]
     fn a_pod_that_cannot_be_set_up_fails_and_fetches_nothing() {
-        let job = yaml("kubernetes-indexed-job.yaml");
-        let job = text(&job, "spec/template/spec/containers/0/command/2");
-        let env = TestEnv::new();
-        env.program("hfdl", "case $1 in apply) exit 2 ;; esac\nexit 0");
-        let variables = [("JOB_COMPLETION_INDEX", "0")];
-        let status = script(&env, job, &variables).status().unwrap();
-        assert_eq!(status.code(), Some(2));
+        let indexed = yaml("kubernetes-indexed-job.yaml");
+        let indexed = text(&indexed, "spec/template/spec/containers/0/command/2");
+        let cron = yaml("kubernetes-cronjob.yaml");
+        let cron = text(
+            &cron,
+            "spec/jobTemplate/spec/template/spec/containers/0/command/2",
+        );
+        for job in [indexed, cron] {
+            let env = TestEnv::new();
+            env.program("hfdl", "case $1 in apply) exit 2 ;; esac\nexit 0");
+            let variables = [("JOB_COMPLETION_INDEX", "0")];
+            let status = script(&env, job, &variables).status().unwrap();
+            assert_eq!(status.code(), Some(2));
+        }
     }
 
     #[test]
@@ -432,7 +542,7 @@ schedules:
         env.program(
             "hfdl",
             &format!(
-                "trap 'sleep 0.3; echo state >\"{}\"; exit 143' TERM\necho ready\nwhile :; do sleep 0.05; done",
+                "case $1 in apply) exit 0 ;; esac\ntrap 'sleep 0.3; echo state >\"{}\"; exit 143' TERM\necho ready\nwhile :; do sleep 0.05; done",
                 saved.display()
             ),
         );

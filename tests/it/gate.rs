@@ -298,6 +298,78 @@ fn a_rejected_commit_stays_away_without_the_gate_and_from_models_that_share_it()
 }
 
 #[test]
+fn the_rejection_of_a_first_commit_is_named() {
+    let world = GateEnv::with_model("exit 3");
+    let env = &world.0;
+    assert_eq!(outcomes(world.night(0).succeeds()), ["held"]);
+    env.line("updates reject acme/tiny").succeeds();
+    assert_eq!(outcomes(world.night(1).succeeds()), ["held"]);
+    let words = "held, first commit rejected";
+    for line in [
+        "models list",
+        "models list --state held",
+        "models show acme/tiny",
+        "status",
+    ] {
+        env.line(line).succeeds().prints(words);
+    }
+    let model = env.line("models list --json").json()["models"][0].clone();
+    assert_eq!(
+        (&model["state"], &model["held_update"]["decision"]),
+        (&"held".into(), &"rejected".into())
+    );
+    let status = env.line("status --json").json()["models"][0].clone();
+    assert_eq!(
+        status["rejected_first_commit"],
+        model["held_update"]["commit"]
+    );
+    let next = world.publish("two");
+    world.gate("exit 0");
+    assert_eq!(outcomes(world.night(2).succeeds()), ["updated"]);
+    assert_eq!(world.main_ref(), Some(next));
+    assert!(!env.line("status").stdout().contains("rejected"));
+}
+
+#[test]
+fn prune_names_the_held_update_until_it_is_rejected() {
+    for to in ["", " --to plain"] {
+        let world = GateEnv::new("exit 3");
+        let env = &world.0;
+        env.line(&format!("models add acme/tiny --no-check{to}"))
+            .succeeds();
+        let first = world.publish("two");
+        env.line("download acme/tiny").succeeds();
+        let items = || {
+            let pruned = env.line("prune --yes --json").succeeds().json();
+            pruned["items"].as_array().unwrap().clone()
+        };
+        let kept = items();
+        assert!(!kept.is_empty());
+        for item in &kept {
+            assert_eq!(item["verdict"], "keep");
+            assert_eq!(item["reason"], "an update that is held needs it");
+            assert_eq!(item["held_commit"], *first);
+        }
+        env.line("prune --dry-run").succeeds().prints(&format!(
+            "the held update {} of `acme/tiny` needs it; `hfdl updates reject acme/tiny` lets it go",
+            &first[..10]
+        ));
+        env.line("updates reject acme/tiny").succeeds();
+        let gone = items();
+        assert_eq!(gone.len(), kept.len());
+        assert!(
+            gone.iter().all(|item| item["verdict"] == "remove"),
+            "{gone:?}"
+        );
+        // A person may think better of it: the files are fetched again.
+        env.line("updates approve acme/tiny").succeeds();
+        env.line("download acme/tiny").succeeds();
+        let shown = env.line("models show acme/tiny --json").json();
+        assert_eq!(shown["published_commit"], *first);
+    }
+}
+
+#[test]
 fn exit_75_holds_without_a_word_and_the_gate_looks_again_the_next_day() {
     let world = GateEnv::published("echo later; exit 75");
     let heard = world.0.root().join("heard");

@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sys", &["domain"]),
     // Below `notify`, because hooks and the terminal share the shapes.
     ("json", &["domain"]),
+    ("manual", &[]),
     ("store", &["domain", "sys"]),
     ("hub", &["domain", "sys"]),
     ("xet", &["domain", "sys"]),
@@ -31,7 +32,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("ui", &["domain", "sys", "json"]),
-    ("cli", &["domain", "sys", "json", "store", "ops", "ui"]),
+    (
+        "cli",
+        &["domain", "sys", "json", "manual", "store", "ops", "ui"],
+    ),
 ];
 
 /// Everything but `domain`, which knows values only.
@@ -73,7 +77,6 @@ const BORDERS: &[(&str, &[&str])] = &[
     ("fs2", &["sys/"]),
     ("gearhash", &["xet/"]),
     ("httpdate", BEYOND_DOMAIN),
-    ("indicatif", &["ui/"]),
     ("jiff", &[""]),
     ("libc", &["sys/"]),
     ("log", BEYOND_DOMAIN),

@@ -226,6 +226,22 @@ fn a_home_with_a_newer_commit_goes_back_to_the_locked_one() {
 }
 
 #[test]
+fn a_locked_commit_that_only_this_disk_has_is_published() {
+    let (env, old) = locked();
+    publish(&env, 2);
+    env.line("download acme/tiny").succeeds();
+    assert_ne!(published(&env), old);
+    env.hub().repo("acme/tiny").forget_commit(&old);
+    apply_locked(&env).succeeds();
+    env.hub().forget_requests();
+    env.line("download acme/tiny").succeeds();
+    assert_eq!(published(&env), old);
+    assert_eq!(downloads(&env), 0);
+    let main = env.cache().join("models--acme--tiny/refs/main");
+    assert_eq!(fs::read_to_string(main).unwrap(), old);
+}
+
+#[test]
 fn every_difference_is_named_and_nothing_is_changed() {
     let (env, commit) = locked();
     elsewhere(&env);

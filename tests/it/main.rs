@@ -68,6 +68,7 @@ mod kills;
 mod layers;
 mod lock_files;
 mod logins;
+mod manual;
 #[cfg(target_os = "linux")]
 mod moved_refs;
 #[cfg(target_os = "linux")]

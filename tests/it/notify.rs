@@ -146,7 +146,7 @@ fn hooks_run_only_for_changes() {
         assert_eq!(events(&ran, 5), "finally ended");
     }
     let ran = world.tick();
-    ran.explains("hfdl: 1 of 1 model need a look: acme/tiny: ")
+    ran.explains("hfdl: 1 of 1 model needs a look: acme/tiny: ")
         .explains("has failed 3 times since 2026-03-01 13:00 UTC");
     assert_eq!(events(&ran, 5), "on_failure lasts, finally ended");
     let ran = world.tick();

@@ -130,8 +130,12 @@ fn a_pin_may_name_a_commit_by_its_first_digits() {
     assert_eq!(outcome(&night(&env, 2)), "up-to-date");
     assert_eq!(requests(&env), [Api::Info]);
 
+    // Without the Hub a commit is not looked for, and the next run finds none.
+    env.set("HF_HUB_OFFLINE", "1");
     env.line("models set acme/tiny --policy pin@0123456789")
-        .succeeds();
+        .succeeds()
+        .explains("the next run looks for the commit 0123456789, and not now");
+    env.unset("HF_HUB_OFFLINE");
     let missed = env.now("2026-03-03T09:00:00Z").line("run-due --json");
     assert_eq!(outcome(&missed), "failed");
     let error = session(&missed)["error"].to_string();
@@ -140,6 +144,49 @@ fn a_pin_may_name_a_commit_by_its_first_digits() {
         "{error}"
     );
     assert_eq!(published(&env), first);
+}
+
+#[test]
+fn a_pin_at_a_commit_that_exists_nowhere_is_refused() {
+    let (env, first) = world("--keep-revisions 5");
+    let second = push(&env, "2");
+    night(&env, 2);
+    env.hub().repo("acme/tiny").forget_commit(&first);
+    let before = shown(&env, "acme/tiny");
+    let missing = "0123456789".repeat(4);
+    for digits in [&missing[..8], &missing] {
+        env.line(&format!("models set acme/tiny --policy pin@{digits}"))
+            .exits(2)
+            .explains(&format!(
+                "`acme/tiny` has no commit {digits}, and neither has this disk"
+            ));
+    }
+    assert_eq!(shown(&env, "acme/tiny"), before, "nothing was changed");
+    // The Hub has the one, and this disk the other; neither needs the other side.
+    env.line(&format!(
+        "models set acme/tiny --policy pin@{}",
+        &second[..9]
+    ))
+    .succeeds();
+    assert_eq!(shown(&env, "acme/tiny")["pinned_commit"], *second);
+    env.set("HF_HUB_OFFLINE", "1");
+    env.line(&format!(
+        "models set acme/tiny --policy pin@{}",
+        &first[..9]
+    ))
+    .succeeds()
+    .silently();
+    env.unset("HF_HUB_OFFLINE");
+    assert_eq!(shown(&env, "acme/tiny")["pinned_commit"], *first);
+    assert_eq!(outcome(&night(&env, 3)), "updated");
+    assert_eq!(published(&env), first);
+    let ran = night(&env, 4);
+    assert_eq!(outcome(&ran), "up-to-date");
+    let error = session(&ran)["error"].to_string();
+    assert!(
+        error.contains("the pinned commit is gone upstream"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -339,6 +386,60 @@ fn a_delayed_commit_is_taken_when_this_home_has_known_it_long_enough() {
     night(&env, 10);
     assert_eq!(requests(&env), [Api::Info]);
     assert_eq!(number(&env, "SELECT count(*) FROM seen_commits"), 0);
+}
+
+#[test]
+fn a_delayed_update_is_listed_shown_and_decided_about() {
+    let (env, first) = world("--delay 7d");
+    let second = push(&env, "2");
+    night(&env, 2);
+    let listed = || env.line("updates list --json").json()["updates"].clone();
+    let update = listed()[0].clone();
+    for (field, value) in [
+        ("commit", second.as_str()),
+        ("old_commit", &first),
+        ("state", "delayed"),
+        ("waits_until", "2026-03-09T09:00:00Z"),
+        ("found_at", "2026-03-02T09:00:00Z"),
+        ("decision", "waiting"),
+    ] {
+        assert_eq!(update[field], *value, "{field}");
+    }
+    assert_eq!(update["findings"][0]["reason"], "delay");
+    env.line("updates list")
+        .prints(&second[..10])
+        .prints("delayed")
+        .prints("adopted Mon 9 Mar");
+    let shown = env.line("updates show acme/tiny");
+    shown.succeeds().prints("delayed").prints("config.json");
+    shown.prints("updates approve acme/tiny");
+    let document = env.line("updates show acme/tiny --json").json();
+    assert_eq!(document["waits_until"], "2026-03-09T09:00:00Z");
+    env.line("updates approve acme/tiny --commit 0123456789")
+        .exits(2)
+        .explains(&second);
+    assert_eq!(listed()[0]["state"], "delayed");
+
+    env.line("updates reject acme/tiny --note later")
+        .succeeds()
+        .prints("was rejected");
+    assert_eq!(listed(), serde_json::json!([]));
+    env.line("updates list --all").prints("rejected");
+    let ran = night(&env, 3);
+    assert_eq!(outcome(&ran), "held");
+    let error = session(&ran)["error"].to_string();
+    assert!(
+        error.contains(&format!("{} was rejected", &second[..10])),
+        "{error}"
+    );
+    assert_eq!(published(&env), first);
+    env.line("updates approve acme/tiny").succeeds();
+    assert_eq!(listed()[0]["state"], "approved");
+    assert_eq!(outcome(&night(&env, 4)), "updated");
+    assert_eq!(published(&env), second);
+    assert_eq!(listed(), serde_json::json!([]));
+    let held = "SELECT count(*) FROM events WHERE kind = 'held'";
+    assert_eq!(number(&env, held), 0);
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn listen(env: &TestEnv) -> Told {
     let mut told = Told::default();
     let run = download(&services, vec![target], &Bounds::default(), &mut |event| {
         match event {
-            SyncEvent::FetchPlanned { n_bytes } => {
+            SyncEvent::FetchPlanned { n_bytes, .. } => {
                 told.n_bytes += n_bytes;
             }
             SyncEvent::FileStarted { have, .. } => told.have += have,

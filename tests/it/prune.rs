@@ -177,7 +177,16 @@ fn of_five_revisions_the_two_newest_stay_and_so_does_what_they_share() {
     assert_eq!(order, commits, "oldest first");
     let fields = report["items"][0].as_object().unwrap().keys();
     let fields: Vec<&str> = fields.map(String::as_str).collect();
-    let expected = ["model", "repo", "what", "id", "size", "verdict", "reason"];
+    let expected = [
+        "model",
+        "repo",
+        "what",
+        "id",
+        "size",
+        "verdict",
+        "reason",
+        "held_commit",
+    ];
     assert_eq!(fields, expected);
     is_sound(&env, &truth, &ran);
     assert_eq!(remembered(&env), 2);

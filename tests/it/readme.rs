@@ -1,21 +1,30 @@
-//! The README tells the truth: its tables are those of the code, its tour is run.
+//! The README and the topics of the manual tell the truth: each `console` block is run,
+//! and its output compared. `tests/it/manual.rs` compares their tables with the code.
 //!
-//! `HFDL_UPDATE_README=1 cargo test --test it readme` writes the output of the
-//! tour into the README; look at the difference before keeping it.
+//! `HFDL_UPDATE_README=1 cargo test --test it readme` writes the output into the
+//! pages; look at the difference before keeping it.
 
-use hfdl::domain::outcome::ExitStatus;
+use hfdl::manual::TOPICS;
 
-const README: &str = include_str!("../../README.md");
+pub const README: &str = include_str!("../../README.md");
 const CI: &str = include_str!("../../.ci/run");
 
-/// One code block: what stands behind the fence, the number of its first line, its lines.
-struct Block<'a> {
-    language: &'a str,
+/// One code block: the language behind the fence, the number of its first line, its lines.
+pub struct Block<'a> {
+    pub language: &'a str,
     first_line: usize,
-    lines: Vec<&'a str>,
+    pub lines: Vec<&'a str>,
 }
 
-fn blocks(text: &str) -> Vec<Block<'_>> {
+/// Returns the path of each page in the repository, and its text.
+pub fn pages() -> Vec<(String, &'static str)> {
+    let topics = TOPICS.iter();
+    let topics = topics.map(|topic| (format!("src/manual/{}.md", topic.name), topic.text));
+    let readme = ("README.md".to_owned(), README);
+    [readme].into_iter().chain(topics).collect()
+}
+
+pub fn blocks(text: &str) -> Vec<Block<'_>> {
     let mut found = Vec::new();
     let mut open: Option<Block> = None;
     for (index, line) in text.lines().enumerate() {
@@ -39,34 +48,12 @@ fn blocks(text: &str) -> Vec<Block<'_>> {
     found
 }
 
-/// Returns what stands below a heading, up to the next one of the same level.
-fn section<'a>(text: &'a str, heading: &str) -> &'a str {
+/// Returns the text below a heading, up to the next one of the same level.
+pub fn section<'a>(text: &'a str, heading: &str) -> &'a str {
     let (_, rest) = text
         .split_once(&format!("\n## {heading}\n"))
         .unwrap_or_else(|| panic!("there is no section `{heading}`"));
     rest.split_once("\n## ").map_or(rest, |(own, _)| own)
-}
-
-#[test]
-fn the_table_of_exit_codes_is_that_of_the_code() {
-    let rows: Vec<&str> = section(README, "Exit codes")
-        .lines()
-        .filter(|line| line.starts_with("| "))
-        // The titles, and the line that parts them from the rows.
-        .skip(2)
-        .collect();
-    let expected: Vec<String> = ExitStatus::ALL
-        .iter()
-        .map(|status| {
-            format!(
-                "| {} | `{}` | {} |",
-                status.code(),
-                status.word(),
-                status.meaning()
-            )
-        })
-        .collect();
-    assert_eq!(rows, expected);
 }
 
 #[test]
@@ -86,13 +73,15 @@ fn setting_up_takes_two_commands_and_ci_runs_both() {
 
 #[test]
 fn commands_of_hfdl_stand_only_where_they_are_run() {
-    for block in blocks(README) {
-        let shown = block.lines.iter().any(|line| line.contains("hfdl "));
-        assert!(
-            block.language == "console" || block.language == "text" || !shown,
-            "line {}: `hfdl` in a block that no test runs",
-            block.first_line
-        );
+    for (path, text) in pages() {
+        for block in blocks(text) {
+            let shown = (block.lines.iter()).any(|line| line.trim_start().starts_with("hfdl "));
+            assert!(
+                block.language == "console" || block.language == "text" || !shown,
+                "{path}:{}: `hfdl` in a block that no test runs",
+                block.first_line
+            );
+        }
     }
 }
 
@@ -106,9 +95,9 @@ mod tour {
 
     use hfdl_test_hub::{TestHub, fill_with_demo};
 
-    use super::{Block, README, blocks};
+    use super::{Block, blocks, pages};
 
-    /// The places that the README speaks of, where a test has its own.
+    /// The places in the pages, where a test has its own.
     const STATE: &str = "/tmp/hfdl-tour";
     const HUB: &str = "http://127.0.0.1:48800";
 
@@ -131,7 +120,7 @@ mod tour {
             }
         }
 
-        /// Runs a command line; returns what it prints, as the README shows it, and its exit code.
+        /// Runs a command line; returns its output, as the page shows it, and its exit code.
         fn run(&self, line: &str) -> (String, i32) {
             let output = Command::new("/bin/sh")
                 .args(["-c", line])
@@ -182,13 +171,12 @@ mod tour {
         }
     }
 
-    #[test]
-    fn the_tour_shows_what_the_program_prints() {
+    /// Runs the console blocks of a page; returns the page as it should be, and the
+    /// number of commands.
+    fn truth_of(page: &str) -> (String, usize) {
         let tour = Tour::new();
-        let mut truth = String::new();
-        let mut rest = README;
-        let mut n_commands = 0;
-        for block in blocks(README).iter().filter(|b| b.language == "console") {
+        let (mut truth, mut rest, mut n_commands) = (String::new(), page, 0);
+        for block in blocks(page).iter().filter(|b| b.language == "console") {
             let shown = block.lines.iter().map(|line| format!("{line}\n"));
             let shown: String = shown.collect();
             let (before, after) = rest.split_once(&format!("```console\n{shown}")).unwrap();
@@ -199,19 +187,32 @@ mod tour {
             n_commands += block.lines.iter().filter(|l| l.starts_with("$ ")).count();
         }
         truth.push_str(rest);
-        assert!(n_commands >= 10, "only {n_commands} commands were found");
-        if std::env::var_os("HFDL_UPDATE_README").is_some() {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-            std::fs::write(path, &truth).unwrap();
-        } else if truth != README {
-            let mut pairs = truth.lines().zip(README.lines()).enumerate();
-            let (index, (expected, found)) = pairs
-                .find(|(_, (expected, found))| expected != found)
-                .unwrap_or((0, ("another number of lines", "")));
-            panic!(
-                "README.md:{}: shown  {found}\n  but it is  {expected}\n(see the head of tests/it/readme.rs)",
-                index + 1
-            );
+        (truth, n_commands)
+    }
+
+    #[test]
+    fn each_page_shows_the_output_of_the_program() {
+        let mut n_commands = 0;
+        for (path, page) in pages() {
+            let (truth, n) = truth_of(page);
+            n_commands += n;
+            if truth == page {
+                continue;
+            }
+            if std::env::var_os("HFDL_UPDATE_README").is_some() {
+                let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+                std::fs::write(path, &truth).unwrap();
+            } else {
+                let mut pairs = truth.lines().zip(page.lines()).enumerate();
+                let (index, (expected, found)) = pairs
+                    .find(|(_, (expected, found))| expected != found)
+                    .unwrap_or((0, ("another number of lines", "")));
+                panic!(
+                    "{path}:{}: shown  {found}\n  but it is  {expected}\n(see the head of tests/it/readme.rs)",
+                    index + 1
+                );
+            }
         }
+        assert!(n_commands >= 20, "only {n_commands} commands were found");
     }
 }

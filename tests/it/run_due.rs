@@ -212,7 +212,7 @@ fn a_failure_that_needs_a_person_serves_its_slot_with_its_own_exit_code() {
     env.line("schedules add often --every 6h --all").succeeds();
     let ran = env.hfdl(["run-due"]);
     ran.exits(4)
-        .explains("hfdl: 1 of 2 models need a look: acme/gated: ");
+        .explains("hfdl: 1 of 2 models needs a look: acme/gated: ");
     ran.explains("accept the terms");
     assert_eq!(
         slots(&env, "often"),

@@ -211,7 +211,7 @@ fn damage_is_repaired_in_the_same_run_and_told_once() {
         tick(&env, day).succeeds().silently();
     }
     assert!(evidence_of(&path).exists());
-    for day in [70, 80] {
+    for day in [72, 82] {
         tick(&env, day).succeeds().silently();
     }
     assert!(!evidence_of(&path).exists(), "as old as a log may be");
@@ -238,7 +238,7 @@ fn damage_that_cannot_be_repaired_ends_with_code_3_until_it_can() {
     for day in [40, 41] {
         let ran = tick(&env, day);
         ran.exits(3).explains("cannot be fetched again");
-        ran.explains("hfdl: 1 of 1 model need a look");
+        ran.explains("hfdl: 1 of 1 model needs a look");
     }
     if cfg!(unix) {
         let calls = fs::read_to_string(&called).unwrap();
@@ -492,7 +492,7 @@ fn a_model_that_is_held_and_repaired_counts_once() {
     let draft = env.hub().repo("acme/tiny").commit("main");
     draft.file("config.json", b"new").publish();
     let ran = tick(&env, 40);
-    ran.succeeds().explains("hfdl: 1 of 1 model need a look");
+    ran.succeeds().explains("hfdl: 1 of 1 model needs a look");
     ran.explains("1 file damaged on disk and fetched again");
     readers_see_all(&env, &commit);
 }
@@ -513,4 +513,123 @@ fn damage_that_a_run_repairs_does_not_stay_in_the_record() {
         (&scrub["kept"], &scrub["bytes_behind"]),
         (&true.into(), &0.into())
     );
+}
+
+/// Runs a tick some minutes after the beginning of a night.
+fn tick_at(env: &TestEnv, day: i64, minutes: i64) -> Ran {
+    let first: jiff::Timestamp = "2026-03-01T02:00:00Z".parse().unwrap();
+    let at = first + jiff::SignedDuration::from_mins(24 * 60 * day + minutes);
+    env.now(&at.to_string());
+    env.line("run-due --trigger timer")
+}
+
+#[test]
+fn a_repair_that_the_transfer_budget_cuts_goes_on_with_the_next_tick() {
+    let env = world();
+    let commit = kept(&env);
+    let path = blob(&env, &commit, "model.safetensors");
+    rot(&path);
+    env.line("config set run.max_transfer 1M").succeeds();
+    tick(&env, 40).exits(8);
+    let first = scrub_of(&env);
+    assert_eq!(first["bytes_read"], 3 * MIB + 8, "all files");
+    let mut minutes = 0;
+    while fs::read(&path).unwrap() != model_bytes() {
+        minutes += 15;
+        assert!(minutes < 90, "the repair does not go on");
+        tick_at(&env, 40, minutes);
+    }
+    let last = scrub_of(&env);
+    assert_eq!(last["next_at"], first["next_at"]);
+    assert_eq!(
+        (&last["kept"], &last["bytes_read"]),
+        (&true.into(), &first["bytes_read"])
+    );
+    let n_runs = || number(&env, "SELECT count(*) FROM runs");
+    let before = n_runs();
+    tick_at(&env, 40, 120).succeeds().silently();
+    assert_eq!(n_runs(), before, "nothing is left to repair");
+}
+
+#[test]
+fn a_repair_waits_while_an_allowance_is_spent() {
+    let env = world();
+    let commit = kept(&env);
+    rot(&blob(&env, &commit, "model.safetensors"));
+    env.line("config set limit.daily 1M").succeeds();
+    tick(&env, 40).exits(8);
+    let n_runs = || number(&env, "SELECT count(*) FROM runs");
+    let before = n_runs();
+    tick_at(&env, 40, 15).succeeds();
+    assert_eq!(n_runs(), before, "the allowance of the day is spent");
+}
+
+#[test]
+fn old_evidence_is_removed_by_any_run_although_scrubs_are_off() {
+    let env = world();
+    let commit = kept(&env);
+    let path = blob(&env, &commit, "model.safetensors");
+    rot(&path);
+    tick(&env, 40).succeeds();
+    assert!(evidence_of(&path).exists());
+    env.line("config set verify.every off").succeeds();
+    night(&env, 60);
+    env.line("download acme/tiny").succeeds();
+    assert!(evidence_of(&path).exists(), "as young as a log may be");
+    for day in [72, 76] {
+        night(&env, day);
+        env.line("download acme/tiny").succeeds();
+    }
+    assert!(!evidence_of(&path).exists());
+    assert_eq!(number(&env, "SELECT count(*) FROM evidence"), 0);
+}
+
+#[test]
+fn the_bytes_of_a_damaged_file_that_a_download_repairs_are_kept() {
+    let env = world();
+    let commit = kept(&env);
+    let path = blob(&env, &commit, "model.safetensors");
+    rot(&path);
+    let bad = fs::read(&path).unwrap();
+    env.hub().repo("acme/tiny").delete();
+    tick(&env, 40).exits(3);
+    let draft = env.hub().repo("acme/tiny").commit("main");
+    let draft = draft
+        .file("config.json", b"{\"a\": 1}")
+        .file("sub/empty.txt", b"");
+    draft.lfs("model.safetensors", model_bytes()).publish();
+    env.line("download acme/tiny").succeeds();
+    readers_see_all(&env, &commit);
+    assert!(fs::read(evidence_of(&path)).unwrap() == bad);
+    for day in [72, 76, 77] {
+        night(&env, day);
+        env.line("download acme/tiny --force").succeeds();
+    }
+    assert!(!evidence_of(&path).exists(), "good bytes are no evidence");
+}
+
+#[test]
+fn a_night_that_spends_its_transfer_on_downloads_reads_and_repairs_later() {
+    let env = world();
+    let commit = kept(&env);
+    let path = blob(&env, &commit, "model.safetensors");
+    rot(&path);
+    let big = env.hub().repo("acme/big").commit("main");
+    big.lfs("big.bin", generated_bytes(2 << 20, 9)).publish();
+    env.line("models add acme/big").succeeds();
+    env.line("schedules add nightly --model acme/big --daily 02:00")
+        .succeeds();
+    env.line("config set run.max_transfer 1M").succeeds();
+    tick(&env, 40).exits(8);
+    assert_eq!(scrub_of(&env)["bytes_read"], 3 * MIB + 8, "all files");
+    assert!(fs::read(&path).unwrap() != model_bytes(), "no byte is left");
+    let mut minutes = 0;
+    while fs::read(&path).unwrap() != model_bytes() {
+        minutes += 15;
+        assert!(minutes < 120, "the repair does not go on");
+        tick_at(&env, 40, minutes);
+    }
+    let published = "SELECT count(*) FROM models WHERE published_commit IS NOT NULL";
+    assert_eq!(number(&env, published), 2);
+    assert_eq!(scrub_of(&env)["kept"], true);
 }

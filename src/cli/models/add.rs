@@ -1,6 +1,8 @@
 //! `hfdl models add`
 
-use anyhow::{Error, Result};
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Error, Result};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -21,10 +23,10 @@ use crate::store::Store;
 use crate::sys::stop::StopFlag;
 use crate::ui::text;
 
-/// Add a model
+/// Add models
 ///
-/// Asks the Hub whether the repository and the revision exist and can be read, and prints how many
-/// files and bytes are selected. Nothing is downloaded yet.
+/// Asks the Hub whether each repository and its revision exist and can be read, and prints how many
+/// files and bytes are selected. All of them are added, or none. Nothing is downloaded yet.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "Repositories are written as org/name, datasets/org/name, spaces/org/name, \
@@ -35,14 +37,15 @@ Examples:
   hfdl models add org/name --include '*.safetensors' --include '*.json' --tag llm
   hfdl models add datasets/org/corpus --to /srv/corpus
   hfdl models add org/name --revision refs/pr/1 --name candidate
+  hfdl models add org/one org/two --tag llm
   hfdl models add org/name --no-check"
 )]
 pub(super) struct AddModel {
-    /// The repository
-    #[arg(value_name = "REPO")]
-    repo: String,
+    /// One or more repositories
+    #[arg(value_name = "REPO", required = true)]
+    repos: Vec<String>,
 
-    /// The type of the repository: model, dataset, space or kernel (default: as REPO says)
+    /// The type of the repositories: model, dataset, space or kernel (default: as REPO says)
     #[arg(long, value_name = "TYPE")]
     repo_type: Option<RepoType>,
 
@@ -58,44 +61,96 @@ impl AddModel {
     pub(super) fn run(self, context: &Context) -> Result<()> {
         let existing = context.existing_store()?;
         let settings = context.settings(existing.as_ref())?;
-        let arg = RepoArg::parse(&self.repo, settings.endpoint())?.of_type(self.repo_type)?;
-        let spec = self.describe(context, &settings, &arg)?;
+        let specs = self.specs(context, &settings)?;
         if let Some(store) = &existing {
-            ops::models::refuse_known(store, &spec)?;
-            ops::models::refuse_shared_directory(store, &spec, None)?;
-            ops::models::refuse_other_pin(store, &spec, None)?;
+            specs.iter().try_for_each(|spec| refuse(store, spec))?;
         }
-        let check = if self.no_check {
-            None
-        } else {
-            let stop = StopFlag::new();
-            let clients = ops::hub::connect(&context.host, &settings, &stop, Renewal::Never)?;
-            let hub = clients.with_token(spec.token_name.as_ref())?;
-            Some(ops::models::check_with_hub(&hub, &spec).map_err(|err| {
-                anyhow::Error::new(err).context(format!("could not add `{}`", spec.name))
-            })?)
-        };
-        if let Some(nothing) = check.as_ref().and_then(|it| it.nothing_selected.clone()) {
-            return Err(Error::new(nothing).context(format!("could not add `{}`", spec.name)));
-        }
+        let checks = self.checks(context, &settings, &specs)?;
         let store = match existing {
             Some(store) => store,
             None => context.store()?,
         };
-        store.insert_model(&spec, context.now())?;
-        note_claims(context, &store, &settings, &spec.repo);
-        let model = store.model(&spec.name)?;
-        note_shared_rules(context, &store, &model)?;
-        if let Some(check) = &check {
-            warn_about(context, &model, check);
+        store.transaction(|store| -> Result<()> {
+            for spec in &specs {
+                // Again, because the models of one command line may contradict each other.
+                refuse(store, spec)?;
+                store.insert_model(spec, context.now())?;
+            }
+            Ok(())
+        })?;
+        let mut added = Vec::new();
+        for (spec, check) in specs.iter().zip(checks) {
+            note_claims(context, &store, &settings, &spec.repo);
+            let model = store.model(&spec.name)?;
+            note_shared_rules(context, &store, &model)?;
+            if let Some(check) = &check {
+                warn_about(context, &model, check);
+            }
+            added.push((model, check));
         }
-        context.out.done(
-            || match &check {
-                Some(check) => format!("added `{}`: {}", spec.name, amount(check)),
-                None => format!("added `{}` without asking the Hub", spec.name),
-            },
-            || added(&model, check.as_ref()),
-        )
+        report(context, &added)
+    }
+
+    /// Describes the models of the command line, each once.
+    fn specs(&self, context: &Context, settings: &Settings) -> Result<Vec<ModelSpec>> {
+        let distinct: BTreeSet<&String> = self.repos.iter().collect();
+        if distinct.len() > 1 {
+            self.refuse_flags_of_one()?;
+        }
+        let mut specs = Vec::new();
+        for text in &self.repos {
+            let arg = RepoArg::parse(text, settings.endpoint())?.of_type(self.repo_type)?;
+            let spec = self.describe(context, settings, &arg)?;
+            if !specs.contains(&spec) {
+                specs.push(spec);
+            }
+        }
+        Ok(specs)
+    }
+
+    /// Refuses flags that can be true for one model only.
+    fn refuse_flags_of_one(&self) -> Result<()> {
+        let value = |flag: &str| self.flags.first_text(&[flag]);
+        let is_directory = value("to").is_some_and(|to| to != "cache");
+        let is_commit = value("policy").is_some_and(|policy| policy.contains('@'));
+        let flags = [
+            ("--name", value("name").is_some()),
+            ("--to DIR", is_directory),
+            ("--view-map", value("view_map").is_some()),
+            ("--policy pin@COMMIT", is_commit),
+        ];
+        match flags.into_iter().find(|(_, is_given)| *is_given) {
+            Some((flag, _)) => Err(Complaint::usage(format!(
+                "`{flag}` is for one model, and several repositories are given"
+            ))
+            .next("add each with a command of its own")
+            .into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks the Hub about each model, unless that is not wanted.
+    fn checks(
+        &self,
+        context: &Context,
+        settings: &Settings,
+        specs: &[ModelSpec],
+    ) -> Result<Vec<Option<HubCheck>>> {
+        if self.no_check {
+            return Ok(specs.iter().map(|_| None).collect());
+        }
+        let stop = StopFlag::new();
+        let clients = ops::hub::connect(&context.host, settings, &stop, Renewal::Never)?;
+        let check = |spec: &ModelSpec| {
+            let problem = || format!("could not add `{}`", spec.name);
+            let hub = clients.with_token(spec.token_name.as_ref())?;
+            let check = ops::models::check_with_hub(&hub, spec).with_context(problem)?;
+            match check.nothing_selected {
+                Some(nothing) => Err(Error::new(nothing).context(problem())),
+                None => Ok(Some(check)),
+            }
+        };
+        specs.iter().map(check).collect()
     }
 
     /// Builds the model of the repository argument and the flags.
@@ -118,6 +173,13 @@ impl AddModel {
         refuse_contradiction(&model)?;
         Ok(model)
     }
+}
+
+/// Refuses a model that contradicts those in the database.
+fn refuse(store: &Store, spec: &ModelSpec) -> Result<()> {
+    ops::models::refuse_known(store, spec)?;
+    ops::models::refuse_shared_directory(store, spec, None)?;
+    ops::models::refuse_other_pin(store, spec, None)
 }
 
 /// Refuses a model whose fields contradict each other.
@@ -189,9 +251,37 @@ fn amount(check: &HubCheck) -> String {
     }
 }
 
-fn added(model: &Model, check: Option<&HubCheck>) -> Value {
-    let mut value = document("hfdl.model/1", ModelView::new(model, None));
-    value["check"] = match check {
+/// Reports the added models: one as a document of its own, several as a list.
+fn report(context: &Context, added: &[(Model, Option<HubCheck>)]) -> Result<()> {
+    let line = |(model, check): &(Model, Option<HubCheck>)| match check {
+        Some(check) => format!("added `{}`: {}", model.spec.name, amount(check)),
+        None => format!("added `{}` without asking the Hub", model.spec.name),
+    };
+    let with_check = |mut view: Value, check: &Option<HubCheck>| {
+        view["check"] = check_view(check.as_ref());
+        view
+    };
+    context.out.done(
+        || added.iter().map(line).collect::<Vec<_>>().join("\n"),
+        || match added {
+            [(model, check)] => {
+                with_check(document("hfdl.model/1", ModelView::new(model, None)), check)
+            }
+            several => {
+                let views = several
+                    .iter()
+                    .map(|(model, check)| with_check(json!(ModelView::new(model, None)), check));
+                document(
+                    "hfdl.models/1",
+                    json!({ "models": views.collect::<Vec<_>>() }),
+                )
+            }
+        },
+    )
+}
+
+fn check_view(check: Option<&HubCheck>) -> Value {
+    match check {
         Some(check) => json!({
             "commit": check.commit.as_str(),
             "files": check.selected.files,
@@ -202,6 +292,5 @@ fn added(model: &Model, check: Option<&HubCheck>) -> Value {
             "access_missing": check.access_missing,
         }),
         None => Value::Null,
-    };
-    value
+    }
 }

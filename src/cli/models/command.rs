@@ -19,6 +19,10 @@ use crate::domain::outcome::ExitStatus;
 
 /// Choose the repositories, revisions and files to keep
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl models add org/name
+  hfdl models list
+  hfdl models show org/name")]
 pub struct ModelsCommand {
     #[command(subcommand)]
     command: ModelsSubcommand,
@@ -27,14 +31,20 @@ pub struct ModelsCommand {
 #[derive(Debug, Subcommand)]
 enum ModelsSubcommand {
     Add(AddModel),
+    #[command(visible_alias = "ls")]
     List(ListModels),
     Show(ShowModel),
     Path(ModelPath),
     Set(SetModel),
     /// Include models in schedules and in `--all` again
+    #[command(after_long_help = "Example:
+  hfdl models enable org/one org/two")]
     Enable(Names),
     /// Exclude models from schedules and from `--all` until they are enabled again
+    #[command(after_long_help = "Example:
+  hfdl models disable org/name")]
     Disable(Names),
+    #[command(visible_alias = "rm")]
     Remove(RemoveModels),
     Outdated(Outdated),
     Rollback(Rollback),

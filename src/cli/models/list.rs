@@ -5,6 +5,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::context::Context;
+use crate::cli::policy_text::state_text;
 use crate::domain::model::{Model, ModelSummary, Tag};
 use crate::domain::outcome::Outcome;
 use crate::domain::session::Session;
@@ -17,6 +18,9 @@ use crate::ui::{table, text};
 
 /// List all models
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl models list --tag llm
+  hfdl models list --state failing --json")]
 pub(super) struct ListModels {
     /// Only models with this tag
     #[arg(long)]
@@ -76,7 +80,7 @@ impl ListModels {
                         model.spec.name.to_string(),
                         shown_revision(model),
                         destination(&model.spec.destination),
-                        model.summary(*last).to_string(),
+                        state_text(model.summary(*last), model.state.rejected_first()),
                         text::or_nothing(size.map(|size| ByteSize(size.bytes).render_short())),
                         commit
                             .map_or(text::NOTHING, |commit| commit.short())

@@ -27,6 +27,9 @@ use crate::ui::{table, text};
 /// records nothing. An outdated model is no
 /// error; the exit code is not 0 when some models could not be checked.
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl models outdated
+  hfdl models outdated org/name --json")]
 pub(super) struct Outdated {
     /// Models to ask about (default: all that are enabled)
     #[arg(value_name = "NAME")]

@@ -12,6 +12,8 @@ use crate::ops;
 
 /// Let a model that was rolled back follow its revision again
 #[derive(Debug, Args)]
+#[command(after_long_help = "Example:
+  hfdl models release org/name")]
 pub struct Release {
     /// Name of the model
     name: EntryName,

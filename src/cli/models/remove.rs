@@ -26,6 +26,9 @@ use crate::store::Store;
 ///
 /// Files stay on disk unless --delete-files is given; the history of sessions stays in any case.
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl models remove org/name
+  hfdl models remove org/one org/two --delete-files")]
 pub(super) struct RemoveModels {
     #[command(flatten)]
     names: Names,

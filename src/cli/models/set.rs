@@ -9,10 +9,14 @@ use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
 use crate::cli::fields::FieldFlags;
 use crate::cli::views::update_views;
-use crate::domain::model::{EntryName, ModelSpec};
+use crate::domain::hold::{Pin, PinKind};
+use crate::domain::model::{EntryName, Model, ModelSpec, ModelState};
 use crate::domain::session::Session;
+use crate::domain::settings::Settings;
 use crate::json::{ModelView, document};
 use crate::ops;
+use crate::ops::pins::{self, PinSearch};
+use crate::store::Store;
 
 /// Change the fields of a model
 ///
@@ -46,7 +50,8 @@ impl SetModel {
         refuse_contradiction(&spec)?;
         ops::models::refuse_shared_directory(&store, &spec, Some(model.id))?;
         ops::models::refuse_other_pin(&store, &spec, Some(model.id))?;
-        let state = model.state.after_edit(&model.spec, &spec);
+        let mut state = model.state.after_edit(&model.spec, &spec);
+        pin(context, &store, &settings, &model, &spec, &mut state)?;
         store.transaction(|store| -> Result<()> {
             store.update_model(model.id, &spec, context.now())?;
             Ok(store.save_model_state(model.id, &state)?)
@@ -66,6 +71,52 @@ impl SetModel {
             || document("hfdl.model/1", ModelView::new(&changed, last)),
         )
     }
+}
+
+/// Pins the model at the commit that a new policy names; refuses one that exists nowhere.
+fn pin(
+    context: &Context,
+    store: &Store,
+    settings: &Settings,
+    old: &Model,
+    spec: &ModelSpec,
+    state: &mut ModelState,
+) -> Result<()> {
+    let choice = spec.update.policy.as_ref();
+    let is_new = spec.update.policy != old.spec.update.policy || !spec.is_same_revision(&old.spec);
+    let Some(written) = choice.and_then(|it| it.commit.as_ref()).filter(|_| is_new) else {
+        return Ok(());
+    };
+    let model = Model {
+        spec: spec.clone(),
+        state: state.clone(),
+        ..old.clone()
+    };
+    let digits = written.as_str();
+    let commit = match pins::find(&context.host, settings, store, &model, written)? {
+        PinSearch::Found(commit) => commit,
+        PinSearch::Nowhere => {
+            let (name, repo) = (&spec.name, &spec.repo);
+            let cause = format!("`{repo}` has no commit {digits}, and neither has this disk");
+            let next = format!("`hfdl models outdated {name}` shows the newest commit");
+            let complaint = Complaint::usage(format!("cannot pin `{name}`"));
+            return Err(complaint.cause(cause).next(next).into());
+        }
+        PinSearch::Unknown(err) => {
+            let text = format!("the next run looks for the commit {digits}, and not now: {err:#}");
+            context.out.warn(&text);
+            return Ok(());
+        }
+    };
+    if state
+        .pinned
+        .as_ref()
+        .is_none_or(|pin| pin.by == PinKind::Policy)
+    {
+        let by = PinKind::Policy;
+        state.pinned = Some(Pin { commit, by });
+    }
+    Ok(())
 }
 
 /// Tells whether views are to be made or removed now.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::find::find;
 use crate::cli::context::Context;
 use crate::cli::fields;
-use crate::cli::policy_text::{rules_in_force, waits};
+use crate::cli::policy_text::{rules_in_force, state_text, waits};
 use crate::cli::schedules::zone_of;
 use crate::domain::hold::{Decision, HeldUpdate};
 use crate::domain::model::{EntryName, Model};
@@ -27,6 +27,8 @@ use crate::ui::{Clock, table, text};
 
 /// Show all fields and the state of a model
 #[derive(Debug, Args)]
+#[command(after_long_help = "Example:
+  hfdl models show org/name")]
 pub(super) struct ShowModel {
     /// Name of the model
     name: EntryName,
@@ -121,7 +123,10 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
         .iter()
         .map(|(label, value)| (label.as_str(), value.clone()));
     let state = [
-        ("state", model.summary(facts.last_outcome).to_string()),
+        (
+            "state",
+            state_text(model.summary(facts.last_outcome), state.rejected_first()),
+        ),
         ("published", commit(state.published_commit.as_ref())),
         ("path", text::or_nothing(path)),
         ("size", text::or_nothing(facts.files.published.map(size))),

@@ -207,7 +207,8 @@ fn by_model(report: &PeriodReport) -> Vec<Block> {
             sum(|it| it.n_updates).to_string(),
             sum(|it| it.n_failures).to_string(),
         ];
-        rows.push(row(format!("{} others", others.len()), figures));
+        let label = text::count(others.len() as u64, "other", "others");
+        rows.push(row(label, figures));
     }
     if rows.is_empty() {
         return Vec::new();

@@ -17,6 +17,9 @@ use crate::domain::outcome::ExitStatus;
 
 /// Choose when models are updated, and under which limits
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl schedules add nightly --daily 02:30 --all
+  hfdl schedules next")]
 pub struct SchedulesCommand {
     #[command(subcommand)]
     command: SchedulesSubcommand,
@@ -26,18 +29,30 @@ pub struct SchedulesCommand {
 enum SchedulesSubcommand {
     Add(AddSchedule),
     /// List all schedules
+    #[command(visible_alias = "ls")]
+    #[command(after_long_help = "Example:
+  hfdl schedules list")]
     List,
     /// Show all fields and the state of a schedule
+    #[command(after_long_help = "Example:
+  hfdl schedules show nightly")]
     Show {
         /// Name of the schedule
         name: EntryName,
     },
     Set(SetSchedule),
     /// Let schedules run again; slots missed meanwhile are not caught up
+    #[command(after_long_help = "Example:
+  hfdl schedules enable nightly")]
     Enable(Names),
     /// Stop schedules until they are enabled again
+    #[command(after_long_help = "Example:
+  hfdl schedules disable nightly weekly")]
     Disable(Names),
     /// Remove schedules; models and their files stay
+    #[command(visible_alias = "rm")]
+    #[command(after_long_help = "Example:
+  hfdl schedules remove nightly")]
     Remove(Names),
     Next(NextSlots),
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::text::zone_of;
 use crate::cli::context::Context;
-use crate::domain::schedule::{Overlap, Schedule};
+use crate::domain::schedule::{Overlap, RateTable, Schedule};
 use crate::json::{ScheduleView, document};
 use crate::ops;
 use crate::store::Store;
@@ -21,6 +21,9 @@ pub(super) fn report(
 ) -> Result<()> {
     for overlap in overlaps {
         context.out.warn(&format!("schedule {overlap}"));
+    }
+    if let Some(warning) = (schedule.spec.limit_rate.as_ref()).and_then(RateTable::warning) {
+        context.out.warn(&warning);
     }
     let covered = ops::schedules::all_models(store)?;
     let covered = covered

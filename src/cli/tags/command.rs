@@ -14,6 +14,9 @@ use crate::domain::outcome::ExitStatus;
 
 /// Give the models of a tag rules about updates
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl tags set production --policy approve
+  hfdl tags list")]
 pub struct TagsCommand {
     #[command(subcommand)]
     command: TagsSubcommand,
@@ -22,14 +25,21 @@ pub struct TagsCommand {
 #[derive(Debug, Subcommand)]
 enum TagsSubcommand {
     /// List the tags in use and those with defaults
+    #[command(visible_alias = "ls")]
+    #[command(after_long_help = "Example:
+  hfdl tags list")]
     List,
     /// Show the defaults and the models of a tag
+    #[command(after_long_help = "Example:
+  hfdl tags show production")]
     Show {
         /// Name of the tag
         name: Tag,
     },
     Set(SetTag),
     /// Remove the defaults of tags; the models keep the tags
+    #[command(after_long_help = "Example:
+  hfdl tags unset production")]
     Unset(Names),
 }
 

@@ -12,6 +12,10 @@ use crate::domain::outcome::ExitStatus;
 
 /// Look at new commits that are held back, and decide about them
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl updates list
+  hfdl updates show org/name
+  hfdl updates approve org/name")]
 pub struct Updates {
     #[command(subcommand)]
     command: UpdatesSubcommand,
@@ -19,11 +23,14 @@ pub struct Updates {
 
 #[derive(Debug, Subcommand)]
 enum UpdatesSubcommand {
+    #[command(visible_alias = "ls")]
     List(ListUpdates),
     Show(ShowUpdate),
     Approve(Approve),
     Reject(Reject),
     /// Let the gate judge a held commit again at the next run
+    #[command(after_long_help = "Example:
+  hfdl updates retry org/name")]
     Retry(Names),
 }
 

@@ -16,7 +16,7 @@ use crate::json::document;
 use crate::ops::updates::{DecisionRequest, ask_gate_again, decide};
 use crate::store::Store;
 
-/// Publish held updates with the next run, whatever was found about them
+/// Publish held or delayed updates with the next run, whatever was found about them
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl updates approve org/name
@@ -35,8 +35,10 @@ pub(super) struct Approve {
     note: Option<String>,
 }
 
-/// Keep held updates back without further notices; the next commit upstream is a new update
+/// Keep held or delayed updates back without further notices; the next commit upstream is a new update
 #[derive(Debug, Args)]
+#[command(after_long_help = "Example:
+  hfdl updates reject org/name --note 'the licence has changed'")]
 pub(super) struct Reject {
     #[command(flatten)]
     names: Names,

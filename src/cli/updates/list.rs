@@ -9,11 +9,15 @@ use crate::cli::names::{distinct, texts};
 use crate::domain::hold::Finding;
 use crate::domain::update::OfferedUpdate;
 use crate::json::{UpdateView, document};
+use crate::ops::updates::offered;
 use crate::ui::table::Column;
-use crate::ui::{table, text};
+use crate::ui::{Clock, table, text};
 
-/// List the updates that wait for a decision or for the next run
+/// List the updates that wait for a decision, for a delay or for the next run
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl updates list
+  hfdl updates list --all --json")]
 pub(super) struct ListUpdates {
     /// All updates that models were offered: published, rejected and superseded ones too
     #[arg(long)]
@@ -23,7 +27,7 @@ pub(super) struct ListUpdates {
 impl ListUpdates {
     pub(super) fn run(self, context: &Context) -> Result<()> {
         let mut updates = match context.existing_store()? {
-            Some(store) => store.offered_updates(None)?,
+            Some(store) => offered(&store, None)?,
             None => Vec::new(),
         };
         updates.retain(|update| self.all || update.is_open());
@@ -53,7 +57,7 @@ impl ListUpdates {
                         update.commit.short().to_owned(),
                         update.state().to_string(),
                         clock.past(update.found_at),
-                        reasons(update),
+                        reasons(update, &clock),
                     ]
                 });
                 table::render(out, &columns, rows.collect())
@@ -74,6 +78,9 @@ impl ListUpdates {
     }
 }
 
-fn reasons(update: &OfferedUpdate) -> String {
-    text::list(update.findings.iter().map(|Finding { reason, .. }| reason))
+fn reasons(update: &OfferedUpdate, clock: &Clock) -> String {
+    match update.waits_until {
+        Some(until) => format!("delay, adopted {}", clock.day(until)),
+        None => text::list(update.findings.iter().map(|Finding { reason, .. }| reason)),
+    }
 }

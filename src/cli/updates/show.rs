@@ -23,6 +23,8 @@ use crate::ui::{Output, table, text};
 /// Without an update that waits, the last one is shown. The Hub is asked for the list of files if it
 /// is not stored here.
 #[derive(Debug, Args)]
+#[command(after_long_help = "Example:
+  hfdl updates show org/name")]
 pub(super) struct ShowUpdate {
     /// Name of the model
     name: EntryName,
@@ -64,6 +66,9 @@ fn show_text(context: &Context, out: &Output, details: &UpdateDetails) -> String
         ("note", text::or_nothing(update.note.as_ref())),
         ("published", clock.past_in_full(update.published_at)),
     ];
+    if let Some(until) = update.waits_until {
+        facts.push(("adopted", clock.future(until, &clock.zone)));
+    }
     for finding in &update.findings {
         facts.push(("finding", format!("{}: {}", finding.reason, finding.detail)));
     }
@@ -79,8 +84,14 @@ fn show_text(context: &Context, out: &Output, details: &UpdateDetails) -> String
         shown.push('\n');
         shown.push_str(&files_text(out, files));
     }
+    let name = &spec.name;
+    if update.state() == UpdateState::Delayed {
+        shown.push_str(&format!(
+            "\n`hfdl updates approve {name}` publishes it with the next run, whatever guards would \
+             find, and `hfdl updates reject {name}` keeps it back\n"
+        ));
+    }
     if update.state() == UpdateState::Waiting {
-        let name = &spec.name;
         shown.push_str(&format!(
             "\n`hfdl updates approve {name}` publishes it with the next run, and \
              `hfdl updates reject {name}` keeps it back\n"

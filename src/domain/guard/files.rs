@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::code::{CodeKind, code_kind};
+use super::code::{CodeKind, code_kind, count};
 use crate::domain::content::ContentId;
 use crate::domain::hold::{Finding, HoldReason};
 use crate::domain::repo::RepoType;
@@ -89,12 +89,12 @@ fn no_safetensors(update: &ListingPair<'_>) -> Option<Finding> {
     let pickles: Vec<&RemoteFile> = update.added().filter(is_pickle).collect();
     let gone = names(removed.iter().copied());
     let detail = match (n_now, pickles.as_slice()) {
+        (0, []) if n_before == 1 => format!("the only safetensors file is gone: {gone}"),
         (0, []) => format!("all {n_before} safetensors files are gone: {gone}"),
         (_, []) => return None,
         (_, pickles) => format!(
-            "{} of {n_before} safetensors files are gone ({gone}), and pickle files came in \
-             their place: {}",
-            removed.len(),
+            "{} ({gone}), and pickle files came in their place: {}",
+            part_gone(removed.len(), n_before, "safetensors file"),
             names(pickles.iter().copied())
         ),
     };
@@ -140,11 +140,17 @@ fn mass_deletion(update: &ListingPair<'_>) -> Option<Finding> {
     (n_lost * 2 > n_before).then(|| Finding {
         reason: HoldReason::MassDeletion,
         detail: format!(
-            "{} of {n_before} selected files are gone: {}",
-            gone.len(),
+            "{}: {}",
+            part_gone(gone.len(), n_before, "selected file"),
             names(gone)
         ),
     })
+}
+
+/// Renders such as `1 of 1 file is gone`, `1 of 3 files is gone`.
+fn part_gone(n_gone: usize, n_before: usize, noun: &str) -> String {
+    let verb = if n_gone == 1 { "is" } else { "are" };
+    format!("{n_gone} of {} {verb} gone", count(n_before, noun))
 }
 
 fn folder(path: &str) -> &str {

@@ -2,6 +2,7 @@
 
 use std::io::{BufReader, Read};
 
+use super::code::count;
 use super::files::list;
 use super::wire;
 use crate::domain::hold::{Finding, HoldReason};
@@ -57,9 +58,10 @@ pub fn index_finding(
                 format!("`{}`", name.escape_debug())
             });
             format!(
-                "{} of {} shards do not exist: {}",
+                "{} of {} {} not exist: {}",
                 missing.len(),
-                shards.len(),
+                count(shards.len(), "shard"),
+                if missing.len() == 1 { "does" } else { "do" },
                 list(names)
             )
         }

@@ -122,10 +122,20 @@ impl Default for ModelState {
 }
 
 impl ModelState {
-    /// Tells whether a rollback or an update that waits keeps the model where it is.
+    /// Tells whether a rollback, an update that waits, or the rejection of its first commit
+    /// keeps the model where it is.
     pub fn is_held(&self) -> bool {
         let update = self.held_update.as_ref();
-        self.held_commit.is_some() || update.is_some_and(HeldUpdate::is_waiting)
+        self.held_commit.is_some()
+            || update.is_some_and(HeldUpdate::is_waiting)
+            || self.rejected_first().is_some()
+    }
+
+    /// Returns the rejected commit of a model of which nothing was ever published.
+    pub fn rejected_first(&self) -> Option<&CommitSha> {
+        let update = self.held_update.as_ref().filter(|it| it.is_rejected())?;
+        let is_first = self.published_commit.is_none();
+        is_first.then_some(&update.commit)
     }
 
     /// Returns the tag of the published commit, for a model that follows tags.

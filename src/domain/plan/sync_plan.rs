@@ -67,6 +67,14 @@ pub enum Action {
 }
 
 impl PlannedFile {
+    /// Counts the bytes that an earlier run has left.
+    pub fn resumed_bytes(&self) -> u64 {
+        match self.action {
+            Action::Resume { have_bytes } if self.delta.is_none() => have_bytes,
+            _ => 0,
+        }
+    }
+
     /// Counts the bytes to download.
     pub fn missing_bytes(&self) -> u64 {
         if let Some(delta) = &self.delta {

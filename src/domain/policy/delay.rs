@@ -7,8 +7,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::hold::{Finding, HoldReason};
 use crate::domain::repo::CommitSha;
-use crate::domain::time::{Timestamp, believed};
+use crate::domain::time::{Timestamp, believed, render_utc};
 use crate::domain::units::Seconds;
 
 /// The commits upstream that are newer than the published one, with the time at which this
@@ -22,6 +23,16 @@ pub struct UpdateWait {
     pub commit: CommitSha,
     /// The time at which the first of the waiting commits is old enough.
     pub until: Timestamp,
+}
+
+impl UpdateWait {
+    /// Returns the wait as the reason to hold the commit.
+    pub fn finding(&self) -> Finding {
+        Finding {
+            reason: HoldReason::Delay,
+            detail: format!("the delay ends at {}", render_utc(self.until)),
+        }
+    }
 }
 
 /// The decision about the commits of a model with a delay.

@@ -41,7 +41,7 @@ pub enum UnmetPolicy {
     },
     #[error("no tag of the repository matches {}", render(.patterns))]
     NoTag { patterns: Vec<TagPattern> },
-    #[error("the pinned commit {0} is gone upstream, and it is not the published one")]
+    #[error("the pinned commit {0} is gone upstream, and its files are not whole here")]
     PinGone(CommitSha),
 }
 
@@ -54,10 +54,7 @@ impl UnmetPolicy {
             Self::NoTag { .. } => {
                 "correct the pattern with `hfdl models set NAME --follow-tags GLOB`"
             }
-            Self::PinGone(_) => {
-                "if it is kept here, `hfdl models rollback NAME --to COMMIT` publishes it; else `hfdl \
-                 models set NAME --policy pin@COMMIT` names another one"
-            }
+            Self::PinGone(_) => "name another one with `hfdl models set NAME --policy pin@COMMIT`",
         }
     }
 }

@@ -14,5 +14,5 @@ mod patterns;
 mod short;
 
 pub use argument::{RepoArg, RepoPart};
-pub use file_word::looks_like_file;
+pub use file_word::{AmbiguousWord, group_words};
 pub use patterns::escape_pattern;

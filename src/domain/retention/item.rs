@@ -1,9 +1,10 @@
 //! One row in the report of a prune, and proposals that would make room.
 
 use super::plan::StayReason;
+use crate::domain::deletion::Refusal;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::words;
-use crate::domain::repo::Repo;
+use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::units::ByteSize;
 
 words! {
@@ -36,6 +37,8 @@ pub struct Item {
     pub size_bytes: u64,
     pub goes: bool,
     pub reason: &'static str,
+    /// The held update that needs it.
+    pub held_commit: Option<CommitSha>,
 }
 
 /// A thing that a run removed to make room.
@@ -113,6 +116,24 @@ pub fn proposals_text(proposals: &[Proposal]) -> Option<String> {
 }
 
 impl Item {
+    /// Keeps a content for the held update of its model.
+    pub fn is_kept_for(&mut self, model: &EntryName, commit: &CommitSha) {
+        self.model = Some(model.clone());
+        self.reason = Refusal::HeldUpdate.as_str();
+        self.held_commit = Some(commit.clone());
+    }
+
+    /// Describes the reason; a held update with the command that lets it go.
+    pub fn reason_text(&self) -> String {
+        match (&self.model, &self.held_commit) {
+            (Some(model), Some(commit)) => format!(
+                "the held update {} of `{model}` needs it; `hfdl updates reject {model}` lets it go",
+                commit.short()
+            ),
+            _ => self.reason.to_owned(),
+        }
+    }
+
     /// Notes that the removal failed.
     pub fn stays_after_all(&mut self) {
         self.goes = false;

@@ -43,6 +43,20 @@ impl RateTable {
             Rates::Changes(changes) => rate_in_force(changes, at),
         }
     }
+
+    /// Returns a warning about a rate of so few bytes that its unit was forgotten.
+    pub fn warning(&self) -> Option<String> {
+        const KIB: u64 = 1 << 10;
+        let least = match &self.0 {
+            Rates::Always(rate) => *rate,
+            Rates::Changes(changes) => changes.values().flatten().min().copied(),
+        };
+        let bytes = least.map(ByteSize::bytes).filter(|bytes| *bytes < KIB)?;
+        let unit = if bytes == 1 { "byte" } else { "bytes" };
+        Some(format!(
+            "the rate {bytes} is {bytes} {unit} per second; `{bytes}M` is {bytes} MiB per second"
+        ))
+    }
 }
 
 /// Finds the latest change, today or on one of the seven days before.
@@ -144,6 +158,15 @@ impl fmt::Display for RateTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rate_without_its_unit_is_warned_of() {
+        let warning = |text: &str| text.parse::<RateTable>().unwrap().warning();
+        let words = "the rate 1 is 1 byte per second; `1M` is 1 MiB per second";
+        assert_eq!(warning("1").as_deref(), Some(words));
+        assert!(warning("08:00,off 19:00,20").is_some());
+        assert_eq!((warning("1K"), warning("off")), (None, None));
+    }
 
     #[test]
     fn a_rate_table_has_one_canonical_text() {

@@ -9,6 +9,9 @@ use crate::domain::outcome::words;
 use crate::domain::schedule::{RateTable, find_zone};
 use crate::domain::units::{ByteSize, Seconds};
 
+/// The value of a setting that is switched off.
+const OFF: &str = "off";
+
 words! {
     /// The key of a setting.
     SettingKey {
@@ -64,16 +67,12 @@ pub enum ValueKind {
         max: u64,
     },
     Size,
-    /// Bytes of a day or a month, or `off`.
+    /// Bytes of a day or a month.
     Allowance,
     /// The name of a time zone.
     Zone,
     /// A span of time; `min` is the shortest useful one.
     Duration {
-        min: u64,
-    },
-    /// A span of time, or `off`.
-    DurationOrOff {
         min: u64,
     },
     /// A number of bytes or a span of time. A small letter is a unit of time: `10m` is
@@ -109,8 +108,8 @@ pub struct SettingSpec {
 impl SettingKey {
     pub fn spec(self) -> SettingSpec {
         use ValueKind::{
-            Allowance, Argv, Choice, Count, Duration, DurationOrOff, File, Guards, Path, Percent,
-            Rate, SecretUrl, Size, SizeOrDuration, TickPeriod, Url, Zone,
+            Allowance, Argv, Choice, Count, Duration, File, Guards, Path, Percent, Rate, SecretUrl,
+            Size, SizeOrDuration, TickPeriod, Url, Zone,
         };
         let spec = |kind, default, help| SettingSpec {
             kind,
@@ -289,7 +288,7 @@ impl SettingKey {
                 "bytes or time that one run may spend on reading files again",
             ),
             Self::VerifyEvery => spec(
-                DurationOrOff { min: 86_400 },
+                Duration { min: 86_400 },
                 Some("30d"),
                 "how often every published file is read again and hashed",
             ),
@@ -301,9 +300,25 @@ impl SettingKey {
         matches!(self.spec().kind, ValueKind::SecretUrl)
     }
 
+    /// Tells whether `off` means that there is no such limit, program or file.
+    fn can_be_off(self) -> bool {
+        let spec = self.spec();
+        match self {
+            // Without a value the system decides about these.
+            Self::CacheDir | Self::LimitZone => false,
+            Self::VerifyEvery => true,
+            _ => spec.default.is_none() || spec.kind == ValueKind::Allowance,
+        }
+    }
+
+    /// Tells whether a value switches this key off.
+    pub fn is_off(self, value: &str) -> bool {
+        self.can_be_off() && value.eq_ignore_ascii_case(OFF)
+    }
+
     /// Returns a value of this key in the form for lists and messages.
     pub fn shown(self, value: &str) -> String {
-        if self.is_secret() {
+        if self.is_secret() && !self.is_off(value) {
             without_path(value)
         } else {
             value.to_owned()
@@ -327,6 +342,9 @@ impl SettingKey {
     /// Parses a value for this key and returns it in its canonical spelling.
     pub fn check(self, value: &str) -> Result<SettingValue, SettingError> {
         let value = value.trim();
+        if self.is_off(value) {
+            return Ok(SettingValue::Choice(OFF));
+        }
         let refuse = |why: String| SettingError::WrongValue {
             key: self,
             value: self
@@ -335,7 +353,11 @@ impl SettingKey {
                 .take(80)
                 .flat_map(char::escape_debug)
                 .collect(),
-            why,
+            why: if self.can_be_off() {
+                format!("{why}, or `{OFF}`")
+            } else {
+                why
+            },
         };
         match self.spec().kind {
             ValueKind::Count { min, max } => match value.parse::<u64>() {
@@ -349,22 +371,18 @@ impl SettingKey {
                 .map(SettingValue::Size)
                 .map_err(|err| refuse(err.to_string())),
             ValueKind::Allowance => match value.parse::<ByteSize>() {
-                _ if value.eq_ignore_ascii_case("off") => Ok(SettingValue::Choice("off")),
                 Ok(size) if size.bytes() >= BLOCK => Ok(SettingValue::Size(size)),
-                Ok(_) => Err(refuse("it must be at least 1M, or off".to_owned())),
+                Ok(_) => Err(refuse("it must be at least 1M".to_owned())),
                 Err(err) => Err(refuse(err.to_string())),
             },
             ValueKind::Zone => find_zone(value)
                 .map(|zone| SettingValue::Text(zone.iana_name().unwrap_or(value).to_owned()))
                 .map_err(|err| refuse(err.to_string())),
-            ValueKind::DurationOrOff { .. } if value == "off" => Ok(SettingValue::Choice("off")),
-            ValueKind::Duration { min } | ValueKind::DurationOrOff { min } => {
-                match value.parse::<Seconds>() {
-                    Ok(span) if span.get() >= min => Ok(SettingValue::Duration(span)),
-                    Ok(_) => Err(refuse(format!("it must be at least {}", Seconds(min)))),
-                    Err(err) => Err(refuse(err.to_string())),
-                }
-            }
+            ValueKind::Duration { min } => match value.parse::<Seconds>() {
+                Ok(span) if span.get() >= min => Ok(SettingValue::Duration(span)),
+                Ok(_) => Err(refuse(format!("it must be at least {}", Seconds(min)))),
+                Err(err) => Err(refuse(err.to_string())),
+            },
             ValueKind::SizeOrDuration => match (value.parse(), value.parse()) {
                 (Ok(span), _) if span > Seconds(0) => Ok(SettingValue::Duration(span)),
                 (_, Ok(size)) if size > ByteSize(0) => Ok(SettingValue::Size(size)),

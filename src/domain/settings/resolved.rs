@@ -66,14 +66,14 @@ impl Settings {
     }
 
     fn text(&self, key: SettingKey) -> &str {
-        match self.values.get(&key) {
-            Some((SettingValue::Text(text), _)) => text,
-            _ => "",
-        }
+        self.given(key).unwrap_or_default()
     }
 
     fn given(&self, key: SettingKey) -> Option<&str> {
-        self.values.contains_key(&key).then(|| self.text(key))
+        match self.values.get(&key) {
+            Some((SettingValue::Text(text), _)) => Some(text),
+            _ => None,
+        }
     }
 
     fn count(&self, key: SettingKey) -> u64 {

@@ -11,6 +11,7 @@ use crate::domain::hold::HeldUpdate;
 use crate::domain::login::Login;
 use crate::domain::model::{EntryName, Model, ModelSummary};
 use crate::domain::moved_ref::MovedRef;
+use crate::domain::origin::OriginKind;
 use crate::domain::outcome::{Effect, Outcome, VerifyOutcome, words};
 use crate::domain::pause::Pause;
 use crate::domain::repo::CommitSha;
@@ -131,13 +132,18 @@ pub struct RunInProgress {
     pub n_sessions: u64,
     pub n_finished: u64,
     pub bytes: ByteCounts,
+    /// The part of the reused bytes that an earlier run has left of unfinished files.
+    pub resumed: u64,
 }
 
 impl RunInProgress {
     /// Adds up the sessions of a run.
     pub fn new(run: Run, sessions: &[Session]) -> Self {
-        let mut bytes = ByteCounts::default();
+        let (mut bytes, mut resumed) = (ByteCounts::default(), 0);
         for session in sessions {
+            let earlier = session.progress.reused_from.iter();
+            let earlier = earlier.filter(|reused| reused.kind == OriginKind::OtherRun);
+            resumed += earlier.map(|reused| reused.bytes).sum::<u64>();
             let own = session.progress.bytes;
             bytes.total += own.total;
             bytes.fetched += own.fetched;
@@ -151,6 +157,7 @@ impl RunInProgress {
             n_sessions: sessions.len() as u64,
             n_finished: sessions.iter().filter(|it| it.end.is_some()).count() as u64,
             bytes,
+            resumed,
         }
     }
 }
@@ -183,6 +190,8 @@ pub struct ModelStatus {
     pub consecutive_failures: u32,
     /// A newer commit that waits for approval.
     pub held_update: Option<HeldUpdate>,
+    /// The rejected commit of a model of which nothing was ever published.
+    pub rejected_first: Option<CommitSha>,
     /// Its ref, if that does not name the published commit.
     pub moved_ref: Option<Box<MovedRef>>,
     pub created_at: Timestamp,
@@ -222,6 +231,7 @@ impl ModelStatus {
             last_change_at: state.last_change_at,
             consecutive_failures: state.consecutive_failures,
             held_update: state.held_update.clone().filter(HeldUpdate::is_waiting),
+            rejected_first: state.rejected_first().cloned(),
             moved_ref: None,
             created_at: model.created_at,
             is_scheduled,

@@ -247,6 +247,7 @@ mod tests {
             last_change_at: None,
             consecutive_failures: 0,
             held_update: None,
+            rejected_first: None,
             moved_ref: None,
             created_at: at(-30 * 24 * HOUR),
             is_scheduled: true,

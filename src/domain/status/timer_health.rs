@@ -14,8 +14,9 @@ pub(super) fn timer_warnings(status: &Status) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let n_missed = missed_ticks(timer, status.last_timer_tick, status.now);
     if n_missed > 0 {
+        let verb = if n_missed == 1 { "was" } else { "were" };
         let message = format!(
-            "the timer ({}) starts a tick every {}, and {n_missed} were missed",
+            "the timer ({}) starts a tick every {}, and {n_missed} {verb} missed",
             timer.backend, timer.every
         );
         let hint =

@@ -124,7 +124,7 @@ pub(super) fn spent_allowance(allowance: &Allowance, status: &Status) -> Option<
     Some(Warning::new(
         WarningKind::AllowanceSpent,
         format!("`{name}`{others} cannot be fetched now: {message}"),
-        "`hfdl run-due --ignore-limits` goes beyond it now",
+        allowance.way_out(),
     ))
 }
 

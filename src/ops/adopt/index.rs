@@ -102,7 +102,10 @@ impl Adoption {
         let jobs = &self.to_read;
         let all = amount(jobs.iter().map(|(_, stamp)| stamp));
         report.left = all;
-        show(&SyncEvent::ReadPlanned { n_bytes: all.bytes });
+        show(&SyncEvent::ReadPlanned {
+            n_files: all.files,
+            n_bytes: all.bytes,
+        });
         let mut failure = None;
         read_files(jobs, services, show, &mut |job, result| {
             let (path, stamp) = &jobs[job];
@@ -179,7 +182,10 @@ fn read_files(
                 n_bytes: bytes,
             }),
             HashEvent::Ended { job, result } => {
-                show(&SyncEvent::FileEnded { name: name(job) });
+                show(&SyncEvent::FileEnded {
+                    name: name(job),
+                    is_done: true,
+                });
                 on_result(job, result);
             }
         },

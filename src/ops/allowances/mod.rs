@@ -13,8 +13,10 @@
 
 mod accounts;
 mod rules;
+mod told;
 #[cfg(test)]
 mod year;
 
 pub use accounts::Accounts;
 pub use rules::{all_in_force, in_force, rule_of_home, rule_of_schedule, rules_of_tags};
+pub use told::note_told;

@@ -131,8 +131,10 @@ fn facts(store: &Store, run: &Run, present: Option<&RunFacts>) -> Result<RunFact
         holds: holds_of(store, &sessions)?,
         sessions,
         offline: BTreeSet::new(),
+        stopped: BTreeMap::new(),
         moved_refs: BTreeMap::new(),
         removed: Vec::new(),
+        spent: Vec::new(),
     })
 }
 
@@ -153,6 +155,7 @@ fn holds_of(store: &Store, sessions: &[Session]) -> Result<BTreeMap<SessionId, H
         let commit = session.progress.new_commit.as_ref();
         if let Some(update) = update.filter(|update| Some(&update.commit) == commit) {
             let hold = Hold {
+                is_rejected: update.is_rejected(),
                 findings: update.findings,
                 commit: update.commit,
                 published: session.start.old_commit.clone(),

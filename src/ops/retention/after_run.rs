@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::{Error, Result};
 
 use super::folder::Folder;
-use super::history::prune_history;
+use super::history::{prune_evidence, prune_history};
 use crate::cache::{CacheLayout, Evidence, execute_sweep, plan_sweep};
 use crate::domain::deletion::Reason;
 use crate::domain::model::{Destination, Model, ModelId};
@@ -86,6 +86,7 @@ pub fn after_run(
             &mut summary,
         )?;
     }
+    prune_evidence(store, settings.keep_logs(), now);
     let history = prune_history(store, home, settings, now)?;
     summary.rows = history.rows;
     summary.n_logs = history.n_logs;

@@ -56,7 +56,8 @@ impl Folder {
         }
         let mut models = store.models_of_repo(repo)?;
         models.retain(|model| model.spec.destination == Destination::Cache);
-        let ownership = ownership::ownership_of(store, cache, repo, now)?;
+        let mut ownership = ownership::ownership_of(store, cache, repo, now)?;
+        end_rejected(&mut ownership, &models);
         let local = cache::scan_repo(cache, repo)?;
         let mut facts = FolderFacts {
             models: claims(store, &models, say)?,
@@ -213,6 +214,16 @@ impl Folder {
             log::info!("{}: {n_revisions} revision(s) removed", self.repo);
         }
         Ok(())
+    }
+}
+
+/// Ends the downloads of rejected updates: no run continues them.
+pub(super) fn end_rejected(ownership: &mut Ownership, models: &[Model]) {
+    for model in models {
+        let update = model.state.held_update.as_ref();
+        if let Some(rejected) = update.filter(|update| update.is_rejected()) {
+            ownership.own.begun.end_commit(&rejected.commit);
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
+use crate::domain::deletion::{FileOrigin, Reason, judge};
 use crate::domain::retention::pruning_date;
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
@@ -11,6 +12,7 @@ use crate::domain::units::Seconds;
 use crate::store::{Pruned, Store};
 use crate::sys::logging::{self, LogFile};
 use crate::sys::paths::Home;
+use crate::sys::removal;
 
 /// All log files together hold at most this much.
 const MOST_LOG_BYTES: u64 = 64 << 20;
@@ -94,6 +96,25 @@ pub fn prune_logs(
         }
     }
     Ok((n_logs, bytes))
+}
+
+/// Removes bad bytes of repaired files that were kept as long as logs are. A failure is
+/// logged.
+pub(super) fn prune_evidence(store: &Store, keep: Seconds, now: Timestamp) {
+    let removed = || -> Result<()> {
+        let date = pruning_date(store.last_heartbeat(now)?, now);
+        for path in store.evidence_before(long_ago(keep, date))? {
+            if let Ok(permit) = judge(Reason::WrongHash, FileOrigin::ThisHome, []) {
+                removal::remove_file(&path, permit)
+                    .with_context(|| format!("cannot remove `{}`", path.display()))?;
+            }
+            store.forget_evidence(&path)?;
+        }
+        Ok(())
+    };
+    if let Err(err) = removed() {
+        log::warn!("old evidence of damage stays: {err:#}");
+    }
 }
 
 fn old_logs(home: &Home, keep: Seconds, now: Timestamp) -> Vec<LogFile> {

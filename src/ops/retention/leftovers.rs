@@ -6,7 +6,7 @@ use super::folder::Folder;
 use crate::cache::sweep_plan::SweepItem;
 use crate::cache::{DirLeftover, LeftoverKind, SweepPlan, SweepTarget};
 use crate::domain::content::ContentId;
-use crate::domain::deletion::{Permit, Reason, Refusal};
+use crate::domain::deletion::{Ownership, Permit, Reason, Refusal};
 use crate::domain::model::{EntryName, Model};
 use crate::domain::retention::{Item, ItemKind, RetentionDecision, RevisionVerdict};
 
@@ -64,6 +64,7 @@ fn revision(folder: &Folder, judged: &RevisionVerdict) -> Item {
         size_bytes: judged.size_bytes,
         goes,
         reason,
+        held_commit: None,
     }
 }
 
@@ -76,7 +77,7 @@ fn other(folder: &Folder, item: &SweepItem) -> Option<Item> {
         SweepTarget::Evidence(content) => (ItemKind::Evidence, content.to_string()),
     };
     let (goes, reason) = told(item.verdict);
-    Some(Item {
+    let mut row = Item {
         model: first_meant(folder),
         repo: folder.repo.clone(),
         what,
@@ -84,7 +85,41 @@ fn other(folder: &Folder, item: &SweepItem) -> Option<Item> {
         size_bytes: item.size_bytes,
         goes,
         reason,
-    })
+        held_commit: None,
+    };
+    if let (SweepTarget::Blob(content) | SweepTarget::Partial(content), Err(refusal)) =
+        (&item.what, item.verdict)
+    {
+        name_held_update(
+            &mut row,
+            folder.models.iter(),
+            &folder.ownership,
+            content,
+            refusal,
+        );
+    }
+    Some(row)
+}
+
+/// Names the held update that a content was fetched for.
+fn name_held_update<'m>(
+    item: &mut Item,
+    mut models: impl Iterator<Item = &'m Model>,
+    ownership: &Ownership,
+    content: &ContentId,
+    refusal: Refusal,
+) {
+    let commit = ownership.own.begun.commit_of(content);
+    let Some(commit) = commit.filter(|_| refusal == Refusal::PerhapsContinued) else {
+        return;
+    };
+    let is_held = |model: &&Model| {
+        let update = model.state.held_update.as_ref();
+        update.is_some_and(|it| it.is_waiting() && it.commit == *commit)
+    };
+    if let Some(model) = models.find(is_held) {
+        item.is_kept_for(&model.spec.name, commit);
+    }
 }
 
 fn first_meant(folder: &Folder) -> Option<EntryName> {
@@ -109,10 +144,11 @@ pub(super) fn is_of(item: &Item, target: &SweepTarget) -> bool {
 pub(super) fn item_of_dir(
     model: &Model,
     left: &DirLeftover,
+    ownership: &Ownership,
     verdict: Result<Permit, Refusal>,
 ) -> Item {
     let (goes, reason) = told(verdict);
-    Item {
+    let mut row = Item {
         model: Some(model.spec.name.clone()),
         repo: model.spec.repo.clone(),
         what: match left.kind {
@@ -124,7 +160,18 @@ pub(super) fn item_of_dir(
         size_bytes: left.size_bytes,
         goes,
         reason,
+        held_commit: None,
+    };
+    if let Err(refusal) = verdict {
+        name_held_update(
+            &mut row,
+            std::iter::once(model),
+            ownership,
+            &left.content,
+            refusal,
+        );
     }
+    row
 }
 
 fn told(verdict: Result<Permit, Refusal>) -> (bool, &'static str) {

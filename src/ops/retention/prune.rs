@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Error, Result};
 
 use super::after_run::keep_of;
-use super::folder::Folder;
+use super::folder::{Folder, end_rejected};
 use super::history::{HistoryPruned, old_history, prune_history};
 use super::leftovers::{is_of, item_of_dir, items_of};
 use crate::cache::{
@@ -194,8 +194,9 @@ impl Prune<'_> {
             let look = || -> Result<Vec<(Item, DirLeftover, Permitted)>> {
                 places.check(&model.spec.destination, Some(model.id))?;
                 let left = LocalDir::leftovers(root)?;
-                let ownership =
+                let mut ownership =
                     ownership::ownership_of_directory(self.store, cache, repo, root, now)?;
+                end_rejected(&mut ownership, std::slice::from_ref(model));
                 let item = |left: DirLeftover| {
                     let reason = match left.kind {
                         LeftoverKind::Evidence => Reason::WrongHash,
@@ -207,7 +208,11 @@ impl Prune<'_> {
                         claim.filter(|it| !(is_evidence && *it == Refusal::PerhapsContinued));
                     let origin = ownership.origin_of_partial(&left.content);
                     let verdict = judge(reason, origin, [claim]);
-                    (item_of_dir(model, &left, verdict), left, verdict)
+                    (
+                        item_of_dir(model, &left, &ownership, verdict),
+                        left,
+                        verdict,
+                    )
                 };
                 Ok(left.into_iter().map(item).collect())
             };

@@ -11,6 +11,7 @@ use super::room::RoomAttempts;
 use super::syncing::RunningSyncer;
 use super::watchdog::Watchdog;
 use crate::cache::CacheLayout;
+use crate::domain::allowance::Allowance;
 use crate::domain::hold::Hold;
 use crate::domain::model::{Destination, EntryName, ModelId};
 use crate::domain::moved_ref::MovedRef;
@@ -77,6 +78,8 @@ pub struct ActiveRun<'a> {
     pub(super) upstream_news: UpstreamNews,
     /// Revisions and leftovers that were removed to make room.
     pub(super) removed: Vec<Removal>,
+    /// Allowances that were spent before all files were fetched.
+    pub(super) spent: Vec<Allowance>,
     pub(super) room: RoomAttempts,
 }
 
@@ -173,6 +176,7 @@ impl<'a> ActiveRun<'a> {
             synced_repos: BTreeSet::new(),
             upstream_news: UpstreamNews::default(),
             removed: Vec::new(),
+            spent: Vec::new(),
             room: RoomAttempts::default(),
         };
         if matches!(command, RunCommand::RunDue | RunCommand::Download) {

@@ -8,7 +8,7 @@ use super::result::{
 };
 use crate::domain::alert::RunFacts;
 use crate::domain::model::Destination;
-use crate::domain::outcome::{Effect, ExitStatus, Outcome};
+use crate::domain::outcome::{Effect, ErrorKind, ExitStatus, Outcome};
 use crate::domain::run::{RunCommand, RunEnd};
 use crate::domain::session::{Session, SessionId};
 use crate::ops::login::save_refused_logins;
@@ -34,6 +34,10 @@ impl ActiveRun<'_> {
         let result = naming_allowance(result, spent.as_ref());
         let result = &*naming_moved_ref(result, moved_ref.as_ref());
         session.status = Some(exit_status(result));
+        let failure = result.failure.as_ref();
+        if failure.is_some_and(|it| it.kind == ErrorKind::Allowance) {
+            self.spent.extend(spent);
+        }
         let target = session.target.clone();
         self.offline.extend(result.is_offline.then_some(id));
         self.holds
@@ -151,6 +155,12 @@ impl ActiveRun<'_> {
         {
             log::warn!("could not sample the disk use: {err:#}");
         }
+        let stopped = sessions.iter().filter_map(|session| {
+            let is_stopped = session.end.as_ref()?.effect() == Effect::Unfinished;
+            let status = self.sessions.get(&session.id)?.status?;
+            is_stopped.then_some((session.id, status))
+        });
+        let stopped = stopped.collect();
         let outcome = run_outcome(status);
         let end = RunEnd {
             at: finished_at,
@@ -170,9 +180,11 @@ impl ActiveRun<'_> {
             finished_at,
             sessions,
             offline: self.offline,
+            stopped,
             moved_refs: self.moved_refs,
             holds: self.holds,
             removed: self.removed,
+            spent: self.spent,
         })
     }
 }

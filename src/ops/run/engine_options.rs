@@ -16,8 +16,11 @@ use crate::sys::file_limit::{self, connections_within};
 use crate::sys::search_path::find_named;
 use crate::sys::stop::StopFlag;
 
+/// Bytes are limited by a group below `run`: with the last byte the downloads end, and the
+/// run can still read files.
 pub(super) fn engine_options(
     services: &Services<'_>,
+    run: &LimitGroup,
     bounds: &Bounds,
     allowance: Arc<TransferBudget>,
 ) -> EngineOptions {
@@ -37,11 +40,9 @@ pub(super) fn engine_options(
             waits: services.host.takes_pauses(),
             ..defaults.retry
         },
-        limits: LimitGroup::root(
-            services.stop.clone(),
-            bounds.max_transfer.map(ByteSize::bytes),
-        )
-        .with_allowances([allowance]),
+        limits: run
+            .child(bounds.max_transfer.map(ByteSize::bytes))
+            .with_allowances([allowance]),
         ..defaults
     }
 }

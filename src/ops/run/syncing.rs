@@ -40,7 +40,8 @@ impl<'a> ActiveRun<'a> {
         let network = services.network()?;
         let (accounts, allowance) = Accounts::open(services, bounds.ignores_allowances)?;
         self.accounts = accounts;
-        let options = engine_options(services, bounds, allowance);
+        let of_run = LimitGroup::root(services.stop.clone(), None);
+        let options = engine_options(services, &of_run, bounds, allowance);
         let adopted = adopt::adopted_files(&services.store)?;
         self.note_error(adopt::finish_moves(&services.store, &self.cache, &adopted));
         let proofs = Proofs::new(&services.store, services.host, self.id.clone());
@@ -67,7 +68,7 @@ impl<'a> ActiveRun<'a> {
         let deadlines = DeadlineThread::start(services.host);
         let table = bounds.limit_rate.clone();
         deadlines.add(TimeLimits {
-            limits: syncer.limits().clone(),
+            limits: of_run,
             lasts: bounds.max_duration,
             limit_rate: table.map(|table| (table, services.host.time_zone())),
             ..TimeLimits::default()
@@ -84,7 +85,7 @@ impl<'a> ActiveRun<'a> {
         self.syncer.is_some()
     }
 
-    /// Returns the limits of the run, which begin with its syncer.
+    /// Returns the limits of the run's downloads, which begin with its syncer.
     pub fn limits(&self) -> Result<LimitGroup> {
         let running = self.syncer.as_ref().context(NO_SYNCER)?;
         Ok(running.syncer.limits().clone())
@@ -118,8 +119,14 @@ impl<'a> ActiveRun<'a> {
 
     /// Waits until the Hub's rate limits allow requests again. If the run has to
     /// end before that, its targets end without a request.
-    pub fn wait_for_rate_limits(&mut self) -> Result<()> {
-        let may_ask = rate_limits::wait_out(self.services, &mut || self.heartbeat())?;
+    pub fn wait_for_rate_limits(&mut self, show: &mut dyn FnMut(&SyncEvent)) -> Result<()> {
+        let may_ask = rate_limits::wait_out(self.services, &mut |left| {
+            self.heartbeat();
+            show(&SyncEvent::Waiting {
+                message: "rate limited by the Hub".to_owned(),
+                span: Some(left),
+            });
+        })?;
         if let Some(running) = self.syncer.as_mut().filter(|_| !may_ask) {
             running.syncer.expect_no_answer();
         }
@@ -183,6 +190,7 @@ impl<'a> ActiveRun<'a> {
                 _ => {}
             }
         }
+        show(&SyncEvent::Moment);
         if running.syncer.is_gating() {
             // Its own time limit ends a gate that hangs.
             self.note_progress();

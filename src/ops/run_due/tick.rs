@@ -17,6 +17,7 @@ use crate::domain::run::{EventKind, Run, RunCommand, RunId, RunStart};
 use crate::domain::schedule::{DueState, ScheduleId, shift};
 use crate::domain::shard::Shard;
 use crate::domain::time::{EARLIEST_BELIEVABLE, Timestamp, render_utc};
+use crate::ops::allowances::note_told;
 use crate::ops::hub::endpoint;
 use crate::ops::lock::this_process;
 use crate::ops::pause::pause_in_force;
@@ -49,6 +50,8 @@ pub struct Tick {
     pub skipped: Option<RunFacts>,
     /// Earlier runs that were found dead.
     pub crashed: Vec<Run>,
+    /// Spent allowances that no earlier tick has told of in their period.
+    pub spent: Vec<Allowance>,
 }
 
 #[derive(Debug)]
@@ -133,7 +136,13 @@ pub fn run_due(
         )?,
     };
     let skipped = skips.record_outcome(&outcome, &unusable, closed)?;
+    let spent = match &outcome {
+        TickOutcome::Done { run, .. } => run.spent.as_slice(),
+        TickOutcome::AllowanceSpent(spent) => std::slice::from_ref(&**spent),
+        _ => &[],
+    };
     Ok(Tick {
+        spent: note_told(&services.store, spent, now)?,
         outcome,
         unusable,
         skipped,
@@ -217,7 +226,7 @@ fn sync(
         // serves them.
         let now = services.host.now();
         let has_time_passed = now < found_at || now >= shift(found_at, FIND_EVERY_SECONDS);
-        if has_time_passed && run.is_syncing() && !services.stop.is_raised() {
+        if has_time_passed && run.is_syncing() && !run.limits()?.is_stopped() {
             found_at = now;
             let claimed = slots.claim_new(now, &mut run);
             run.note_error(claimed);

@@ -1,35 +1,55 @@
 //! The times at which a scrub may read.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use jiff::tz::TimeZone;
 
+use crate::domain::model::ModelId;
 use crate::domain::schedule::{Windows, usable_zone};
-use crate::domain::scrub::ready_before;
+use crate::domain::scrub::{SCRUB_EVERY, Scrub, ready_before};
 use crate::domain::shard::Shard;
 use crate::domain::time::{Timestamp, latest_believable};
 use crate::domain::units::Seconds;
 use crate::ops::pause::pause_in_force;
 use crate::ops::services::Services;
+use crate::store::Store;
 
 /// Tells whether a scrub has work now: the time of the next one has come, and a proof is
 /// old enough to be renewed, or the record of the last one still tells of files without
-/// a proof. An idle tick asks nothing else.
+/// a proof. Before that time only repairs that were cut short are work. An idle tick asks
+/// nothing else.
 pub fn has_work(services: &Services<'_>, shard: Shard, now: Timestamp) -> Result<bool> {
     let (store, settings) = (&services.store, &services.settings);
-    let Some(every) = settings.verify_every() else {
+    let Some(every) = settings
+        .verify_every()
+        .filter(|_| !services.stop.is_raised())
+    else {
         return Ok(false);
     };
+    let last = last_scrub(store, shard)?;
+    let has_work = if last.as_ref().is_some_and(|last| !last.is_over(now)) {
+        !cut_repairs(store, now)?.is_empty()
+    } else {
+        let proofs = (ready_before(every, now), latest_believable(now));
+        let is_behind = last.is_some_and(|last| !last.is_kept(every, now));
+        is_behind || store.has_file_to_scrub(proofs)?
+    };
+    Ok(has_work && pause_in_force(store, now)?.is_none())
+}
+
+/// Returns the last scrub of a shard.
+pub(super) fn last_scrub(store: &Store, shard: Shard) -> Result<Option<Scrub>> {
     let last = store.scrubs()?.into_iter().find(|(of, _)| *of == shard);
-    let last = last.map(|(_, last)| last);
-    if services.stop.is_raised() || last.as_ref().is_some_and(|last| !last.is_over(now)) {
-        return Ok(false);
-    }
-    let proofs = (ready_before(every, now), latest_believable(now));
-    let is_behind = last.is_some_and(|last| !last.is_kept(every, now));
-    if !is_behind && !store.has_file_to_scrub(proofs)? {
-        return Ok(false);
-    }
-    Ok(pause_in_force(store, now)?.is_none())
+    Ok(last.map(|(_, last)| last))
+}
+
+/// Returns the models whose repair a limit has cut short since the last scrub began.
+pub(super) fn cut_repairs(store: &Store, now: Timestamp) -> Result<BTreeSet<ModelId>> {
+    let since = now
+        .checked_sub(SCRUB_EVERY.span())
+        .unwrap_or(Timestamp::MIN);
+    Ok(store.models_with_cut_repair(since)?)
 }
 
 /// The end of the time in which a scrub may read.

@@ -119,7 +119,10 @@ impl<'r> ScrubReading<'r> {
         inventory: &mut Inventory,
         (order, share): (&[usize], u64),
     ) -> Result<ReadingEnd> {
-        (self.show)(&SyncEvent::ReadPlanned { n_bytes: share });
+        (self.show)(&SyncEvent::ReadPlanned {
+            n_files: order.len() as u64,
+            n_bytes: share,
+        });
         for &index in order {
             let file = &mut inventory.files[index];
             let target = &inventory.targets[file.target];
@@ -223,7 +226,10 @@ impl<'r> ScrubReading<'r> {
                 self.ask_for_slots();
             }
             HashEvent::Ended { result, .. } => {
-                (self.show)(&SyncEvent::FileEnded { name: name.clone() });
+                (self.show)(&SyncEvent::FileEnded {
+                    name: name.clone(),
+                    is_done: !matches!(result, Ok(PartRead::Part(_))),
+                });
                 found = Some(result);
             }
         });

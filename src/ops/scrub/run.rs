@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::inventory::{Inventory, Lister, PublishedFile, choice, is_damage, look_at};
-use super::permission::{OpenTime, open_time};
+use super::permission::{OpenTime, cut_repairs, last_scrub, open_time};
 use super::reading::{ReadingEnd, ScrubReading, time_limits};
-use crate::domain::deletion::{FileOrigin, Permit, Reason, judge};
+use crate::domain::model::ModelId;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::repo_arg::escape_pattern;
 use crate::domain::scrub::{SCRUB_EVERY, Scrub, ScrubFile, ScrubPlan, plan_scrub};
@@ -20,11 +20,7 @@ use crate::domain::units::Seconds;
 use crate::ops::run::{ActiveRun, Bounds, Opening};
 use crate::ops::services::Services;
 use crate::ops::sync::{SyncEvent, Target};
-use crate::ops::verify::{
-    BadReason, HashResult, Look, Verified, Verify, blame_damage, close, failed,
-};
-use crate::sys::removal;
-use crate::sys::share::hard_link;
+use crate::ops::verify::{HashResult, Look, Verified, Verify, blame_damage, close, failed};
 use crate::sys::stop::StopReason;
 
 /// The files of one night, chosen and not read yet.
@@ -36,6 +32,9 @@ pub struct Scrubbing<'a> {
     open: OpenTime,
     inventory: Inventory,
     plan: ScrubPlan,
+    /// The last scrub and the models to repair, if the night is read and only repairs that
+    /// were cut short go on.
+    continued: Option<(Scrub, BTreeSet<ModelId>)>,
 }
 
 /// The result of a scrub.
@@ -55,8 +54,6 @@ struct Broken {
     target: Target,
     look: Look,
     model: Verified,
-    /// Second names of bad bytes.
-    evidence: Vec<PathBuf>,
 }
 
 /// Chooses the files of this night; `None` if there is nothing to read. It only lists
@@ -73,6 +70,11 @@ pub fn plan<'a>(
     if open == OpenTime::Closed {
         return Ok(None);
     }
+    let last = last_scrub(&services.store, shard)?.filter(|last| !last.is_over(now));
+    let continued = match last {
+        Some(last) => Some((last, cut_repairs(&services.store, now)?)),
+        None => None,
+    };
     let inventory = Lister::new(services, every, now)?.list(shard)?;
     let files = inventory.files.iter().enumerate();
     let good: Vec<usize> = files
@@ -80,7 +82,10 @@ pub fn plan<'a>(
         .map(|(at, _)| at)
         .collect();
     let facts: Vec<ScrubFile> = good.iter().map(|&at| inventory.files[at].facts()).collect();
-    let mut plan = plan_scrub(&facts, every, now);
+    let mut plan = match &continued {
+        Some(_) => ScrubPlan::default(),
+        None => plan_scrub(&facts, every, now),
+    };
     for index in &mut plan.order {
         *index = good[*index];
     }
@@ -93,6 +98,7 @@ pub fn plan<'a>(
         open,
         inventory,
         plan,
+        continued,
     };
     if scrubbing.plan.order.is_empty() && is_all_good {
         scrubbing.record(0, ReadingEnd::Done)?;
@@ -128,7 +134,6 @@ impl Scrubbing<'_> {
             // A limit of the run: the next tick continues.
             Some(_) => {}
         }
-        self.remove_old_evidence();
         self.record(bytes_read, end)?;
         Ok(report)
     }
@@ -141,7 +146,7 @@ impl Scrubbing<'_> {
         report: &mut ScrubReport,
         show: &mut dyn FnMut(&SyncEvent),
     ) -> Result<()> {
-        let mut broken = self.broken(run)?;
+        let broken = self.broken(run)?;
         if broken.is_empty() {
             return Ok(());
         }
@@ -157,14 +162,10 @@ impl Scrubbing<'_> {
         if let Ok(limits) = run.limits() {
             run.add_time_limits(time_limits(run, bounds, self.open, limits));
         }
-        for one in &mut broken {
-            one.keep_evidence();
-        }
-        let (mut looks, mut models, mut evidence) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut looks, mut models) = (Vec::new(), Vec::new());
         for (index, one) in broken.into_iter().enumerate() {
             looks.push((index, one.look));
             models.push(one.model);
-            evidence.push(one.evidence);
         }
         if let Err(err) = started {
             for (index, look) in looks {
@@ -185,11 +186,9 @@ impl Scrubbing<'_> {
             let spare_edits = &mut |_: &[PathBuf]| Ok(false);
             verify.repair(run, &sessions, looks, &mut models, spare_edits, show)?;
         }
-        for (model, kept) in models.iter().zip(&evidence) {
-            report.n_damaged += 1;
-            report.n_repaired += u64::from(model.bad.iter().all(|bad| bad.is_repaired));
-            self.end_evidence(model, kept)?;
-        }
+        report.n_damaged = models.len() as u64;
+        let is_repaired = |model: &&Verified| model.bad.iter().all(|bad| bad.is_repaired);
+        report.n_repaired = models.iter().filter(is_repaired).count() as u64;
         self.note_repaired();
         Ok(())
     }
@@ -199,9 +198,11 @@ impl Scrubbing<'_> {
         let mut bad: BTreeMap<usize, BadPaths<'_>> = BTreeMap::new();
         for file in &self.inventory.files {
             let model = self.inventory.targets[file.target].model.as_ref();
-            let is_tried =
-                file.is_tried_by_syncs && model.is_some_and(|(id, _)| run.has_synced(*id));
-            if let Some(result) = file.bad.as_ref().filter(|_| !is_tried) {
+            let id = model.map(|(id, _)| *id);
+            let is_tried = file.is_tried_by_syncs && id.is_some_and(|id| run.has_synced(id));
+            let waits = (self.continued.as_ref())
+                .is_some_and(|(_, cut)| id.is_none_or(|id| !cut.contains(&id)));
+            if let Some(result) = file.bad.as_ref().filter(|_| !is_tried && !waits) {
                 let of_target = bad.entry(file.target).or_default();
                 of_target.insert(&file.path, result);
             }
@@ -261,21 +262,7 @@ impl Scrubbing<'_> {
             target,
             look,
             model,
-            evidence: Vec::new(),
         })
-    }
-
-    /// Records the evidence of repaired files. A file that is still bad needs none.
-    fn end_evidence(&self, model: &Verified, kept: &[PathBuf]) -> Result<()> {
-        let is_repaired = model.bad.iter().any(|bad| bad.is_repaired);
-        for evidence in kept {
-            if is_repaired {
-                self.services.store.save_evidence(evidence, self.now)?;
-            } else if let Err(err) = removal::remove_file(evidence, Permit::scratch()) {
-                log::warn!("cannot remove `{}`: {err}", evidence.display());
-            }
-        }
-        Ok(())
     }
 
     /// Takes the proofs of files that were fetched again.
@@ -293,25 +280,6 @@ impl Scrubbing<'_> {
         }
     }
 
-    /// Removes bad bytes that were kept as long as logs are.
-    fn remove_old_evidence(&self) {
-        let (store, keep) = (&self.services.store, self.services.settings.keep_logs());
-        let removed = || -> Result<()> {
-            let limit = self.now.checked_sub(keep.span())?;
-            for path in store.evidence_before(limit)? {
-                if let Ok(permit) = judge(Reason::WrongHash, FileOrigin::ThisHome, []) {
-                    removal::remove_file(&path, permit)
-                        .with_context(|| format!("cannot remove `{}`", path.display()))?;
-                }
-                store.forget_evidence(&path)?;
-            }
-            Ok(())
-        };
-        if let Err(err) = removed() {
-            log::warn!("old evidence of damage stays: {err:#}");
-        }
-    }
-
     fn record(&self, bytes_read: u64, end: ReadingEnd) -> Result<()> {
         let files = self.inventory.files.iter();
         let files: Vec<ScrubFile> = files.map(PublishedFile::facts).collect();
@@ -321,47 +289,14 @@ impl Scrubbing<'_> {
             ReadingEnd::CutShort => None,
         };
         let now = self.services.host.now();
+        let (next_at, bytes_read) = match &self.continued {
+            Some((last, _)) => (last.next_at, last.bytes_read),
+            None => (next_at, bytes_read),
+        };
         let scrub = Scrub {
             next_at,
             ..Scrub::new(&files, n_unlisted, bytes_read, self.every, now)
         };
         Ok(self.services.store.save_scrub(self.shard, &scrub)?)
     }
-}
-
-impl Broken {
-    /// Gives bad bytes a second name, before a repair replaces the file.
-    fn keep_evidence(&mut self) {
-        for bad in &self.model.bad {
-            let Some(file) = bad
-                .file
-                .as_ref()
-                .filter(|_| bad.reason != BadReason::Missing)
-            else {
-                continue;
-            };
-            let path = self.look.place.file_of(&self.look.commit, file);
-            let evidence = self.look.place.evidence(&file.content);
-            // Older evidence of the same content stays.
-            if evidence.symlink_metadata().is_ok() {
-                continue;
-            }
-            match keep(&path, &evidence) {
-                Ok(()) => self.evidence.push(evidence),
-                Err(err) => {
-                    log::warn!(
-                        "the bad bytes of `{}` are not kept: {err:#}",
-                        path.display()
-                    );
-                }
-            }
-        }
-    }
-}
-
-fn keep(path: &Path, evidence: &Path) -> Result<()> {
-    if let Some(folder) = evidence.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    Ok(hard_link(path, evidence)?)
 }

@@ -209,10 +209,15 @@ pub fn check(
     // Before the request to the Hub: a rollback that holds a model also writes.
     let destination = TargetDestination::new(choice, target)?;
     let hub = &clients.with_token(target.token_name.as_ref())?;
-    let upstream = upstream::find(hub, target).map_err(|err| match err.downcast() {
-        Ok(error) => hub.explain_absence(error, target.needs_token).into(),
-        Err(err) => err,
-    })?;
+    let upstream =
+        upstream::find(hub, target, &destination).map_err(|err| match err.downcast() {
+            // Not at each tick for a model that is gone: a typing error is made by hand.
+            Ok(error) if target.model.is_none() && !target.needs_token => {
+                hub.explain_type(error).into()
+            }
+            Ok(error) => hub.explain_absence(error, target.needs_token).into(),
+            Err(err) => err,
+        })?;
     let commit = &upstream.commit;
     if let Some(held) = target.held_commit.as_ref().filter(|held| *held != commit) {
         let path = destination.readable_at(held);
@@ -455,7 +460,14 @@ pub struct MissingFile {
 
 impl MissingFile {
     pub fn hint(&self) -> Option<String> {
-        let nearest = self.nearest.as_ref();
-        nearest.map(|path| format!("did you mean `{path}`? nothing was changed"))
+        let path = &self.path;
+        if let Some(nearest) = &self.nearest {
+            return Some(format!("did you mean `{nearest}`? nothing was changed"));
+        }
+        if path.contains(['*', '?']) {
+            return Some(format!("write a pattern as `--include '{path}'`"));
+        }
+        let may_be_repo = !path.contains(['/', '.']);
+        may_be_repo.then(|| format!("if `{path}` is a repository, write `hf.co/{path}`"))
     }
 }

@@ -11,7 +11,7 @@ use anyhow::{Error, Result, anyhow};
 use super::check::{Checked, check};
 use super::local_files::BadFiles;
 use super::local_reads::LocalReads;
-use super::result::SyncResult;
+use super::result::{SyncEvent, SyncResult};
 use super::syncer::{Syncer, TargetEntry, TargetState};
 use super::target::{CacheChoice, SyncRequest, Target, TargetId};
 use crate::domain::content::ContentId;
@@ -36,6 +36,9 @@ type Answer = (TargetId, Result<Checked>);
 
 impl Syncer<'_> {
     pub(super) fn check(&mut self, id: TargetId, request: SyncRequest, reads: LocalReads) {
+        let label = request.target.label();
+        self.events
+            .push(SyncEvent::CheckStarted { target: id, label });
         self.checker.ask(id, request.target.clone());
         self.insert(id, request, TargetState::Checking(reads));
     }
@@ -73,6 +76,7 @@ impl Syncer<'_> {
         else {
             return;
         };
+        self.events.push(SyncEvent::CheckEnded { target: id });
         checkpoint("checked");
         match checked {
             Ok(checked) => self.prove_first(id, request, checked, reads),
@@ -341,11 +345,12 @@ fn hold_update(target: &Target, hold: Hold, published: Option<(PathBuf, Amount)>
     }
 }
 
-/// Describes and logs a hold. One that ends by itself is no trouble.
+/// Describes and logs a hold. One that ends by itself is no trouble; a rejected commit stays
+/// held.
 pub(super) fn trouble_of_hold(label: &str, hold: &Hold) -> Option<Trouble> {
     let message = hold.message();
     log::info!("`{label}` is held: {message}");
-    (!hold.is_silent()).then(|| Trouble {
+    (!hold.is_silent() || hold.is_rejected).then(|| Trouble {
         kind: ErrorKind::Hub,
         message,
         hint: Some(hold.hint(label)),

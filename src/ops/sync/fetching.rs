@@ -75,6 +75,7 @@ impl Syncer<'_> {
                 uses: vec![file_use],
                 saved: SavedBytes::default(),
                 expected: missing,
+                have: wanted.resumed_bytes(),
                 is_announced: false,
                 retries_left: BUSY_RETRIES,
                 is_distrusted,
@@ -91,6 +92,8 @@ impl Syncer<'_> {
             new.push(file_id);
         }
         self.insert(id, request, TargetState::Fetching(sync));
+        // A look at the run from elsewhere sees the plan from the start.
+        self.report_progress(id);
         self.fetch(new);
     }
 
@@ -149,7 +152,7 @@ impl Syncer<'_> {
     /// meanwhile: they are proven first.
     fn fetch(&mut self, ids: Vec<FileId>) {
         let (mut jobs, mut stored) = (Vec::new(), Vec::new());
-        let mut n_bytes = 0;
+        let (mut n_files, mut n_bytes, mut have) = (0, 0, 0);
         for id in ids {
             let path = self.stored_path(id);
             let Some(file) = self.files.get_mut(&id) else {
@@ -161,13 +164,19 @@ impl Syncer<'_> {
             }
             if !file.is_announced {
                 file.is_announced = true;
+                n_files += 1;
                 n_bytes += file.expected;
+                have += file.have;
             }
             file.state = FetchState::Fetching;
             jobs.push((id, file.job.clone()));
         }
-        if n_bytes > 0 {
-            self.events.push(SyncEvent::FetchPlanned { n_bytes });
+        if n_files > 0 {
+            self.events.push(SyncEvent::FetchPlanned {
+                n_files,
+                n_bytes,
+                have,
+            });
         }
         self.engine.add_numbered(jobs);
         for (id, path) in stored {

@@ -23,6 +23,8 @@ pub(super) struct FileFetch {
     pub(super) saved: SavedBytes,
     /// Announced bytes that have not been received yet.
     pub(super) expected: u64,
+    /// Bytes from an earlier run, by the plan.
+    pub(super) have: u64,
     pub(super) is_announced: bool,
     pub(super) retries_left: u32,
     /// A stored file of this content must not be used.
@@ -85,6 +87,11 @@ impl FileFetch {
         unexpected
     }
 
+    /// Returns the target for which its bytes count.
+    fn first_target(&self) -> Option<TargetId> {
+        self.uses.first().map(|first| first.target)
+    }
+
     pub(super) fn missing_on_disk(&self) -> u64 {
         missing_bytes(&self.job.partial, self.job.size_bytes)
     }
@@ -106,7 +113,12 @@ impl Syncer<'_> {
         let name = file.job.name.clone();
         match event {
             EngineEvent::Started { id, reused } => {
-                file.saved.resumed = reused;
+                file.saved = SavedBytes {
+                    total: reused,
+                    resumed: reused,
+                    ..SavedBytes::default()
+                };
+                self.with_progress.extend(file.first_target());
                 self.events.push(SyncEvent::FileStarted {
                     name,
                     n_bytes: file.job.size_bytes,
@@ -120,7 +132,11 @@ impl Syncer<'_> {
             EngineEvent::Progress { bytes, .. } => {
                 let n_bytes = file.receive(bytes);
                 if n_bytes > 0 {
-                    self.events.push(SyncEvent::FetchPlanned { n_bytes });
+                    self.events.push(SyncEvent::FetchPlanned {
+                        n_files: 0,
+                        n_bytes,
+                        have: 0,
+                    });
                 }
                 let n_bytes = bytes;
                 self.events.push(SyncEvent::BytesFetched { name, n_bytes });
@@ -131,63 +147,72 @@ impl Syncer<'_> {
                 self.events.push(SyncEvent::BytesCopied { name, n_bytes });
             }
             EngineEvent::Retrying { after, error, .. } => {
-                let seconds = after.as_secs_f64();
-                self.report_wait(format!("`{name}`: {error}; retry in {seconds:.1} s"));
+                self.report_wait(format!("`{name}`: {error}"), Some(after));
             }
-            EngineEvent::Saved { id, bytes } => {
+            EngineEvent::Saved { bytes, .. } => {
                 file.saved.grow_to(bytes);
-                self.report_progress(id);
+                self.with_progress.extend(file.first_target());
             }
             EngineEvent::Verified { report, file } => {
-                self.events.push(SyncEvent::FileEnded { name });
+                self.events.push(SyncEvent::FileEnded {
+                    name,
+                    is_done: true,
+                });
                 self.save_delta_map(&report, file.path());
+                self.keep_evidence(&report);
                 let stored = self.store(&report, file.path());
                 drop(file);
                 checkpoint("first content stored");
                 self.end_file(&report, stored.as_ref().err());
             }
             EngineEvent::Ended { report } => {
-                self.events
-                    .push(SyncEvent::FileEnded { name: name.clone() });
                 let may_retry = file.retries_left > 0 && !self.limits.is_stopped();
-                if report.result != FetchResult::Busy || !may_retry {
+                let is_done = report.result != FetchResult::Busy || !may_retry;
+                self.events.push(SyncEvent::FileEnded {
+                    name: name.clone(),
+                    is_done,
+                });
+                if is_done {
                     return self.end_file(&report, None);
                 }
                 let is_first = file.retries_left == BUSY_RETRIES;
                 file.retries_left -= 1;
                 file.state = FetchState::Busy;
+                let seconds = (BUSY_PAUSE * BUSY_RETRIES).as_secs();
+                let message =
+                    format!("`{name}`: another process is fetching it; waiting up to {seconds} s");
                 if is_first {
-                    let seconds = (BUSY_PAUSE * BUSY_RETRIES).as_secs();
-                    self.report_wait(format!(
-                        "`{name}`: another process is fetching it; waiting up to {seconds} s"
-                    ));
+                    self.report_wait(message, None);
+                } else {
+                    self.show_wait(message, None);
                 }
             }
         }
     }
 
     /// Reports a wait when it begins.
-    pub(super) fn report_wait(&mut self, message: String) {
-        log::info!("{message}");
-        self.events.push(SyncEvent::Waiting { message });
+    pub(super) fn report_wait(&mut self, message: String, span: Option<Duration>) {
+        match span {
+            Some(span) => log::info!("{message}; retry in {:.1} s", span.as_secs_f64()),
+            None => log::info!("{message}"),
+        }
+        self.show_wait(message, span);
     }
 
-    /// Reports the saved bytes of the first target that uses a file.
-    fn report_progress(&mut self, id: FileId) {
-        let first = |id: &FileId| {
-            let file = self.files.get(id)?;
-            Some((file, file.uses.first()?))
-        };
-        let Some((file, FileUse { target, .. })) = first(&id) else {
+    pub(super) fn show_wait(&mut self, message: String, span: Option<Duration>) {
+        self.events.push(SyncEvent::Waiting { message, span });
+    }
+
+    /// Reports the saved bytes of a target.
+    pub(super) fn report_progress(&mut self, target: TargetId) {
+        let Some(TargetState::Fetching(sync)) = self.targets.get(&target).map(|entry| &entry.state)
+        else {
             return;
         };
-        let Some(sync) = self.first_sync(file) else {
-            return;
-        };
-        let started = self.started.iter().filter_map(first);
-        let own = started.filter(|(file, one)| one.target == *target && file.saved.total > 0);
-        let progress = sync.record.progress_with(own.map(|(file, _)| &file.saved));
-        let target = *target;
+        let started = self.started.iter().filter_map(|id| self.files.get(id));
+        let own =
+            started.filter(|file| file.first_target() == Some(target) && file.saved.total > 0);
+        let progress = sync.record.progress_with(own.map(|file| &file.saved));
         self.events
             .push(SyncEvent::ProgressSaved { target, progress });
     }
@@ -225,6 +250,33 @@ impl Syncer<'_> {
             self.note_stamp(report.id, stamp);
         }
         Ok(())
+    }
+
+    /// Gives damaged bytes a second name before good ones replace them. A failure leaves
+    /// the repair alone.
+    fn keep_evidence(&self, report: &FileReport) {
+        let Some(file) = self.files.get(&report.id).filter(|it| it.is_distrusted) else {
+            return;
+        };
+        for file_use in &file.uses {
+            let Some(TargetEntry {
+                request,
+                state: TargetState::Fetching(sync),
+            }) = self.targets.get(&file_use.target)
+            else {
+                continue;
+            };
+            let planned = sync.planned();
+            let (place, commit) = (&planned.destination, &planned.remote.commit);
+            let wanted = &planned.plan.files[file_use.index].file;
+            if !place.was_edited(&wanted.path) {
+                let path = place.file_of(commit, wanted);
+                let evidence = place.evidence(&wanted.content);
+                let is_forced = request.target.force;
+                self.proofs
+                    .keep_evidence(&path, wanted, is_forced, &evidence);
+            }
+        }
     }
 
     /// Saves the chunks of a file for the delta of its next version.
@@ -270,6 +322,7 @@ impl Syncer<'_> {
             // The bytes were fetched once; they count for the first target only.
             let source = (position == 0).then_some(source);
             sync.end_file(&request.target, file_use.index, report, source, storing);
+            self.with_progress.insert(file_use.target);
             if sync.is_done()
                 && let Some(TargetEntry {
                     request,

@@ -111,7 +111,7 @@ impl Syncer<'_> {
             let message = format!("the gate judges `{}` at {}", target.label(), key.1.short());
             let running = start(program, sync.unpublished(self.reserve), target, &sync);
             self.gate.running.insert(key, running);
-            self.report_wait(message);
+            self.report_wait(message, None);
         }
         self.insert(id, request, TargetState::Gating(sync));
         None
@@ -137,6 +137,17 @@ impl Syncer<'_> {
             {
                 let end = running.thread.join();
                 self.end_gate(key, waiting, end.unwrap_or_else(|_| GateEnd::panicked()));
+            }
+        }
+    }
+
+    /// Shows which targets wait for the gate.
+    pub(super) fn show_gates(&mut self) {
+        for key in self.gate.running.keys().cloned().collect::<Vec<_>>() {
+            if let Some(id) = self.waiting_for(&key).first() {
+                let label = self.targets[id].request.target.label();
+                let message = format!("the gate judges `{label}` at {}", key.1.short());
+                self.show_wait(message, None);
             }
         }
     }

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::destination::TargetDestination;
-use super::target::{Sibling, Target, is_accepted};
+use super::target::{Sibling, Target, find_update, is_accepted};
 use crate::domain::changes::{Changes, compare};
 use crate::domain::filter::Filter;
 use crate::domain::guard::{GuardRules, Terms};
-use crate::domain::hold::{Comparison, Finding, HeldUpdate, Hold, HoldReason};
+use crate::domain::hold::{Comparison, Finding, Hold, HoldReason};
 use crate::domain::model::EntryName;
 use crate::domain::policy::Policy;
 use crate::domain::repo::{CommitSha, RepoPath};
@@ -52,6 +52,7 @@ impl Update<'_> {
             findings,
             commit: commit.clone(),
             published: self.old_commit.cloned(),
+            is_rejected: self.target.rejected_update(commit).is_some(),
         });
         Ok(hold)
     }
@@ -99,13 +100,12 @@ impl Update<'_> {
     fn rejected(&self) -> Option<Vec<Finding>> {
         let target = self.target;
         let commit = &self.remote.commit;
-        let is_it = |update: &&HeldUpdate| update.commit == *commit && !target.accepts(commit);
-        if let Some(own) = target.rejected.as_ref().filter(is_it) {
+        if let Some(own) = target.rejected_update(commit) {
             return Some(own.findings.clone());
         }
-        let sibling = target.siblings.iter();
-        let sibling = sibling.filter_map(|it| Some((it, it.rejected.as_ref().filter(is_it)?)));
-        let (sibling, update) = sibling.into_iter().next()?;
+        let mut siblings = target.siblings.iter();
+        let (sibling, update) =
+            siblings.find_map(|it| Some((it, find_update(&it.rejected, commit)?)))?;
         let of_sibling = |finding: &Finding| Finding {
             detail: format!("rejected for `{}`: {}", sibling.name, finding.detail),
             ..finding.clone()

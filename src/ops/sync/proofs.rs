@@ -13,9 +13,11 @@ use crate::domain::model::ModelId;
 use crate::domain::proof::ProofStamp;
 use crate::domain::repo::CommitSha;
 use crate::domain::run::{Event, EventKind, RunId};
+use crate::domain::snapshot::RemoteFile;
 use crate::domain::time::Timestamp;
 use crate::store::Store;
 use crate::sys::host::Host;
+use crate::sys::share::hard_link;
 
 /// Proofs that files have their hash; used by the coordinating thread alone.
 pub struct Proofs<'a> {
@@ -111,6 +113,38 @@ impl<'a> Proofs<'a> {
         });
         if let Err(err) = noted {
             log::warn!("could not record a bad file: {err:#}");
+        }
+    }
+
+    /// Gives the bytes of a damaged file a second name, and records it, so that it is
+    /// removed when it is old. A file is damaged if it was read and found bad, or if its
+    /// size is wrong; a forced download replaces good files, too.
+    pub(super) fn keep_evidence(
+        &self,
+        path: &Path,
+        wanted: &RemoteFile,
+        is_forced: bool,
+        evidence: &Path,
+    ) {
+        let kept = || -> Result<()> {
+            let Ok(found) = path.symlink_metadata() else {
+                return Ok(());
+            };
+            let has_wrong_size = !is_forced && found.len() != wanted.size_bytes;
+            let is_damaged = has_wrong_size || self.store.is_bad_file(path, &wanted.content)?;
+            // Older evidence of the same content stays.
+            if !found.is_file() || !is_damaged || evidence.symlink_metadata().is_ok() {
+                return Ok(());
+            }
+            if let Some(folder) = evidence.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            self.store.save_evidence(evidence, self.now())?;
+            Ok(hard_link(path, evidence)?)
+        };
+        if let Err(err) = kept() {
+            let path = path.display();
+            log::warn!("the bad bytes of `{path}` are not kept: {err:#}");
         }
     }
 

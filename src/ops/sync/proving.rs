@@ -19,7 +19,7 @@ use super::syncer::{Syncer, TargetEntry, TargetState};
 use super::target::{SyncRequest, TargetId};
 use crate::domain::content::ContentId;
 use crate::domain::proof::ProofStamp;
-use crate::domain::units::ByteSize;
+use crate::domain::units::{ByteSize, count};
 use crate::sys::host::checkpoint;
 use crate::sys::stop::StopReason;
 
@@ -55,8 +55,8 @@ impl Syncer<'_> {
         let label = request.target.label();
         let n_bytes: u64 = unproven.iter().map(|file| file.size_bytes).sum();
         log::info!(
-            "{label}: {} files ({}) have no proof and are hashed first",
-            unproven.len(),
+            "{label}: {} ({}) without a proof, to be hashed first",
+            count(unproven.len() as u64, "file", "files"),
             ByteSize(n_bytes).render_short()
         );
         for file in &unproven {

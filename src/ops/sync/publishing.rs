@@ -54,12 +54,15 @@ impl Syncer<'_> {
                         log::info!("{err:#}");
                         sync.record.is_stopped = true;
                     } else if busy_since.elapsed() < LONGEST_PUBLISH {
+                        let label = request.target.label();
+                        let message = format!(
+                            "another process is publishing the same commit of `{label}`; \
+                             waiting for it"
+                        );
                         if is_first {
-                            let label = request.target.label();
-                            self.report_wait(format!(
-                                "another process is publishing the same commit of `{label}`; \
-                                 waiting for it"
-                            ));
+                            self.report_wait(message, None);
+                        } else {
+                            self.show_wait(message, None);
                         }
                         let state = TargetState::Publishing { sync, busy_since };
                         return self.insert(id, request, state);

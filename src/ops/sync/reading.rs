@@ -23,6 +23,7 @@ impl Syncer<'_> {
     /// Hands a file to the readers.
     pub(super) fn read(&mut self, job: ReadJob, purpose: ReadPurpose) {
         self.events.push(SyncEvent::ReadPlanned {
+            n_files: 1,
             n_bytes: job.size_bytes,
         });
         let name = job.name.clone();
@@ -57,7 +58,10 @@ impl Syncer<'_> {
                 }
                 ReadEvent::Ended { id, result } => {
                     if let Some((purpose, name)) = self.reads.remove(&id) {
-                        self.events.push(SyncEvent::FileEnded { name });
+                        self.events.push(SyncEvent::FileEnded {
+                            name,
+                            is_done: true,
+                        });
                         self.end_read(purpose, result);
                     }
                 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::target::TargetId;
 use crate::domain::changes::Changes;
@@ -17,17 +18,29 @@ use crate::sys::stop::StopReason;
 /// An event of a sync, for display and for the database.
 #[derive(Debug)]
 pub enum SyncEvent {
-    /// More bytes will be fetched.
+    /// The Hub is asked about a target.
+    CheckStarted {
+        target: TargetId,
+        label: String,
+    },
+    CheckEnded {
+        target: TargetId,
+    },
+    /// More files and bytes will be fetched; `have` more bytes of them are here from an
+    /// earlier run.
     FetchPlanned {
+        n_files: u64,
         n_bytes: u64,
+        have: u64,
     },
     FileStarted {
         name: Arc<str>,
         n_bytes: u64,
         have: u64,
     },
-    /// More bytes on this machine will be read.
+    /// More files on this machine will be read.
     ReadPlanned {
+        n_files: u64,
         n_bytes: u64,
     },
     /// Bytes of a file on this machine were hashed.
@@ -47,11 +60,17 @@ pub enum SyncEvent {
     },
     FileEnded {
         name: Arc<str>,
+        /// No further attempt follows.
+        is_done: bool,
     },
-    /// The sync waits for a retry or for another process.
+    /// The sync waits for so long until a retry; without `span` it waits for another
+    /// process, and the event is repeated meanwhile.
     Waiting {
         message: String,
+        span: Option<Duration>,
     },
+    /// A moment has passed, perhaps without any other event.
+    Moment,
     /// A target does not fit on the disk or into the cache, and waits for the caller to
     /// make room or to end it.
     Short {

@@ -78,7 +78,10 @@ pub struct Syncer<'a> {
     /// Running since the end of the time budget.
     time_is_up: Option<Stopwatch>,
     waits_for_last_answer: bool,
-    limit_is_reported: bool,
+    /// Targets whose progress has changed since the last `ProgressSaved`, and the time
+    /// since then.
+    pub(super) with_progress: BTreeSet<TargetId>,
+    saved_at: Stopwatch,
     /// Running since the last retry of files and commits that other processes had.
     pub(super) retried_at: Stopwatch,
 }
@@ -143,12 +146,13 @@ impl<'a> Syncer<'a> {
             first_plan_ready: Stopwatch::start(),
             time_is_up: None,
             waits_for_last_answer: true,
-            limit_is_reported: false,
+            with_progress: BTreeSet::new(),
+            saved_at: Stopwatch::start(),
             retried_at: Stopwatch::start(),
         })
     }
 
-    /// Returns the limits of the run, the root of those of its targets.
+    /// Returns the limits of the run's downloads, the parent of those of its targets.
     pub fn limits(&self) -> &LimitGroup {
         &self.limits
     }
@@ -188,7 +192,6 @@ impl<'a> Syncer<'a> {
         self.end_stopped();
         // With no fetch and no reading in progress, block on the checker.
         let only_checks = self.has_checks() && !self.has_fetches() && !self.readers.is_busy();
-        self.report_limit(only_checks);
         self.take_gates();
         self.take_checks(self.wait_if(only_checks, wait));
         self.begin_ready();
@@ -199,17 +202,32 @@ impl<'a> Syncer<'a> {
             self.take_engine_events(self.wait_if(true, wait));
         }
         self.proofs.flush();
+        self.show_waits();
+        self.save_progress();
         std::mem::take(&mut self.events)
     }
 
-    /// Reports once that the checks wait because the Hub has asked for it.
-    fn report_limit(&mut self, only_checks: bool) {
-        let wait = self.clients.own().asked_to_wait().filter(|_| only_checks);
-        if let Some(wait) = wait.filter(|_| !self.limit_is_reported) {
-            let message = format!("the Hub asks to wait for {} s", wait.as_secs());
-            self.events.push(SyncEvent::Waiting { message });
+    /// Shows the waits that last. Called after the waiting for news, which an event would
+    /// cut short.
+    fn show_waits(&mut self) {
+        self.show_gates();
+        if self.has_checks() {
+            for (message, left) in self.clients.own().pauses() {
+                self.show_wait(message, Some(left));
+            }
         }
-        self.limit_is_reported = wait.is_some();
+    }
+
+    /// Reports the progress of targets about once a second.
+    fn save_progress(&mut self) {
+        const EVERY: Duration = Duration::from_secs(1);
+        if self.saved_at.elapsed() < EVERY {
+            return;
+        }
+        self.saved_at = Stopwatch::start();
+        for target in std::mem::take(&mut self.with_progress) {
+            self.report_progress(target);
+        }
     }
 
     /// Returns the time to block for: none while events wait for the caller.

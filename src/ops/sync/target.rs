@@ -34,8 +34,8 @@ pub struct Sibling {
     pub filter: Filter,
     /// A commit that is accepted for it although it looks like a loss.
     pub accepted: Option<String>,
-    /// The update that a person keeps back from it.
-    pub rejected: Option<HeldUpdate>,
+    /// The updates that a person has rejected for it.
+    pub rejected: Vec<HeldUpdate>,
     pub published: Option<CommitSha>,
 }
 
@@ -65,13 +65,22 @@ impl Default for TargetPolicy {
 #[derive(Clone, Debug)]
 pub struct PolicyInput {
     pub tags: BTreeMap<Tag, UpdateRules>,
+    /// The updates that a person has rejected.
+    pub rejected: BTreeMap<ModelId, Vec<HeldUpdate>>,
     pub now: Timestamp,
 }
 
 impl PolicyInput {
     pub fn load(store: &Store, now: Timestamp) -> Result<Self> {
-        let tags = store.tag_rules()?;
-        Ok(Self { tags, now })
+        Ok(Self {
+            tags: store.tag_rules()?,
+            rejected: store.rejected_updates()?,
+            now,
+        })
+    }
+
+    fn rejected_for(&self, model: ModelId) -> Vec<HeldUpdate> {
+        self.rejected.get(&model).cloned().unwrap_or_default()
     }
 
     /// Returns the strictest rules of a model and of its siblings among others.
@@ -114,8 +123,8 @@ pub struct Target {
     pub held_by: Option<EntryName>,
     /// A commit, or the beginning of one, that is published whatever is found about it.
     pub accepted: Option<String>,
-    /// The update that a person keeps back, with the findings of then.
-    pub rejected: Option<HeldUpdate>,
+    /// The updates that a person has rejected, with the findings of then.
+    pub rejected: Vec<HeldUpdate>,
     /// Fetch files again that are there already.
     pub force: bool,
     /// The treatment of files of a directory that are gone upstream.
@@ -148,7 +157,7 @@ impl From<&Model> for Target {
             locked_files: state.locked_files,
             held_by: None,
             accepted: accepted.map(|update| update.commit.to_string()),
-            rejected: state.held_update.clone().filter(HeldUpdate::is_rejected),
+            rejected: Vec::new(),
             force: false,
             vanished: Vanished::Keep,
         }
@@ -176,7 +185,7 @@ impl Target {
             locked_files: None,
             held_by: None,
             accepted: None,
-            rejected: None,
+            rejected: Vec::new(),
             force: false,
             vanished: Vanished::Keep,
         }
@@ -188,6 +197,7 @@ impl Target {
     pub fn with_siblings(store: &Store, model: &Model, input: &PolicyInput) -> Result<Self> {
         let mut target = Self::from(model);
         let siblings = siblings_of(store, model)?;
+        target.rejected = input.rejected_for(model.id);
         target.policy.rules = input.rules(model, &siblings).rules;
         target.policy.now = input.now;
         if target.policy.rules.delay.get() > 0 {
@@ -202,7 +212,7 @@ impl Target {
             if other.spec.enabled {
                 target.siblings.push(Sibling {
                     accepted: Self::from(&other).accepted,
-                    rejected: (other.state.held_update).filter(HeldUpdate::is_rejected),
+                    rejected: input.rejected_for(other.id),
                     published: other.state.published_commit,
                     name: other.spec.name,
                     filter: other.spec.filter,
@@ -248,6 +258,20 @@ impl Target {
         self.pinned.as_ref() == Some(commit)
             || written.is_some_and(|beginning| beginning.is_start_of(commit))
             || is_accepted(self.accepted.as_ref(), commit)
+    }
+
+    /// Returns the update to a commit that a person has rejected for the model.
+    pub(super) fn rejected_update(&self, commit: &CommitSha) -> Option<&HeldUpdate> {
+        find_update(&self.rejected, commit)
+    }
+
+    /// Tells whether a person has rejected a commit for the model or for a sibling, and
+    /// nobody has accepted it since.
+    pub(super) fn is_rejected_by_any(&self, commit: &CommitSha) -> bool {
+        let has_rejected = |updates: &[HeldUpdate]| find_update(updates, commit).is_some();
+        let mut siblings = self.siblings.iter();
+        !self.is_accepted_by_any(commit)
+            && (has_rejected(&self.rejected) || siblings.any(|it| has_rejected(&it.rejected)))
     }
 
     /// Checks that a listing has the files of the lock file, before any byte is fetched.
@@ -313,6 +337,13 @@ pub fn siblings_of(store: &Store, model: &Model) -> Result<Vec<Model>> {
     Ok(siblings)
 }
 
+pub(super) fn find_update<'u>(
+    updates: &'u [HeldUpdate],
+    commit: &CommitSha,
+) -> Option<&'u HeldUpdate> {
+    updates.iter().find(|update| update.commit == *commit)
+}
+
 pub(super) fn is_accepted(accepted: Option<&String>, commit: &CommitSha) -> bool {
     accepted.is_some_and(|beginning| commit.as_str().starts_with(beginning))
 }
@@ -328,6 +359,12 @@ pub struct SyncRequest {
 /// Identifies a target within one [`Syncer`](super::Syncer), which numbers them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TargetId(pub(super) usize);
+
+impl TargetId {
+    pub fn number(self) -> u64 {
+        self.0 as u64
+    }
+}
 
 /// The location of the cache, the links that may be used in it, and adopted files.
 #[derive(Clone, Debug)]

@@ -169,6 +169,7 @@ impl SyncRecord {
             findings,
             commit: self.planned.remote.commit.clone(),
             published: self.planned.old_commit.clone(),
+            is_rejected: false,
         });
     }
 

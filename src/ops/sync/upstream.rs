@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
+use super::destination::TargetDestination;
 use super::target::{Target, is_accepted};
 use crate::domain::guard::Terms;
 use crate::domain::policy::{
@@ -17,6 +18,7 @@ use crate::domain::policy::{
 };
 use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::hub::{Fault, Gated, HubClient, HubError, RevisionInfo};
+use crate::ops::pins::newest_beginning;
 
 /// More commits than a branch gets within a delay; older ones are not taken.
 const MAX_WAITING: usize = 1_000;
@@ -44,7 +46,7 @@ impl Upstream {
         }
     }
 
-    /// Returns the published commit, about which the Hub was not asked.
+    /// Returns a commit on disk, about which the Hub has told nothing.
     fn stay(commit: &CommitSha) -> Self {
         Self {
             commit: commit.clone(),
@@ -54,13 +56,24 @@ impl Upstream {
             note: PolicyNote::default(),
         }
     }
+
+    /// Returns a pinned commit that the Hub has no more.
+    fn gone(pin: &CommitSha) -> Self {
+        let mut upstream = Self::stay(pin);
+        upstream.note.is_gone = true;
+        upstream
+    }
 }
 
 /// Asks the Hub for the commit that a target takes.
-pub(super) fn find(hub: &HubClient, target: &Target) -> Result<Upstream> {
+pub(super) fn find(
+    hub: &HubClient,
+    target: &Target,
+    destination: &TargetDestination,
+) -> Result<Upstream> {
     let rules = &target.policy.rules;
     if let Some(pin) = &target.pinned {
-        return pinned(hub, target, pin);
+        return pinned(hub, target, destination, pin);
     }
     if let Some(beginning) = rules
         .pinned
@@ -68,7 +81,7 @@ pub(super) fn find(hub: &HubClient, target: &Target) -> Result<Upstream> {
         .filter(|_| rules.policy == Policy::Pin)
     {
         let pin = commit_beginning(hub, target, beginning)?;
-        return pinned(hub, target, &pin);
+        return pinned(hub, target, destination, &pin);
     }
     if !rules.follow_tags.is_empty() {
         return newest_tag(hub, target);
@@ -77,18 +90,33 @@ pub(super) fn find(hub: &HubClient, target: &Target) -> Result<Upstream> {
     after_waiting(hub, target, upstream)
 }
 
-/// Asks for a pinned commit. One that is gone upstream stays published: its files are
-/// here, and a person has chosen it.
-fn pinned(hub: &HubClient, target: &Target, pin: &CommitSha) -> Result<Upstream> {
-    let found = hub.revision(&target.repo, &Revision::from(pin));
-    let mut upstream = match found {
+/// Tells whether all selected files of a commit are on disk.
+fn is_whole(target: &Target, destination: &TargetDestination, commit: &CommitSha) -> Result<bool> {
+    let Some(listing) = destination.stored_listing(commit)? else {
+        return Ok(false);
+    };
+    let wanted = listing.selected(&target.shared_filter());
+    Ok(!wanted.is_empty() && destination.is_complete(commit, &wanted)?)
+}
+
+/// Asks for a pinned commit. One that is gone upstream stays published, or is published
+/// from the disk: its files are here, and a person has chosen it.
+fn pinned(
+    hub: &HubClient,
+    target: &Target,
+    destination: &TargetDestination,
+    pin: &CommitSha,
+) -> Result<Upstream> {
+    let published = target.published();
+    let mut upstream = match hub.revision(&target.repo, &Revision::from(pin)) {
         Ok(info) => Upstream::of(target, info),
-        Err(err) if is_revision_gone(&err) && target.published() == Some(pin) => {
-            let mut upstream = Upstream::stay(pin);
-            upstream.note.is_gone = true;
-            upstream
+        Err(err) if is_revision_gone(&err) && published == Some(pin) => Upstream::gone(pin),
+        Err(err)
+            if err.is_gone() && published != Some(pin) && is_whole(target, destination, pin)? =>
+        {
+            Upstream::gone(pin)
         }
-        Err(err) if is_revision_gone(&err) && target.published().is_some() => {
+        Err(err) if is_revision_gone(&err) && published.is_some() => {
             return Err(UnmetPolicy::PinGone(pin.clone()).into());
         }
         Err(err) => return Err(err.into()),
@@ -111,14 +139,12 @@ fn commit_beginning(
         return Ok(commit);
     }
     let (repo, revision) = (&target.repo, &target.revision);
-    let list = hub.commits(repo, revision, |it| beginning.is_start_of(&it.commit))?;
-    let last = list.commits.into_iter().next_back();
-    let last = last.filter(|it| beginning.is_start_of(&it.commit));
-    let found = last.ok_or_else(|| UnmetPolicy::NoCommit {
+    let found = newest_beginning(hub, repo, revision, beginning)?;
+    let missing = || UnmetPolicy::NoCommit {
         beginning: beginning.clone(),
         revision: revision.clone(),
-    })?;
-    Ok(found.commit)
+    };
+    Ok(found.ok_or_else(missing)?)
 }
 
 /// Takes the newest tag that matches, is old enough, and is not older than the followed
@@ -131,6 +157,8 @@ fn newest_tag(hub: &HubClient, target: &Target) -> Result<Upstream> {
     let followed = followed.filter(|it| patterns.iter().all(|pattern| pattern.matches(&it.tag)));
     let mut candidates = newest_tags(tags.keys(), &patterns);
     candidates.retain(|tag| followed.is_none_or(|it| !is_older_tag(tag, &it.tag)));
+    // The object of an annotated tag is no commit, so that no later check would know it.
+    candidates.retain(|tag| !target.is_rejected_by_any(&tags[*tag]));
     let (tag, mut note) = choose_tag(target, &tags, &candidates);
     let stay = |note: PolicyNote| {
         let published = target.published()?;
@@ -240,17 +268,44 @@ fn after_waiting(hub: &HubClient, target: &Target, mut newest: Upstream) -> Resu
     if policy.rules.delay.get() == 0 {
         return Ok(newest);
     }
+    after_delay(hub, target, published, newest)
+}
+
+/// Takes the newest commit that is old enough, or the published one.
+fn after_delay(
+    hub: &HubClient,
+    target: &Target,
+    published: &CommitSha,
+    mut newest: Upstream,
+) -> Result<Upstream> {
+    let policy = &target.policy;
     let (delay, now) = (policy.rules.delay, policy.now);
-    let mut adoption = adopt_known(&newest.commit, &policy.seen, delay, now);
+    // A rejected commit is held, and the older ones come when their delay ends.
+    let is_rejected = target.is_rejected_by_any(&newest.commit);
+    let mut waiting = policy.seen.keys();
+    let is_only_one = is_rejected && waiting.all(|commit| target.is_rejected_by_any(commit));
     newest.note.seen = None;
+    if is_only_one && !policy.seen.is_empty() {
+        return Ok(newest);
+    }
+    let mut adoption = if is_rejected {
+        DelayVerdict::AskHistory
+    } else {
+        adopt_known(&newest.commit, &policy.seen, delay, now)
+    };
     if adoption == DelayVerdict::AskHistory {
         let mut history = history(hub, &target.repo, &newest.commit, |it| it == published)?;
         history.retain(|commit| commit != published);
         let seen = note_seen(&history, &policy.seen, now);
+        history.retain(|commit| !target.is_rejected_by_any(commit));
+        let is_all_rejected = history.is_empty() && !seen.is_empty();
         if let Some(found) = adopt_from(&history, &seen, delay, now) {
             adoption = found;
         }
         newest.note.seen = Some(seen);
+        if is_all_rejected {
+            return Ok(newest);
+        }
     }
     match adoption {
         DelayVerdict::Take(commit) => newest.commit = commit,

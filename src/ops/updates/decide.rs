@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use crate::domain::hold::{Decision, HeldUpdate};
 use crate::domain::model::{EntryName, Model, ModelId};
+use crate::domain::policy::UpdateWait;
 use crate::domain::repo::CommitSha;
 use crate::domain::run::{Event, EventKind};
 use crate::domain::time::Timestamp;
@@ -43,8 +44,14 @@ pub fn decide(
         let decided = names.iter().map(|name| {
             let model = store.model(name)?;
             let commit = record(store, &model, request, now)?;
-            let commit = commit.ok_or_else(|| NothingWaits(name.clone()))?;
-            Ok((name.clone(), commit))
+            match (commit, model.state.wait) {
+                (Some(commit), _) => Ok((name.clone(), commit)),
+                (None, Some(UpdateWait { commit: held, .. })) => {
+                    let model = name.clone();
+                    Err(OtherUpdate { model, held }.into())
+                }
+                (None, None) => Err(NothingWaits(name.clone()).into()),
+            }
         });
         decided.collect()
     })
@@ -82,24 +89,35 @@ pub fn ask_gate_again(store: &Store, names: &[EntryName]) -> Result<Vec<(EntryNa
     })
 }
 
-/// Returns the commit, or `None` if the model holds no update that is not published.
+/// Returns the commit, or `None` if the model has no update that waits: for a delay, or
+/// held and not published.
 fn record(
     store: &Store,
     model: &Model,
     request: &DecisionRequest<'_>,
     now: Timestamp,
 ) -> Result<Option<CommitSha>> {
-    let Some(update) = undecided(model) else {
-        return Ok(None);
+    let is_meant = |commit: &CommitSha| {
+        let beginning = request.commit;
+        beginning.is_none_or(|beginning| commit.as_str().starts_with(beginning))
     };
-    let held = update.commit.clone();
-    if let Some(beginning) = request.commit
-        && !held.as_str().starts_with(beginning)
-    {
-        let model = model.spec.name.clone();
-        return Err(OtherUpdate { model, held }.into());
+    let wait = model.state.wait.as_ref();
+    let wait = wait.filter(|wait| is_meant(&wait.commit));
+    let (held, before) = match (wait, undecided(model)) {
+        (Some(wait), _) => (wait.commit.clone(), Decision::Waiting),
+        (None, Some(update)) if is_meant(&update.commit) => {
+            (update.commit.clone(), update.decision)
+        }
+        (None, Some(update)) => {
+            let (model, held) = (model.spec.name.clone(), update.commit.clone());
+            return Err(OtherUpdate { model, held }.into());
+        }
+        (None, None) => return Ok(None),
+    };
+    if let Some(wait) = wait {
+        end_delay(store, model, wait, request.decision, now)?;
     }
-    let is_new = update.decision != request.decision;
+    let is_new = before != request.decision;
     if is_new || request.note.is_some() {
         store.decide_update(model.id, &held, request.decision, request.note, now)?;
         for sibling in contradicting(store, model, &held, request.decision)? {
@@ -121,6 +139,25 @@ fn record(
         })?;
     }
     Ok(Some(held))
+}
+
+/// Makes a commit that waits for a delay the held update of its model.
+fn end_delay(
+    store: &Store,
+    model: &Model,
+    wait: &UpdateWait,
+    decision: Decision,
+    now: Timestamp,
+) -> Result<()> {
+    let mut state = model.state.clone();
+    state.wait = None;
+    state.held_update = Some(HeldUpdate {
+        commit: wait.commit.clone(),
+        findings: vec![wait.finding()],
+        decision,
+        found_at: now,
+    });
+    Ok(store.save_model_state(model.id, &state)?)
 }
 
 /// Returns the models with the opposite decision about the same commit of the same ref.

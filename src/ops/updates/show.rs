@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, anyhow};
 
-use super::NothingWaits;
+use super::{NothingWaits, offered};
 use crate::cache::CacheLayout;
 use crate::domain::changes::ChangeNote;
 use crate::domain::model::Model;
@@ -27,7 +27,7 @@ pub struct UpdateDetails {
 /// Returns the held update of a model; the newest one if a commit was decided or published
 /// already. The Hub is asked for a listing that is not stored here.
 pub fn details(services: &Services<'_>, model: Model) -> Result<UpdateDetails> {
-    let offered = services.store.offered_updates(Some(model.id))?;
+    let offered = offered(&services.store, Some(model.id))?;
     let is_current = |update: &&OfferedUpdate| update.is_current;
     let update = offered.iter().find(is_current).or(offered.first());
     let update = update

@@ -134,7 +134,10 @@ impl Verify<'_> {
         let (jobs, uses) = self.jobs(looks);
         let chosen = self.choose(&jobs, &uses, looks)?;
         let n_bytes = chosen.iter().map(|&job| jobs[job].size_bytes).sum();
-        show(&SyncEvent::FetchPlanned { n_bytes });
+        show(&SyncEvent::ReadPlanned {
+            n_files: chosen.len() as u64,
+            n_bytes,
+        });
         let mut proofs: Vec<Option<HashResult>> = vec![None; jobs.len()];
         let mut problem = None;
         let threads = crate::sys::host::cores();
@@ -149,7 +152,7 @@ impl Verify<'_> {
                     Ok(())
                 }
                 HashEvent::Read { job, bytes } => {
-                    show(&SyncEvent::BytesFetched {
+                    show(&SyncEvent::BytesRead {
                         name: jobs[job].name.clone(),
                         n_bytes: bytes,
                     });
@@ -159,6 +162,7 @@ impl Verify<'_> {
                 HashEvent::Ended { job, result: proof } => {
                     show(&SyncEvent::FileEnded {
                         name: jobs[job].name.clone(),
+                        is_done: true,
                     });
                     let result = self.note_down(run, &uses[job], looks, &proof);
                     report_witnesses(&jobs[job], &proof);

@@ -16,6 +16,18 @@ fn tagged(world: &mut World) -> String {
     first
 }
 
+/// Returns the states of all updates that the model was offered, the newest first.
+fn states(world: &World) -> Vec<String> {
+    let listed = world.line("updates list --all --json").json();
+    let listed = listed["updates"].as_array().unwrap().clone();
+    let states = listed.iter().map(|it| it["state"].as_str().unwrap());
+    // The first download is no update.
+    let first = |it: &serde_json::Value| it["commit"] == *world.first;
+    let n_first = listed.iter().filter(|it| first(it)).count();
+    let states: Vec<String> = states.map(str::to_owned).collect();
+    states[..listed.len() - n_first].to_vec()
+}
+
 nights! {
     a_policy_asks_for_an_approval: |world| {
         world.line("models set acme/tiny --policy approve");
@@ -103,7 +115,6 @@ nights! {
         world.line("models set acme/tiny --policy follow");
     } => "first | - | - | 0";
 
-    // It is told again, because the model was well in between.
     upstream_comes_back_to_a_rejected_commit: |world| {
         world.line("models set acme/tiny --policy approve");
         let rejected = readme(world, "2");
@@ -113,7 +124,43 @@ nights! {
         world.repo().point("main", &world.first);
         world.night().succeeds();
         world.repo().point("main", &rejected);
-    } => "first | - | hold mail | 0";
+        world.then(|world| assert_eq!(states(world), ["rejected"]));
+    } => "first | - | - | 0";
+
+    upstream_comes_back_to_a_rejected_commit_after_one_that_was_held: |world| {
+        world.line("models set acme/tiny --policy approve");
+        let rejected = readme(world, "2");
+        world.held_night();
+        world.line("updates reject acme/tiny");
+        readme(world, "3");
+        world.held_night();
+        world.repo().point("main", &rejected);
+        world.then(|world| assert_eq!(states(world), ["superseded", "rejected"]));
+    } => "first | - | - | 0";
+
+    upstream_comes_back_to_a_rejected_commit_after_one_that_was_published: |world| {
+        let rejected = world.publish(|draft| draft.file("m.py", b"1"));
+        world.held_night();
+        world.line("updates reject acme/tiny");
+        world.repo().point("main", &world.first);
+        readme(world, "3");
+        world.night().succeeds();
+        world.forget();
+        world.repo().point("main", &rejected);
+        world.then(|world| assert_eq!(states(world), ["published", "rejected"]));
+    } => "other | - | - | 0";
+
+    a_rejected_commit_that_came_back_is_approved_after_all: |world| {
+        world.line("models set acme/tiny --policy approve");
+        let rejected = readme(world, "2");
+        world.held_night();
+        world.line("updates reject acme/tiny");
+        readme(world, "3");
+        world.held_night();
+        world.repo().point("main", &rejected);
+        world.night().succeeds();
+        world.line("updates approve acme/tiny");
+    } => "new | - | update | 0";
 
     a_guard_and_the_policy_hold_together: |world| {
         world.line("models set acme/tiny --policy approve");
@@ -203,6 +250,76 @@ nights! {
         readme(world, "other");
     } => "first | - | - | 0";
 
+    a_delayed_commit_is_approved: |world| {
+        world.line("models set acme/tiny --delay 7d");
+        readme(world, "2");
+        world.night().succeeds();
+        world.line("updates approve acme/tiny");
+    } => "new | - | update | 0";
+
+    a_delayed_commit_is_rejected: |world| {
+        world.line("models set acme/tiny --delay 1d");
+        readme(world, "2");
+        world.night().succeeds();
+        world.line("updates reject acme/tiny");
+        world.night().succeeds();
+        world.env.hub().forget_requests();
+        world.then(|world| {
+            // The change note asks, and no delay.
+            assert_eq!(world.env.hub().count(hfdl_test_hub::Api::Commits), 1);
+            assert_eq!(states(world), ["rejected"]);
+        });
+    } => "first | - | - | 0";
+
+    the_commit_before_a_rejected_one_comes_after_its_delay: |world| {
+        world.line("models set acme/tiny --delay 2d");
+        let older = readme(world, "2");
+        world.night().succeeds();
+        readme(world, "3");
+        world.night().succeeds();
+        world.line("updates reject acme/tiny");
+        world.then(move |world| {
+            assert_eq!(world.model("acme/tiny")["published_commit"], *older);
+        });
+    } => "other | - | update | 0";
+
+    the_commit_after_a_rejected_one_is_delayed: |world| {
+        world.line("models set acme/tiny --delay 1d");
+        readme(world, "2");
+        world.night().succeeds();
+        world.line("updates reject acme/tiny");
+        readme(world, "3");
+        world.night().succeeds();
+    } => "new | - | update | 0";
+
+    a_delayed_tag_is_approved: |world| {
+        tagged(world);
+        world.line("models set acme/tiny --delay 7d");
+        let newest = readme(world, "2");
+        world.repo().tag("v2", &newest);
+        world.night().succeeds();
+        world.line("updates approve acme/tiny");
+    } => "new | - | update | 0";
+
+    a_delayed_annotated_tag_is_approved: |world| {
+        tagged(world);
+        world.line("models set acme/tiny --delay 7d");
+        let newest = readme(world, "2");
+        world.repo().annotated_tag("v2", &newest);
+        world.night().succeeds();
+        world.line("updates approve acme/tiny");
+    } => "new | - | update | 0";
+
+    a_delayed_annotated_tag_is_rejected: |world| {
+        tagged(world);
+        world.line("models set acme/tiny --delay 1d");
+        let newest = readme(world, "2");
+        world.repo().annotated_tag("v2", &newest);
+        world.night().succeeds();
+        world.line("updates reject acme/tiny");
+        world.line("models set acme/tiny --no-delay");
+    } => "first | - | - | 0";
+
     a_guard_judges_a_commit_after_its_delay: |world| {
         world.line("models set acme/tiny --delay 1d");
         world.publish(|draft| draft.file("m.py", b"1"));
@@ -269,6 +386,25 @@ nights! {
         let rewritten = world.repo().commit("rewritten").file("README.md", "2").publish();
         world.repo().point("main", &rewritten).forget_commit(&world.first);
     } => "first | - | mail | 0";
+
+    // The mail warns once that the Hub has the commit no more.
+    a_commit_that_only_this_disk_has_is_pinned: |world| {
+        readme(world, "2");
+        world.night().succeeds();
+        world.forget();
+        world.line("models set acme/tiny --keep-revisions 5");
+        world.repo().forget_commit(&world.first);
+        let digits = world.first[..8].to_owned();
+        world.line(&format!("models set acme/tiny --policy pin@{digits}"));
+    } => "first | - | update mail | 0";
+
+    a_commit_is_pinned_that_only_this_disk_has_with_the_whole_repository: |world| {
+        readme(world, "2");
+        world.night().succeeds();
+        world.forget();
+        world.repo().delete();
+        world.line(&format!("models set acme/tiny --policy pin@{}", world.first));
+    } => "first | - | update mail | 0";
 
     a_pinned_model_follows_again: |world| {
         world.line("models set acme/tiny --policy pin");

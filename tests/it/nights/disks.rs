@@ -50,7 +50,7 @@ nights! {
         metrics 6 failed
         hooks on_failure began, finally ended
         ping start, 6
-        mail hfdl: 1 of 1 model need a look: acme/tiny: it needs 3.00 MiB more on the file system of `[ROOT]/hub/models--acme--tiny`
+        mail hfdl: 1 of 1 model needs a look: acme/tiny: it needs 3.00 MiB more on the file system of `[ROOT]/hub/models--acme--tiny`
     ";
     the_disk_of_the_cache_is_full: |night| {
         if on_small_disk(night, "hub", 4) {
@@ -66,7 +66,7 @@ nights! {
         metrics 6 failed
         hooks on_failure began, finally ended
         ping start, 6
-        mail hfdl: 1 of 1 model need a look: acme/tiny: it needs 3.00 MiB more on the file system of `[ROOT]/hub/models--acme--tiny`
+        mail hfdl: 1 of 1 model needs a look: acme/tiny: it needs 3.00 MiB more on the file system of `[ROOT]/hub/models--acme--tiny`
     ";
     the_disk_of_the_home_is_full: |night| {
         if on_small_disk(night, "state", 4) {
@@ -112,7 +112,7 @@ nights! {
         metrics 6 failed
         hooks on_failure began, finally ended
         ping start, 6
-        mail hfdl: 1 of 1 model need a look: acme/tiny: cannot write to `[ROOT]/hub/models--acme--tiny/.hfdl/homes/[ID]`: Read-only file system (os error 30)
+        mail hfdl: 1 of 1 model needs a look: acme/tiny: cannot write to `[ROOT]/hub/models--acme--tiny/.hfdl/homes/[ID]`: Read-only file system (os error 30)
     ";
     the_home_is_read_only_and_the_ping_fails: |night| {
         if on_small_disk(night, "state", 4) {
@@ -145,7 +145,7 @@ nights! {
         metrics 6 failed
         hooks on_failure began, finally ended
         ping start, 6
-        mail hfdl: 1 of 1 model need a look: acme/tiny: `[ROOT]/hub` is not the place that models were published in: it is on another file system, without hfdl's mark
+        mail hfdl: 1 of 1 model needs a look: acme/tiny: `[ROOT]/hub` is not the place that models were published in: it is on another file system, without hfdl's mark
     ";
     the_disk_of_the_home_is_not_mounted: |night| {
         night.usual();

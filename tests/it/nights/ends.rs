@@ -178,7 +178,7 @@ nights! {
         metrics 1 failed
         hooks on_failure began, finally ended
         ping start, 1
-        mail hfdl: 1 of 1 model need a look: acme/tiny: nothing moved for 6h, so the run was ended
+        mail hfdl: 1 of 1 model needs a look: acme/tiny: nothing moved for 6h, so the run was ended
     ";
     the_run_is_stuck_and_its_process_ends: |night| {
         night.usual();

@@ -43,7 +43,7 @@ nights! {
         metrics 4 failed
         hooks on_failure began, finally ended
         ping start, 4
-        mail hfdl: 1 of 1 model need a look: acme/tiny: `acme/tiny` is gated, and access to its files was not granted
+        mail hfdl: 1 of 1 model needs a look: acme/tiny: `acme/tiny` is gated, and access to its files was not granted
     ";
     access_is_refused_for_the_third_time: |night| {
         night.usual();
@@ -58,7 +58,7 @@ nights! {
         metrics 4 failed
         hooks on_failure lasts, finally ended
         ping start, 4
-        mail hfdl: 1 of 1 model need a look: acme/tiny: `acme/tiny` is gated, and access to its files was not granted
+        mail hfdl: 1 of 1 model needs a look: acme/tiny: `acme/tiny` is gated, and access to its files was not granted
     ";
     access_is_granted_again: |night| {
         night.usual();
@@ -90,7 +90,7 @@ nights! {
         metrics 1 orphaned
         hooks on_failure began, finally ended
         ping start, 1
-        mail hfdl: 1 of 1 model need a look: acme/tiny: `acme/tiny` does not exist, or is private or gated and no token was sent
+        mail hfdl: 1 of 1 model needs a look: acme/tiny: `acme/tiny` does not exist, or is private or gated and no token was sent
     ";
     gone_upstream_and_reported: |night| {
         night.usual();
@@ -117,7 +117,7 @@ nights! {
         metrics 1 orphaned
         hooks on_failure began, finally ended
         ping start, 1
-        mail hfdl: 1 of 1 model need a look: acme/tiny: `acme/tiny` does not exist, or is private or gated and no token was sent
+        mail hfdl: 1 of 1 model needs a look: acme/tiny: `acme/tiny` does not exist, or is private or gated and no token was sent
     ";
     the_token_has_vanished: |night| {
         private(night);
@@ -130,7 +130,7 @@ nights! {
         metrics 4 failed
         hooks on_failure began, finally ended
         ping start, 4
-        mail hfdl: 1 of 1 model need a look: acme/tiny: the Hub shows `acme/tiny` with a token only, and there is none now
+        mail hfdl: 1 of 1 model needs a look: acme/tiny: the Hub shows `acme/tiny` with a token only, and there is none now
     ";
     the_token_was_revoked: |night| {
         private(night);
@@ -143,7 +143,7 @@ nights! {
         metrics 4 failed
         hooks on_failure began, finally ended
         ping start, 4
-        mail hfdl: 1 of 1 model need a look: acme/tiny: the Hub refused the token: it is invalid or has expired
+        mail hfdl: 1 of 1 model needs a look: acme/tiny: the Hub refused the token: it is invalid or has expired
     ";
     the_repository_was_renamed: |night| {
         night.usual();
@@ -169,7 +169,7 @@ nights! {
         metrics 1 orphaned
         hooks on_failure began, finally ended
         ping start, 1
-        mail hfdl: 1 of 1 model need a look: acme/tiny: the Hub has disabled `acme/tiny`
+        mail hfdl: 1 of 1 model needs a look: acme/tiny: the Hub has disabled `acme/tiny`
     ";
     an_error_of_the_server: |night| {
         night.usual();
@@ -196,7 +196,7 @@ nights! {
         metrics 5 could-not-check
         hooks on_failure lasts, finally ended
         ping start, 5
-        mail hfdl: 1 of 1 model need a look: acme/tiny: the Hub answered HTTP 503 for `acme/tiny`
+        mail hfdl: 1 of 1 model needs a look: acme/tiny: the Hub answered HTTP 503 for `acme/tiny`
     ";
     well_again_after_three_failures: |night| {
         night.usual();
@@ -350,7 +350,7 @@ nights! {
         metrics 3 failed
         hooks on_failure began, finally ended
         ping start, 3
-        mail hfdl: 1 of 1 model need a look: acme/tiny: `model.bin`: hash mismatch: expected sha256:da01248f54841bcc2a855d58ed09df124f6f0e4d629761fd9a6f451142e02904, got sha256:cf1ceadb291560c8d25b6b6fc63e9412b4f887bf3367ca165303d0d3f218f66e; the wrong bytes are kept in `[ROOT]/hub/models--acme--tiny/.hfdl/da01248f54841bcc2a855d58ed09df124f6f0e4d629761fd9a6f451142e02904.incomplete.bad`
+        mail hfdl: 1 of 1 model needs a look: acme/tiny: `model.bin`: hash mismatch: expected sha256:da01248f54841bcc2a855d58ed09df124f6f0e4d629761fd9a6f451142e02904, got sha256:cf1ceadb291560c8d25b6b6fc63e9412b4f887bf3367ca165303d0d3f218f66e; the wrong bytes are kept in `[ROOT]/hub/models--acme--tiny/.hfdl/da01248f54841bcc2a855d58ed09df124f6f0e4d629761fd9a6f451142e02904.incomplete.bad`
     ";
     an_answer_that_is_no_json: |night| {
         night.usual();
@@ -364,7 +364,7 @@ nights! {
         metrics 1 failed
         hooks on_failure began, finally ended
         ping start, 1
-        mail hfdl: 1 of 1 model need a look: acme/tiny: the Hub's answer about `acme/tiny` is not usable: it is not JSON (line 1, column 1)
+        mail hfdl: 1 of 1 model needs a look: acme/tiny: the Hub's answer about `acme/tiny` is not usable: it is not JSON (line 1, column 1)
     ";
     one_of_two_models_fails: |night| {
         night.usual();
@@ -381,7 +381,7 @@ nights! {
         metrics 4 failed updated
         hooks on_failure began, on_update published, finally ended
         ping start, 4
-        mail hfdl: 1 of 2 models need a look: acme/other: `acme/other` is gated, and access to its files was not granted
+        mail hfdl: 1 of 2 models needs a look: acme/other: `acme/other` is gated, and access to its files was not granted
     ";
     two_models_fail_in_two_ways: |night| {
         night.usual();

@@ -58,7 +58,7 @@ nights! {
         metrics 0 held
         hooks on_hold held, finally ended
         ping start, success
-        mail hfdl: 1 of 1 model need a look: acme/tiny: upstream is at [COMMIT] with no selected file, and [COMMIT] is published with 1 selected file (3 B)
+        mail hfdl: 1 of 1 model needs a look: acme/tiny: upstream is at [COMMIT] with no selected file, and [COMMIT] is published with 1 selected file (3 B)
     ";
     the_repository_was_emptied_and_it_was_reported: |night| {
         night.usual();
@@ -110,7 +110,7 @@ nights! {
         metrics 0 held
         hooks on_hold held, finally ended
         ping start, success
-        mail hfdl: 1 of 1 model need a look: acme/tiny: upstream is at [COMMIT] with no selected file, and [COMMIT] is published with 1 selected file (3 B)
+        mail hfdl: 1 of 1 model needs a look: acme/tiny: upstream is at [COMMIT] with no selected file, and [COMMIT] is published with 1 selected file (3 B)
     ";
     held_by_a_rollback: |night| {
         let [first, _] = two_revisions(night);

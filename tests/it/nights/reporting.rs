@@ -149,7 +149,7 @@ nights! {
         metrics 4 failed
         hooks -
         ping -
-        mail hfdl: 1 of 1 model need a look: acme/tiny: `acme/tiny` is gated, and access to its files was not granted
+        mail hfdl: 1 of 1 model needs a look: acme/tiny: `acme/tiny` is gated, and access to its files was not granted
     ";
     the_status_file_has_no_second_place: |night| {
         night.usual();

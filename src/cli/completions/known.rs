@@ -1,0 +1,168 @@
+//! The values of this home that complete a word.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap_complete::engine::CompletionCandidate;
+
+use super::line::Line;
+use super::values::Values;
+use crate::cli::context::Context;
+use crate::domain::settings::{SettingKey, ValueKind};
+use crate::store::{ModelFilter, RunFilter, SessionFilter, Store};
+use crate::sys::paths::{Home, expand_home};
+use crate::ui::text;
+
+/// The most ids that are offered; they are listed newest first.
+const MAX_IDS: u32 = 50;
+
+/// The line and the home that values are found for.
+pub struct Known {
+    context: Context,
+    line: Line,
+}
+
+impl Known {
+    /// Takes the home that the line names, or else that of the environment.
+    pub fn new(context: &Context, line: &Line) -> Arc<Self> {
+        let mut context = context.clone();
+        let named = line.value_of("--home");
+        let named = named.and_then(|home| expand_home(&context.host, &home).ok());
+        if let Some(home) = named.and_then(|path| Home::find(&context.host, Some(&path)).ok()) {
+            context.home = home;
+        }
+        Arc::new(Self {
+            context,
+            line: line.clone(),
+        })
+    }
+
+    /// Returns the candidates that begin with the typed text.
+    pub fn candidates(&self, values: &Values, typed: &str) -> Vec<CompletionCandidate> {
+        let found = match values {
+            Values::Free | Values::Paths => Vec::new(),
+            Values::Words(words) => words.iter().map(|word| plain(word)).collect(),
+            Values::Lists(words) => lists(words, typed),
+            Values::Zones => jiff::tz::db()
+                .available()
+                .map(|zone| plain(zone.as_str()))
+                .collect(),
+            Values::Settings => SettingKey::ALL.iter().map(|key| of_key(*key, "")).collect(),
+            Values::SettingValue => {
+                let key = self.line.previous();
+                of_setting(&key.unwrap_or_default(), "")
+            }
+            Values::SettingPair => match typed.split_once('=') {
+                Some((key, _)) => of_setting(key, &format!("{key}=")),
+                None => SettingKey::ALL
+                    .iter()
+                    .map(|key| of_key(*key, "="))
+                    .collect(),
+            },
+            // An error is no completion: a person is typing.
+            stored => self.stored(stored).unwrap_or_default(),
+        };
+        let begins = |it: &CompletionCandidate| it.get_value().to_string_lossy().starts_with(typed);
+        let found = found.into_iter().filter(begins);
+        // clap would sort candidates without a place by their names.
+        let placed = found.enumerate();
+        placed
+            .map(|(at, candidate)| candidate.display_order(Some(at)))
+            .collect()
+    }
+
+    fn stored(&self, values: &Values) -> Result<Vec<CompletionCandidate>> {
+        let path: PathBuf = self.context.home.database();
+        if !path.try_exists()? {
+            return Ok(Vec::new());
+        }
+        let store = Store::open_read_only(&path, self.context.now())?;
+        let clock = self.context.clock();
+        Ok(match values {
+            Values::Models => {
+                let models = store.readable_models(&ModelFilter::default())?;
+                let models = models.iter();
+                models.map(|it| plain(it.spec.name.as_str())).collect()
+            }
+            Values::Schedules => {
+                let schedules = store.schedules()?;
+                schedules.names().into_iter().map(plain).collect()
+            }
+            Values::Tags => {
+                let mut tags = store.tags_in_use()?;
+                tags.extend(store.tags()?.into_iter().map(|tag| (tag.name, 0)));
+                tags.keys().map(|tag| plain(tag.as_str())).collect()
+            }
+            Values::Runs => {
+                let runs = store.runs(&RunFilter {
+                    limit: Some(MAX_IDS),
+                    ..RunFilter::default()
+                })?;
+                let about = runs.iter().map(|run| {
+                    let outcome = text::or_nothing(run.end.as_ref().map(|end| end.outcome));
+                    let (command, at) = (run.start.command, clock.past(run.start.at));
+                    with_help(&run.id.to_string(), &format!("{command} {outcome}, {at}"))
+                });
+                about.collect()
+            }
+            Values::Sessions => {
+                let sessions = store.sessions(&SessionFilter {
+                    limit: Some(MAX_IDS),
+                    ..SessionFilter::default()
+                })?;
+                let about = sessions.iter().map(|session| {
+                    let outcome = text::or_nothing(session.outcome());
+                    let (label, at) = (session.start.label(), clock.past(session.start.at));
+                    with_help(
+                        &session.id.0.to_string(),
+                        &format!("{label} {outcome}, {at}"),
+                    )
+                });
+                about.collect()
+            }
+            _ => Vec::new(),
+        })
+    }
+}
+
+fn plain(text: &str) -> CompletionCandidate {
+    CompletionCandidate::new(text.to_owned())
+}
+
+fn with_help(text: &str, help: &str) -> CompletionCandidate {
+    plain(text).help(Some(help.to_owned().into()))
+}
+
+fn of_key(key: SettingKey, ending: &str) -> CompletionCandidate {
+    with_help(&format!("{key}{ending}"), key.spec().help)
+}
+
+/// Returns the words that a setting can have, after a text that stays.
+fn of_setting(key: &str, before: &str) -> Vec<CompletionCandidate> {
+    let Ok(key) = SettingKey::find(key) else {
+        return Vec::new();
+    };
+    let spec = key.spec();
+    let words: Vec<&str> = match spec.kind {
+        ValueKind::Choice(words) => words.to_vec(),
+        ValueKind::TickPeriod => TICK_PERIODS.to_vec(),
+        _ => spec.default.into_iter().collect(),
+    };
+    let off = Some("off").filter(|word| key.is_off(word) && !words.contains(word));
+    let words = off.iter().chain(&words);
+    let words = words.map(|word| plain(&format!("{before}{word}")));
+    words.collect()
+}
+
+/// The periods of a timer.
+pub const TICK_PERIODS: [&str; 12] = [
+    "1m", "2m", "3m", "4m", "5m", "6m", "10m", "12m", "15m", "20m", "30m", "1h",
+];
+
+/// Returns the lists that one more word makes of the typed one.
+fn lists(words: &[&'static str], typed: &str) -> Vec<CompletionCandidate> {
+    let before = typed.rfind(',').map_or("", |at| &typed[..=at]);
+    let words = words.iter().map(|word| plain(&format!("{before}{word}")));
+    words.collect()
+}

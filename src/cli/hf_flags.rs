@@ -1,0 +1,53 @@
+//! Flags of `hf download` on `hfdl download`.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::context::Context;
+use crate::domain::settings::SettingKey;
+use crate::sys::paths;
+
+#[derive(Debug, Args)]
+pub struct HfFlags {
+    /// A directory of plain files: as `--to DIR`, by its name in `hf download`
+    #[arg(long, value_name = "DIR", conflicts_with = "to")]
+    local_dir: Option<String>,
+
+    /// The Hub cache, for this command only (default: cache.dir)
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["to", "local_dir"])]
+    cache_dir: Option<String>,
+
+    /// Connections, and large files in progress, for this command only (default:
+    /// download.connections and download.files)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    max_workers: Option<u32>,
+}
+
+impl HfFlags {
+    /// Returns the directory as `--to` takes it, where the word `cache` is the Hub's cache.
+    pub fn local_dir(&self) -> Option<String> {
+        let dir = self.local_dir.as_ref()?;
+        Some(if dir == "cache" {
+            format!("./{dir}")
+        } else {
+            dir.clone()
+        })
+    }
+
+    /// Returns the context with the settings that the flags stand for.
+    pub fn apply(&self, context: &Context) -> Result<Context> {
+        let mut context = context.clone();
+        if let Some(dir) = &self.cache_dir {
+            let path = paths::expand_home(&context.host, dir)?;
+            let text = paths::text(&path)?;
+            SettingKey::CacheDir.check(&text)?;
+            context.flags.insert(SettingKey::CacheDir, text);
+        }
+        if let Some(workers) = self.max_workers {
+            for key in [SettingKey::Connections, SettingKey::Files] {
+                context.flags.insert(key, workers.to_string());
+            }
+        }
+        Ok(context)
+    }
+}

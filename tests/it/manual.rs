@@ -1,0 +1,508 @@
+//! The manual: each topic can be shown everywhere, names only things that exist, and its
+//! tables are those of the code.
+//!
+//! `HFDL_UPDATE_README=1 cargo test --test it manual` writes the tables into the topics.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use hfdl::domain::outcome::{ExitStatus, Outcome, VerifyOutcome};
+use hfdl::domain::settings::SettingKey;
+use hfdl::manual::markdown::{Element, Inline};
+use hfdl::manual::{TOPICS, Topic, terminal};
+
+use crate::cron_examples::command_lines;
+use crate::readme::{README, blocks, pages, section};
+use crate::support::env::TestEnv;
+
+/// Flags of other programs that topics name.
+const FOREIGN_FLAGS: &[&str] = &[
+    "--cache-dir",
+    "--document-private-items",
+    "--force-download",
+    "--local-dir",
+    "--max-age",
+    "--max-workers",
+    "--offline",
+    "--token",
+    "--uninstall",
+    "--vfs-cache-mode",
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn topic(name: &str) -> &'static Topic {
+    Topic::find(name).unwrap_or_else(|| panic!("there is no topic {name}"))
+}
+
+/// Returns all pieces of text of a topic, with those in tables and lists.
+fn pieces(topic: &Topic) -> Vec<Inline> {
+    let mut found = Vec::new();
+    for block in topic.blocks().unwrap() {
+        match block {
+            Element::Heading { text, .. } | Element::Paragraph(text) => found.extend(text),
+            Element::List { items, .. } => found.extend(items.into_iter().flatten()),
+            Element::Table { titles, rows } => {
+                found.extend(titles.into_iter().flatten());
+                found.extend(rows.into_iter().flatten().flatten());
+            }
+            Element::Code { .. } => {}
+        }
+    }
+    found
+}
+
+fn code_words(topic: &Topic) -> Vec<String> {
+    let pieces = pieces(topic).into_iter();
+    let code = pieces.filter_map(|piece| match piece {
+        Inline::Code(code) => Some(code),
+        _ => None,
+    });
+    code.collect()
+}
+
+/// Returns the source of the program, without its tests.
+fn sources() -> Vec<(String, String)> {
+    fn visit(folder: &Path, found: &mut Vec<(String, String)>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                visit(&path, found);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = fs::read_to_string(&path).unwrap().replace("\r\n", "\n");
+                let code = text.split("#[cfg(test)]\nmod ").next().unwrap().to_owned();
+                let name = path.strip_prefix(root()).unwrap().to_string_lossy();
+                found.push((name.replace('\\', "/"), code));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    visit(&root().join("src"), &mut found);
+    found
+}
+
+/// Returns the string literals of a source that fit; none of them has escapes.
+fn literals(source: &str, fits: impl Fn(&str) -> bool) -> Vec<String> {
+    let code = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    let code: String = code.map(|line| format!("{line}\n")).collect();
+    let pieces = code.split('"').map(str::to_owned);
+    pieces.filter(|piece| fits(piece)).collect()
+}
+
+/// Compares the rows of the table below a heading of a topic with those of the code.
+fn check_table(name: &str, heading: &str, rows: &[String]) {
+    let text = topic(name).text;
+    let below = section(text, heading);
+    let shown: Vec<&str> = (below.lines().filter(|line| line.starts_with("| ")))
+        .skip(2)
+        .collect();
+    if shown == rows {
+        return;
+    }
+    let expected = rows.join("\n");
+    assert!(
+        std::env::var_os("HFDL_UPDATE_README").is_some(),
+        "the table `{heading}` of src/manual/{name}.md is not:\n{expected}\n(see the head of tests/it/manual.rs)"
+    );
+    let (before, after) = text.split_at(text.find(below).unwrap());
+    let mut lines: Vec<&str> = Vec::new();
+    let mut n_table_lines = 0;
+    for line in below.lines() {
+        n_table_lines += usize::from(line.starts_with("| "));
+        if !line.starts_with("| ") || n_table_lines <= 2 {
+            lines.push(line);
+        }
+        if line.starts_with("| ") && n_table_lines == 2 {
+            lines.push(&expected);
+        }
+    }
+    let new = format!("{before}{}\n{}", lines.join("\n"), &after[below.len()..]);
+    fs::write(root().join(format!("src/manual/{name}.md")), new).unwrap();
+}
+
+#[test]
+fn the_tables_of_settings_exit_codes_and_outcomes_are_those_of_the_code() {
+    let settings = SettingKey::ALL.iter().map(|key| {
+        let spec = key.spec();
+        let default = spec
+            .default
+            .map_or("-".to_owned(), |default| format!("`{default}`"));
+        format!("| `{key}` | {default} | {} |", spec.help)
+    });
+    check_table("settings", "Settings", &settings.collect::<Vec<_>>());
+    let codes = ExitStatus::ALL.iter().map(|status| {
+        let (code, word) = (status.code(), status.word());
+        format!("| {code} | `{word}` | {} |", status.meaning())
+    });
+    check_table("troubleshooting", "Exit codes", &codes.collect::<Vec<_>>());
+    for outcome in Outcome::ALL {
+        let row = format!("| `{outcome}` | ");
+        assert!(topic("json").text.contains(&row), "{outcome}");
+    }
+    for outcome in VerifyOutcome::ALL {
+        let row = format!("| `{outcome}` | ");
+        assert!(topic("integrity").text.contains(&row), "{outcome}");
+    }
+}
+
+#[test]
+fn the_table_of_metrics_is_that_of_the_code() {
+    let source = fs::read_to_string(root().join("src/notify/metrics.rs")).unwrap();
+    let (code, _) = source.split_once("#[cfg(test)]\nmod ").unwrap();
+    // A name stands directly before its help, with nothing but its kind between them.
+    let words = literals(code, |text| {
+        text.starts_with("hfdl_") || text.ends_with('.') && !text.contains('\n')
+    });
+    let rows: Vec<String> = (words.windows(2))
+        .filter(|pair| pair[0].starts_with("hfdl_") && pair[1].ends_with('.'))
+        .map(|pair| {
+            let kind = if pair[0].ends_with("_total") {
+                "counter"
+            } else {
+                "gauge"
+            };
+            format!("| `{}` | {kind} | {} |", pair[0], pair[1])
+        })
+        .collect();
+    assert!(rows.len() > 20, "{rows:#?}");
+    check_table("metrics", "Metrics", &rows);
+}
+
+/// Returns the first column of the table below a heading.
+fn first_column(name: &str, heading: &str) -> BTreeSet<String> {
+    let rows = section(topic(name).text, heading).lines();
+    let rows = rows.filter(|line| line.starts_with("| `"));
+    let cells = rows.map(|row| row.split('|').nth(1).unwrap().trim().to_owned());
+    cells.collect()
+}
+
+#[test]
+fn every_variable_and_event_of_hooks_is_described() {
+    let source = sources();
+    let hooks = source
+        .iter()
+        .find(|(name, _)| name == "src/notify/hooks.rs");
+    let given = literals(&hooks.unwrap().1, |text| {
+        text.starts_with("HFDL_") && !text.contains([' ', '\n'])
+    });
+    let given: BTreeSet<String> = given.iter().map(|name| format!("`{name}`")).collect();
+    assert!(given.len() > 15, "{given:?}");
+    assert_eq!(first_column("hooks", "Variables"), given);
+    let events = SettingKey::ALL.iter().map(|key| key.as_str());
+    let events = events.filter(|key| key.starts_with("hooks.") && !key.contains("timeout"));
+    let events: BTreeSet<String> = events.map(|key| format!("`{key}`")).collect();
+    assert_eq!(first_column("hooks", "Events"), events);
+}
+
+#[test]
+fn every_document_is_named() {
+    let is_schema = |text: &str| {
+        let words = text
+            .strip_prefix("hfdl.")
+            .and_then(|rest| rest.split_once('/'));
+        words.is_some_and(|(name, number)| {
+            name.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+                && !number.is_empty()
+                && number.chars().all(|c| c.is_ascii_digit())
+        })
+    };
+    let written: BTreeSet<String> = (sources().iter())
+        .flat_map(|(_, code)| literals(code, is_schema))
+        .collect();
+    let named = code_words(topic("json"))
+        .into_iter()
+        .filter(|word| is_schema(word));
+    assert_eq!(named.collect::<BTreeSet<_>>(), written);
+}
+
+#[test]
+fn topics_can_be_listed_and_shown_at_every_width() {
+    let env = TestEnv::new();
+    let ran = env.line("help topics");
+    let list = ran.succeeds().silently().stdout();
+    assert_eq!(list.lines().count(), TOPICS.len());
+    for topic in TOPICS {
+        let title = topic.title();
+        assert!(topic.text.starts_with("# "), "{}", topic.name);
+        assert!(title.len() < 75, "{title}");
+        assert!(list.contains(title), "{title}");
+        let blocks = topic.blocks();
+        let blocks = blocks.unwrap_or_else(|err| panic!("{}.md: {err}", topic.name));
+        let shown = env.hfdl(["help", topic.name]);
+        let expected = terminal::render(&blocks, 100, false);
+        assert_eq!(shown.succeeds().silently().stdout(), expected);
+        let without_code: Vec<Element> = (blocks.into_iter())
+            .filter(|block| !matches!(block, Element::Code { .. }))
+            .collect();
+        for columns in [80, 100, 200] {
+            for line in terminal::render(&without_code, columns, false).lines() {
+                let most = columns.min(100);
+                assert!(line.len() <= most, "{}: {columns}: {line}", topic.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn help_knows_topics_and_commands_and_suggests_the_nearest() {
+    let env = TestEnv::new();
+    let help = env.hfdl(["help", "verify"]);
+    assert_eq!(help.succeeds().stdout(), env.line("verify --help").stdout());
+    assert_eq!(
+        env.line("help").succeeds().stdout(),
+        env.line("--help").stdout()
+    );
+    env.line("help tutoral")
+        .exits(2)
+        .explains("did you mean `tutorial`?");
+    env.line("help models ad")
+        .exits(2)
+        .explains("did you mean `add`?");
+    let coloured = env.hfdl(["help", "faq", "--color", "always"]);
+    assert!(coloured.succeeds().stdout().contains("\u{1b}[1m"));
+    let commands = env.line("-h").stdout().to_owned();
+    for topic in TOPICS {
+        let listed = format!("\n  {} ", topic.name);
+        assert!(
+            !commands.contains(&listed),
+            "{} is a command, too",
+            topic.name
+        );
+    }
+}
+
+#[test]
+fn every_command_in_the_pages_is_understood() {
+    let env = TestEnv::new();
+    let listed = env.line("-h").succeeds().stdout().to_owned();
+    let commands: Vec<String> = (listed.lines().filter(|line| line.starts_with("  ")))
+        .filter_map(|line| Some(line.split_whitespace().next()?.to_owned()))
+        .collect();
+    let mut found = BTreeSet::new();
+    for (path, text) in pages() {
+        let mut lines: Vec<String> = Vec::new();
+        for block in blocks(text).iter().filter(|block| block.language == "text") {
+            let lines_of_block = block.lines.iter().map(|line| {
+                // Two spaces part a command from its explanation.
+                let line = line.trim();
+                line.split("  ").next().unwrap_or_default().to_owned()
+            });
+            lines.extend(lines_of_block);
+        }
+        // Every second piece between backticks outside of blocks is code.
+        let prose = text.split("```").step_by(2);
+        for part in prose {
+            lines.extend(part.split('`').skip(1).step_by(2).map(str::to_owned));
+        }
+        for line in lines {
+            for words in command_lines(&line, &commands) {
+                found.insert((path.clone(), words));
+            }
+        }
+    }
+    assert!(found.len() > 60, "{found:#?}");
+    let mut refused = Vec::new();
+    for words in found
+        .iter()
+        .map(|(_, words)| words)
+        .collect::<BTreeSet<_>>()
+    {
+        let ran = env.hfdl(
+            words
+                .iter()
+                .map(|word| example(word))
+                .chain(["--help".to_owned()]),
+        );
+        if ran.code() != Some(0) {
+            let places = found.iter().filter(|(_, other)| other == words);
+            let places: Vec<&str> = places.map(|(path, _)| path.as_str()).collect();
+            let why = ran.stderr().lines().next().unwrap_or_default().to_owned();
+            refused.push(format!("{places:?}: {}: {why}", words.join(" ")));
+        }
+    }
+    assert!(refused.is_empty(), "{refused:#?}");
+}
+
+/// Returns a word of a command line with a value in the place of a placeholder.
+fn example(word: &str) -> String {
+    match word.trim_matches('\'') {
+        "COMMIT" => "0".repeat(40),
+        "ID" => "1".to_owned(),
+        word => word.to_owned(),
+    }
+}
+
+#[test]
+fn topics_name_only_flags_settings_and_variables_that_exist() {
+    let env = TestEnv::new();
+    let completions = env.line("completions fish").succeeds().stdout().to_owned();
+    let is_flag = |flag: &str| {
+        let name = flag.trim_start_matches('-');
+        FOREIGN_FLAGS.contains(&flag) || completions.contains(&format!("-l {name} "))
+    };
+    let hooks = first_column("hooks", "Variables");
+    let page = env.line("man").succeeds().stdout().replace("\\-", "-");
+    let prefixes: BTreeSet<&str> = (SettingKey::ALL.iter())
+        .filter_map(|key| Some(key.as_str().split_once('.')?.0))
+        .collect();
+    for topic in TOPICS {
+        for code in code_words(topic) {
+            let at = format!("`{code}` in {}.md", topic.name);
+            for word in code.split([' ', '=', ',', '[']) {
+                if word.starts_with("--") && word.len() > 2 {
+                    assert!(is_flag(word), "{at}");
+                }
+            }
+            let is_variable = code.starts_with("HFDL_") || code.starts_with("HF_");
+            if is_variable {
+                let name = code.split('=').next().unwrap();
+                let is_hook = hooks.contains(&format!("`{name}`"));
+                assert!(is_hook || name == "HFDL_" || page.contains(name), "{at}");
+            }
+            let is_key = |key: &str| key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            if let Some((prefix, rest)) = code.split_once('.')
+                && prefixes.contains(prefix)
+                && is_key(rest)
+                && !["json", "file"].contains(&rest)
+            {
+                assert!(SettingKey::find(&code).is_ok(), "{at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn links_lead_to_files_and_the_readme_lists_every_topic() {
+    for topic in TOPICS {
+        for piece in pieces(topic) {
+            let Inline::Link { target, .. } = piece else {
+                continue;
+            };
+            let path = root().join("src/manual").join(&target);
+            assert!(
+                target.starts_with("http") || path.exists(),
+                "{}: {target}",
+                topic.name
+            );
+        }
+        let link = format!("(src/manual/{}.md)", topic.name);
+        assert!(README.contains(&link), "README.md does not link to {link}");
+    }
+}
+
+/// Reports whether a program is there; in CI it must be.
+fn has_program(name: &str) -> bool {
+    let found = Command::new(name)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output();
+    assert!(
+        found.is_ok() || std::env::var_os("CI").is_none(),
+        "{name} is not installed"
+    );
+    found.is_ok()
+}
+
+#[test]
+#[cfg(unix)]
+fn manual_pages_are_well_made() {
+    let env = TestEnv::new();
+    env.line("man man1").succeeds().silently();
+    let folder = env.root().join("work");
+    let mut pages: Vec<PathBuf> = ["man1", "man7"]
+        .iter()
+        .flat_map(|section| fs::read_dir(folder.join(section)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    pages.sort();
+    for topic in TOPICS {
+        let page = folder.join(format!("man7/hfdl-{}.7", topic.name));
+        assert!(pages.contains(&page), "{page:?}");
+    }
+    if has_program("groff") {
+        let mut groff = Command::new("groff");
+        groff
+            .args(["-ww", "-t", "-man", "-Tutf8", "-P-c"])
+            .args(&pages);
+        let output = groff.stdin(Stdio::null()).output().unwrap();
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && complaints.is_empty(),
+            "{complaints}"
+        );
+    }
+    if has_program("mandoc") {
+        let mut mandoc = Command::new("mandoc");
+        mandoc.args(["-Tlint", "-Wwarning"]).args(&pages);
+        let output = mandoc.stdin(Stdio::null()).output().unwrap();
+        let complaints = String::from_utf8_lossy(&output.stdout).into_owned();
+        // A page without a date is the same in each build; clap_mangen breaks lines twice.
+        let known = ["missing date", "skipping paragraph macro: br"];
+        let new: Vec<&str> = (complaints.lines())
+            .filter(|line| !known.iter().any(|known| line.contains(known)))
+            .collect();
+        assert!(new.is_empty(), "{new:#?}");
+    }
+}
+
+#[test]
+fn the_first_manual_page_has_all_codes_variables_and_settings() {
+    let env = TestEnv::new();
+    let page = env.line("man").succeeds().stdout().replace("\\-", "-");
+    for title in [
+        "SYNOPSIS",
+        "EXAMPLES",
+        "EXIT STATUS",
+        "ENVIRONMENT",
+        "FILES",
+        "SETTINGS",
+        "SEE ALSO",
+    ] {
+        let plain = format!(".SH {title}\n");
+        let quoted = format!(".SH \"{title}\"\n");
+        assert!(page.contains(&plain) || page.contains(&quoted), "{title}");
+    }
+    for status in ExitStatus::ALL {
+        let tag = format!("\\fB{} ({})\\fR", status.code(), status.word());
+        assert!(page.contains(&tag), "{tag}");
+    }
+    for key in SettingKey::ALL {
+        let tag = format!("\\fB{key}, {}\\fR", key.variable());
+        assert!(page.contains(&tag), "{tag}");
+    }
+    let hooks = first_column("hooks", "Variables");
+    let is_variable = |text: &str| {
+        let starts = ["HF_", "HFDL_", "HUGGING"];
+        let name = |c: char| c.is_ascii_uppercase() || c == '_';
+        starts.iter().any(|start| text.starts_with(start))
+            && text.chars().all(name)
+            && !text.starts_with("HFDL_TEST_")
+            && !text.ends_with('_')
+            && !hooks.contains(&format!("`{text}`"))
+    };
+    for (path, code) in sources() {
+        for name in literals(&code, is_variable) {
+            assert!(
+                page.contains(&name),
+                "{path} reads {name}, which `hfdl man` does not name"
+            );
+        }
+    }
+    env.line("man pages").succeeds();
+    let add = fs::read_to_string(env.root().join("work/pages/hfdl-models-add.1")).unwrap();
+    let add = add.replace("\\-", "-");
+    for usage in [
+        "[\\fB--revision\\fR \\fIREV\\fR]",
+        "[\\fB--include\\fR \\fIGLOB\\fR]...",
+        "\\fIREPO\\fR\n",
+    ] {
+        assert!(add.contains(usage), "{usage} in {add}");
+    }
+    assert!(env.root().join("work/pages/hfdl-tutorial.7").exists());
+}
