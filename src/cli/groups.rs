@@ -24,7 +24,6 @@ const GROUPS: &[(&str, &[&str])] = &[
             "config",
             "apply",
             "export",
-            "schema",
             "completions",
             "man",
             "help",
