@@ -514,8 +514,8 @@ fn the_picture_of_the_readme_is_text_in_both_themes_and_its_commands_exist() {
         let spans = line
             .split("</tspan>")
             .filter_map(|span| span.rsplit('>').next());
-        let text: String = spans.collect();
-        Some(text.strip_prefix('$')?.trim().replace("&#x27;", "'"))
+        let text = spans.collect::<Vec<_>>().join(" ");
+        Some(text.strip_prefix("$ ")?.replace("&#x27;", "'"))
     });
     let commands: Vec<String> = texts.collect();
     assert!(commands.len() >= 4, "{commands:?}");
