@@ -323,11 +323,16 @@ fn example(word: &str) -> String {
 #[test]
 fn topics_name_only_flags_settings_and_variables_that_exist() {
     let env = TestEnv::new();
-    let completions = env.line("completions fish").succeeds().stdout().to_owned();
-    let is_flag = |flag: &str| {
-        let name = flag.trim_start_matches('-');
-        FOREIGN_FLAGS.contains(&flag) || completions.contains(&format!("-l {name} "))
-    };
+    env.line("man pages").succeeds();
+    let pages = fs::read_dir(env.root().join("work/pages")).unwrap();
+    let pages = pages.map(|entry| entry.unwrap().path());
+    let commands = pages.filter(|path| path.extension().is_some_and(|section| section == "1"));
+    let commands: String = commands
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let commands = commands.replace("\\-", "-");
+    let is_flag =
+        |flag: &str| FOREIGN_FLAGS.contains(&flag) || commands.contains(&format!("\\fB{flag}\\fR"));
     let hooks = first_column("hooks", "Variables");
     let page = env.line("man").succeeds().stdout().replace("\\-", "-");
     let prefixes: BTreeSet<&str> = (SettingKey::ALL.iter())
@@ -414,7 +419,6 @@ fn manual_pages_are_well_made() {
         assert!(pages.contains(&page), "{page:?}");
     }
     if has_program("groff") {
-        // One page at a time: a table that meets the end of a sheet is a warning.
         for page in pages
             .iter()
             .filter(|page| page.ends_with("hfdl.1") || is_topic(page))
@@ -425,10 +429,9 @@ fn manual_pages_are_well_made() {
                 .arg(page);
             let output = groff.stdin(Stdio::null()).output().unwrap();
             let complaints = String::from_utf8_lossy(&output.stderr);
-            assert!(
-                output.status.success() && complaints.is_empty(),
-                "{complaints}"
-            );
+            let on_paper = "table text block will not fit on one page";
+            let new = (complaints.lines()).any(|line| !line.is_empty() && !line.contains(on_paper));
+            assert!(output.status.success() && !new, "{page:?}: {complaints}");
         }
     }
     if has_program("mandoc") {
@@ -494,7 +497,7 @@ fn the_first_manual_page_has_all_codes_variables_and_settings() {
     for usage in [
         "[\\fB--revision\\fR \\fIREV\\fR]",
         "[\\fB--include\\fR \\fIGLOB\\fR]...",
-        "\\fIREPO\\fR\n",
+        "\\fIREPO\\fR...\n",
     ] {
         assert!(add.contains(usage), "{usage} in {add}");
     }
