@@ -99,7 +99,7 @@ fn a_file_becomes_entries_and_applying_it_again_does_nothing() {
 fn an_export_says_only_what_is_no_default() {
     let env = ApplyEnv::new();
     let file = "version: 1
-config: {download.limit_rate: off}
+config: {download.limit_rate: 'off'}
 models:
   - {repo: org/name, name: mine, revision: \"1.0\", priority: 50, enabled: true, tags: []}
 schedules:
@@ -110,7 +110,7 @@ schedules:
 # To apply: hfdl apply -f FILE (first with --dry-run to see the differences)
 version: 1
 config:
-  download.limit_rate: off
+  download.limit_rate: 'off'
 tags: []
 models:
 - repo: org/name
