@@ -397,6 +397,7 @@ mod tests {
             version: "1.2.3".to_owned(),
             last_tick_at: Some(now),
             last_run: Some(LastRun::without_run(now, ExitStatus::Ok)),
+            n_empty_schedules: Some(1),
             n_skipped: vec![("paused", 1)],
             models: vec![ModelMetrics {
                 last_check_at: Some(now),
