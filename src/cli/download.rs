@@ -65,7 +65,7 @@ pub struct Download {
     #[arg(long, value_name = "REV")]
     revision: Option<Revision>,
 
-    /// Only files that match; `*` crosses directories
+    /// Keep only files that match; `*` crosses directories, `data/` takes a folder
     #[arg(long, value_name = "GLOB")]
     include: Vec<String>,
 

@@ -12,12 +12,13 @@ use super::explain::{Complaint, Explanation, Quiet, explain};
 use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
 use super::run_due_report::{
-    Idle, report_crashes, report_nothing, report_paused, report_plan, report_run, report_spent,
-    report_unusable, report_wait, say_spent,
+    Idle, ascii, report_crashes, report_nothing, report_paused, report_plan, report_run,
+    report_spent, report_unusable, report_wait,
 };
 use super::since::present;
 use super::status::{leave_early_status_file, leave_status_file};
 use super::watcher::Watcher;
+use crate::domain::allowance::Allowance;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::run::{RunCommand, RunId};
@@ -408,5 +409,13 @@ impl RunDue {
             }
         }
         Ok(())
+    }
+}
+
+/// Says in one line each which allowances are spent.
+fn say_spent(context: &Context, spent: &[Allowance]) {
+    for allowance in spent {
+        let line = format!("hfdl: {}", allowance.spent_line());
+        context.out.say(&ascii(&line));
     }
 }

@@ -109,14 +109,6 @@ pub fn report_wait(
     Ok(status)
 }
 
-/// Says in one line each which allowances are spent.
-pub fn say_spent(context: &Context, spent: &[Allowance]) {
-    for allowance in spent {
-        let line = format!("hfdl: {}", allowance.spent_line());
-        context.out.say(&ascii(&line));
-    }
-}
-
 /// Reports that begun slots wait for an allowance. Ticks of a timer are silent: the first
 /// one has told of it.
 pub fn report_spent(
@@ -296,7 +288,7 @@ fn say_what_lasts(context: &Context, news: &News) {
 }
 
 /// Keeps a line to ASCII: the character set of cron's mails is often `C`.
-fn ascii(text: &str) -> String {
+pub fn ascii(text: &str) -> String {
     let plain = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
     text.chars().map(plain).collect()
 }

@@ -396,8 +396,8 @@ mod tests {
         let text = render(&Facts {
             version: "1.2.3".to_owned(),
             last_tick_at: Some(now),
+            n_empty_schedules: Some(0),
             last_run: Some(LastRun::without_run(now, ExitStatus::Ok)),
-            n_empty_schedules: Some(1),
             n_skipped: vec![("paused", 1)],
             models: vec![ModelMetrics {
                 last_check_at: Some(now),

@@ -89,6 +89,8 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("download", "--accept", "held_updates::a_repository_that_was_emptied_is_held_for_as_many_nights_as_it_takes"),
     ("download", "--delete", "download::a_directory_gets_plain_files_and_keeps_the_users_own"),
     ("download", "--dry-run", "dead_ends::a_dead_end_of_another_hub_or_of_a_clock_that_was_wrong_closes_nothing"),
+    ("download", "--local-dir --cache-dir", "habits::the_directory_and_cache_flags_of_the_official_client_choose_the_place"),
+    ("download", "--max-workers", "habits::force_download_and_max_workers_do_as_in_the_official_client"),
     ("download", "--wait", "download::a_held_lock_has_its_own_exit_code_and_is_recorded"),
     ("download", "--max-duration", "truth_of_output::no_time_is_enough_for_a_model_that_is_whole"),
     ("download", "--max-transfer", "download::a_transfer_budget_ends_the_run_and_the_next_goes_on"),

@@ -37,6 +37,7 @@ mod cli_schedules;
 mod cli_sessions;
 mod cli_status;
 mod cli_wrong_lines;
+mod completions;
 mod contract;
 mod contract_flags;
 mod cron_examples;
@@ -59,6 +60,7 @@ mod fnmatch_corpus;
 mod gate;
 #[cfg(unix)]
 mod guards;
+mod habits;
 mod header_corpus;
 mod held_updates;
 #[cfg(target_os = "linux")]
@@ -91,6 +93,8 @@ mod places;
 mod planted_names;
 mod policy;
 mod progress;
+#[cfg(target_os = "linux")]
+mod progress_screens;
 #[cfg(unix)]
 mod proof;
 mod prune;
