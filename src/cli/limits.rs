@@ -54,11 +54,11 @@ impl NewPlace {
 
 #[derive(Debug, Args)]
 pub struct Limits {
-    /// End after so much time; the next run goes on (default: run.max_duration)
+    /// End a run after this time; the next run continues (default: run.max_duration)
     #[arg(long, value_name = "DUR")]
     max_duration: Option<Seconds>,
 
-    /// End after so many bytes; the next run goes on (default: run.max_transfer)
+    /// End a run after this many bytes; the next run continues (default: run.max_transfer)
     #[arg(long, value_name = "SIZE")]
     max_transfer: Option<ByteSize>,
 

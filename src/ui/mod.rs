@@ -18,5 +18,5 @@ pub mod text;
 pub mod yaml;
 
 pub use clock::Clock;
-pub use output::{ColourChoice, Format, Output, ask};
+pub use output::{ColourChoice, Format, Output, ask, ask_line, is_yes};
 pub use yaml::yaml_item;

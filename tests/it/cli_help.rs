@@ -2,28 +2,23 @@
 
 use std::process::{Command, Stdio};
 
+use super::cli_pictures::listed_commands;
 use crate::support::cache::tree;
 use crate::support::env::TestEnv;
 
 /// Returns the names of the commands that the help lists.
 fn commands(env: &TestEnv) -> Vec<String> {
     let help = env.line("-h").succeeds().stdout().to_owned();
-    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let names: Vec<String> = listed
-        .take_while(|line| !line.is_empty())
-        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
-        .filter_map(|line| Some(line.split_whitespace().next()?.to_owned()))
-        .filter(|name| name != "help")
-        .collect();
+    let names: Vec<String> = listed_commands(&help).map(str::to_owned).collect();
     assert!(names.contains(&"models".to_owned()), "{names:?}");
     names
 }
 
 #[test]
-fn completions_know_every_command_in_every_shell() {
+fn generated_completions_know_every_command() {
     let env = TestEnv::new();
     let commands = commands(&env);
-    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+    for shell in ["powershell", "elvish"] {
         let ran = env.hfdl(["completions", shell]);
         let script = ran.succeeds().silently().stdout();
         for name in &commands {
@@ -77,7 +72,7 @@ fn every_command_has_a_manual_page() {
         let page = std::fs::read_to_string(pages.join(&name)).unwrap();
         assert!(page.contains(".TH ") && page.len() > 250, "{name}: {page}");
     }
-    env.line("man").succeeds().prints(".TH hfdl 1");
+    env.line("man").succeeds().prints(".TH HFDL 1");
 }
 
 #[test]

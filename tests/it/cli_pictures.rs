@@ -50,6 +50,21 @@ fn populated() -> TestEnv {
     env
 }
 
+/// Returns the names of the commands that a help lists, without `help` itself.
+pub fn listed_commands(help: &str) -> impl Iterator<Item = &str> {
+    let mut is_list = false;
+    help.lines().filter_map(move |line| {
+        if !line.starts_with(' ') && !line.is_empty() {
+            let others = ["Options:", "Global options:", "Arguments:"];
+            is_list = line.ends_with(':') && !others.contains(&line);
+        }
+        // A folded line goes on further to the right.
+        let is_name = is_list && line.starts_with("  ") && !line.starts_with("   ");
+        let name = line.split_whitespace().next().filter(|_| is_name);
+        name.filter(|name| *name != "help")
+    })
+}
+
 /// Returns the command lines of all commands, as their help lists them.
 pub fn all_commands(env: &TestEnv) -> Vec<String> {
     let mut found = vec![String::new()];
@@ -60,14 +75,8 @@ pub fn all_commands(env: &TestEnv) -> Vec<String> {
             .succeeds()
             .stdout()
             .to_owned();
-        let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-        for line in listed.take_while(|line| !line.is_empty()) {
-            let name = line.split_whitespace().next().unwrap();
-            // Not `help` itself, and no continuation of a folded line.
-            if name != "help" && line.starts_with("  ") && !line.starts_with("   ") {
-                found.push(format!("{path} {name}").trim().to_owned());
-            }
-        }
+        let names = listed_commands(&help);
+        found.extend(names.map(|name| format!("{path} {name}").trim().to_owned()));
         at += 1;
     }
     found

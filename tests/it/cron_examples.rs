@@ -10,6 +10,7 @@ use std::path::Path;
 use hfdl::domain::settings::SettingKey;
 use serde_yaml::Value;
 
+use super::cli_pictures::listed_commands;
 use crate::support::env::TestEnv;
 
 /// Each file and how many command lines of `hfdl` it holds at least: one with a
@@ -171,11 +172,7 @@ fn hfdl_understands_every_command_line_of_the_examples() {
     env.line("run-due --trigger sundial --help").exits(2);
     env.line("run-due --sundial --help").exits(2);
     let help = env.line("-h").succeeds().stdout().to_owned();
-    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let commands: Vec<String> = listed
-        .take_while(|line| !line.is_empty())
-        .filter_map(|line| Some(line.split_whitespace().next()?.to_owned()))
-        .collect();
+    let commands: Vec<String> = listed_commands(&help).map(str::to_owned).collect();
     for (name, n_expected) in FILES {
         let text = read(name);
         let mut lines = command_lines(&text, &commands);

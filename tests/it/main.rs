@@ -37,6 +37,7 @@ mod cli_schedules;
 mod cli_sessions;
 mod cli_status;
 mod cli_wrong_lines;
+mod completions;
 mod contract;
 mod contract_flags;
 mod cron_examples;
@@ -59,9 +60,14 @@ mod fnmatch_corpus;
 mod gate;
 #[cfg(unix)]
 mod guards;
+mod habits;
 mod header_corpus;
 mod held_updates;
+#[cfg(target_os = "linux")]
+mod hints;
 mod hub_client;
+#[cfg(target_os = "linux")]
+mod init;
 mod install_script;
 #[cfg(target_os = "linux")]
 mod kills;

@@ -10,6 +10,8 @@ use super::line::Line;
 use super::values::Values;
 use crate::cli::context::Context;
 use crate::domain::settings::{SettingKey, ValueKind};
+use crate::json::schema_names;
+use crate::manual::TOPICS;
 use crate::store::{ModelFilter, RunFilter, SessionFilter, Store};
 use crate::sys::paths::{Home, expand_home};
 use crate::ui::text;
@@ -48,6 +50,8 @@ impl Known {
                 .available()
                 .map(|zone| plain(zone.as_str()))
                 .collect(),
+            Values::Schemas => schema_names().map(plain).collect(),
+            Values::Topics => TOPICS.iter().map(|topic| plain(topic.name)).collect(),
             Values::Settings => SettingKey::ALL.iter().map(|key| of_key(*key, "")).collect(),
             Values::SettingValue => {
                 let key = self.line.previous();
@@ -144,14 +148,15 @@ fn of_setting(key: &str, before: &str) -> Vec<CompletionCandidate> {
         return Vec::new();
     };
     let spec = key.spec();
-    let words: Vec<&str> = match spec.kind {
+    let mut words: Vec<&str> = match spec.kind {
         ValueKind::Choice(words) => words.to_vec(),
         ValueKind::TickPeriod => TICK_PERIODS.to_vec(),
         _ => spec.default.into_iter().collect(),
     };
-    let off = Some("off").filter(|word| key.is_off(word) && !words.contains(word));
-    let words = off.iter().chain(&words);
-    let words = words.map(|word| plain(&format!("{before}{word}")));
+    if key.is_off("off") && !words.contains(&"off") {
+        words.push("off");
+    }
+    let words = words.iter().map(|word| plain(&format!("{before}{word}")));
     words.collect()
 }
 

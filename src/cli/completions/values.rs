@@ -36,7 +36,10 @@ pub enum Values {
     /// `KEY=VALUE`
     SettingPair,
     Runs,
+    Schemas,
     Sessions,
+    /// Pages of the manual.
+    Topics,
     Zones,
 }
 
@@ -106,6 +109,8 @@ fn known_kind(path: &[&str], id: &str, is_positional: bool, name: &str) -> Optio
         ("ID", ["sessions", "show"]) => Values::Sessions,
         ("ID", ["run-due"]) => Values::Free,
         ("ID", _) => Values::Runs,
+        ("TOPIC|COMMAND", _) => Values::Topics,
+        ("NAME", ["schema"]) => Values::Schemas,
         ("NAME", _) => match (id, path) {
             ("backend", _) => {
                 let kinds = TimerKind::ALL.iter().map(|kind| kind.as_str());
