@@ -1,4 +1,4 @@
-//! A snapshot that is not published, in a folder of its own for a program that judges it.
+//! A snapshot that is not published, in a folder of its own for a program that checks it.
 //!
 //! The folder lies among the temporary files of the destination, so that no reader of the
 //! cache finds it and the next run removes it after a crash. Its entries are symbolic links
@@ -31,7 +31,7 @@ pub struct UnpublishedFile {
     pub path: RepoPath,
     /// The verified file.
     pub source: PathBuf,
-    /// The permissions of the source when no program judges it; `None` for a file that
+    /// The permissions of the source when no program checks it; `None` for a file that
     /// must stay as it is.
     pub permissions: Option<Permissions>,
 }

@@ -16,6 +16,7 @@ use crate::domain::lock_file::LockFile;
 use crate::domain::model::ModelId;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::{SettingKey, Settings};
+use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
 use crate::json::document;
 use crate::ops;
@@ -75,9 +76,63 @@ pub struct Apply {
     locked: Option<Option<PathBuf>>,
 }
 
+/// A file that was read, and the changes that it means.
+pub(super) struct Planned {
+    wanted: Wanted,
+    pub plan: ApplyPlan,
+    reserved: Reserved,
+    lock: Option<LockFile>,
+    tick: Seconds,
+    prune: bool,
+    now: Timestamp,
+}
+
+impl Planned {
+    fn rules(&self) -> Rules<'_> {
+        Rules {
+            prune: self.prune,
+            now: self.now,
+            tick: self.tick,
+            reserved: &self.reserved,
+            lock: self.lock.as_ref(),
+        }
+    }
+
+    pub fn carry_out(&self, context: &Context) -> Result<()> {
+        carry_out(context, &self.plan, &self.wanted, &self.rules())
+    }
+}
+
 impl Apply {
+    /// Returns the command for a file that adds entries and removes none.
+    pub(super) fn adding(file: PathBuf) -> Self {
+        Self {
+            file,
+            dry_run: false,
+            prune: false,
+            locked: None,
+        }
+    }
+
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
-        let file = Document::parse(&self.read()?).map_err(|fault| self.complain(fault))?;
+        let planned = self.plan(context, &self.read()?)?;
+        let plan = &planned.plan;
+        for warning in &plan.warnings {
+            context.out.warn(warning);
+        }
+        if !self.dry_run && !plan.changes.is_empty() {
+            if let Some(question) = question(plan) {
+                context.confirm(&question)?;
+            }
+            planned.carry_out(context)?;
+        }
+        self.report(context, plan)?;
+        Ok(ExitStatus::Ok)
+    }
+
+    /// Reads the bytes of the file and compares them with the database. Writes nothing.
+    pub(super) fn plan(&self, context: &Context, bytes: &[u8]) -> Result<Planned> {
+        let file = Document::parse(bytes).map_err(|fault| self.complain(fault))?;
         // Read-only: creates no database and changes none.
         let looked = Store::open_read_only(&context.home.database(), context.now())?;
         let settings = context.settings(Some(&looked))?;
@@ -91,34 +146,23 @@ impl Apply {
         let cache_dir = wanted
             .setting(SettingKey::CacheDir)
             .unwrap_or(settings.cache_dir());
-        let lock = self
-            .lock_path()
-            .map(|path| read_lock_file(&path))
-            .transpose()?;
-        let reserved = Reserved::find(&context.host, Path::new(cache_dir))?;
-        let rules = Rules {
+        let lock = self.lock_path();
+        let lock = lock.map(|path| read_lock_file(&path)).transpose()?;
+        let mut planned = Planned {
+            reserved: Reserved::find(&context.host, Path::new(cache_dir))?,
+            tick: tick(&wanted, &settings),
+            wanted,
+            plan: ApplyPlan::default(),
+            lock,
             prune: self.prune,
             now: context.now(),
-            tick: tick(&wanted, &settings),
-            reserved: &reserved,
-            lock: lock.as_ref(),
         };
-        let plan = plan_apply(&Current::read(&looked)?, &wanted, &rules).map_err(object)?;
-        if let Some(lock) = &lock {
-            compare(context, &looked, &wanted, &plan, lock)?;
+        let plan = plan_apply(&Current::read(&looked)?, &planned.wanted, &planned.rules());
+        planned.plan = plan.map_err(object)?;
+        if let Some(lock) = &planned.lock {
+            compare(context, &looked, &planned.wanted, &planned.plan, lock)?;
         }
-        drop(looked);
-        for warning in &plan.warnings {
-            context.out.warn(warning);
-        }
-        if !self.dry_run && !plan.changes.is_empty() {
-            if let Some(question) = question(&plan) {
-                context.confirm(&question)?;
-            }
-            carry_out(context, &plan, &wanted, &rules)?;
-        }
-        self.report(context, &plan)?;
-        Ok(ExitStatus::Ok)
+        Ok(planned)
     }
 
     /// Returns the path of the lock file; without a name it is beside the file.
@@ -284,7 +328,7 @@ fn removes_pin(change: &Change) -> bool {
     fields.any(|field| field.field == PINNED && field.new == Node::Null)
 }
 
-fn line(change: &Change, colour: bool) -> String {
+pub(super) fn line(change: &Change, colour: bool) -> String {
     let (sign, code) = match change.action {
         ApplyAction::Add => ('+', 32),
         ApplyAction::Change => ('~', 33),
@@ -345,7 +389,7 @@ fn escaped(text: &str) -> String {
     shown
 }
 
-fn change_document(change: &Change) -> Value {
+pub(super) fn change_document(change: &Change) -> Value {
     let fields: Vec<Value> = change
         .fields
         .iter()

@@ -133,11 +133,10 @@ fn origins_text(out: &Output, settings: &Settings, views: &[SettingView]) -> Str
     };
     let room = usize::from(width).saturating_sub(4);
     let entries = rows.map(|[key, value, from, help]| {
-        let head = table::folded(&table::clean(&format!("{key} = {value} ({from})")), room);
-        let help = table::folded(&help, room).into_iter();
-        let lines = help.map(|line| format!("    {line}"));
-        let lines: Vec<String> = head.into_iter().chain(lines).collect();
-        lines.join("\n")
+        let value = table::clean(&format!("{key} = {value}"));
+        let help = table::folded(&format!("{from}: {help}"), room);
+        let lines = table::folded(&value, room).into_iter().chain(help);
+        lines.collect::<Vec<String>>().join("\n    ")
     });
     entries.collect::<Vec<String>>().join("\n")
 }

@@ -189,6 +189,12 @@ impl Download {
             let (outcome, status) = (RunOutcome::Ok, ExitStatus::Ok);
             let nothing = || skipped_run(Trigger::Manual, None, outcome, status, Vec::new());
             context.out.document(nothing)?;
+            context.hint(match context.existing_store()? {
+                Some(store) if store.has_models()? => {
+                    "no model is enabled; `hfdl models enable NAME` enables one"
+                }
+                _ => "no models; `hfdl models add org/name` keeps one",
+            });
             return Ok(ExitStatus::Ok);
         }
         Err(Complaint::usage("no registered model is meant")

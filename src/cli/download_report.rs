@@ -13,7 +13,7 @@ use crate::domain::outcome::{ExitStatus, Outcome};
 use crate::domain::repo::{RepoPath, Revision};
 use crate::domain::run::RunCommand;
 use crate::domain::schedule::Unusable;
-use crate::domain::session::{ByteCounts, Session, SessionEnd, SessionProgress};
+use crate::domain::session::{ByteCounts, Session, SessionProgress};
 use crate::domain::units::{ByteSize, Seconds};
 use crate::json::{RunResult, RunView, document};
 use crate::ops;
@@ -98,15 +98,13 @@ pub fn say_removed(context: &Context, run: &RunFacts) {
 /// or a signal.
 pub fn show_session(context: &Context, session: &Session, explanation: &Explanation) {
     let end = session.end.as_ref();
-    let is_state = |end: &SessionEnd| match end.outcome {
-        Outcome::Held => true,
-        Outcome::Partial => end.trouble.is_none(),
-        _ => false,
-    };
-    if end.is_some_and(is_state) {
-        context.show_note(explanation)
-    } else {
-        context.show_problem(explanation)
+    match end.map(|end| (end.outcome, &end.trouble)) {
+        Some((Outcome::Held, _)) => context.show_note(explanation),
+        // Also with `--quiet`: the model cannot be used yet.
+        Some((Outcome::Partial, None)) => {
+            explain::show_note(explanation, &context.out, context.log_format);
+        }
+        _ => context.show_problem(explanation),
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) fn forecast_text(forecast: &Result<Forecast, Obstacle>, zone: &TimeZo
     };
     let days = text::count(forecast.n_days as u64, "past day", "past days");
     let at = forecast.at.to_zoned(zone.clone());
-    let at = at.strftime("%a %-d %b about %H:%M");
+    let at = at.strftime("%a %-d %b about %H:%M %Z");
     format!("whole on {at} ({}by {days})", range(forecast, zone))
 }
 

@@ -19,7 +19,15 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Care", &["verify", "prune", "adopt", "doctor"]),
     (
         "Set up",
-        &["config", "apply", "export", "completions", "man", "help"],
+        &[
+            "init",
+            "config",
+            "apply",
+            "export",
+            "completions",
+            "man",
+            "help",
+        ],
     ),
 ];
 

@@ -63,9 +63,10 @@ impl Logs {
             None if self.last || self.follow => match files.pop() {
                 Some(file) => file,
                 None => {
-                    return Err(
-                        Complaint::new(ExitStatus::Failed, "no run has left a log yet").into(),
-                    );
+                    let none = Complaint::new(ExitStatus::Failed, "no run has left a log yet");
+                    return Err(none
+                        .next("`hfdl run-due` or `hfdl download NAME` leaves one")
+                        .into());
                 }
             },
             None => return list(context, &files),
@@ -106,6 +107,11 @@ fn list(context: &Context, files: &[LogFile]) -> Result<ExitStatus> {
             document("hfdl.logs/1", json!({ "logs": logs }))
         },
     )?;
+    if files.is_empty() {
+        context.hint("no logs yet; `hfdl run-due` or `hfdl download NAME` leaves one");
+    } else {
+        context.hint("`hfdl logs --last` shows the newest");
+    }
     Ok(ExitStatus::Ok)
 }
 

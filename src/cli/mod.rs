@@ -19,6 +19,7 @@ mod groups;
 mod habits;
 mod help;
 mod hf_flags;
+mod init;
 mod limits;
 mod list_options;
 mod lock;
@@ -28,6 +29,7 @@ mod man;
 mod man_sections;
 mod models;
 mod names;
+mod next_steps;
 mod pause;
 mod policy_text;
 mod prune;
@@ -173,6 +175,7 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::InitCommand),
     #[command(alias = "model")]
     Models(models::ModelsCommand),
     #[command(alias = "schedule")]
@@ -375,6 +378,7 @@ fn prepare(host: &Host, global: &Global, out: Output) -> Result<Context> {
 
 fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
     match command {
+        Command::Init(command) => command.run(context),
         Command::Models(command) => command.run(context),
         Command::Schedules(command) => command.run(context),
         Command::Tags(command) => command.run(context),

@@ -12,12 +12,13 @@ use super::explain::{Complaint, Explanation, Quiet, explain};
 use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
 use super::run_due_report::{
-    Idle, report_crashes, report_nothing, report_paused, report_plan, report_run, report_spent,
-    report_unusable, report_wait, say_spent,
+    Idle, ascii, report_crashes, report_nothing, report_paused, report_plan, report_run,
+    report_spent, report_unusable, report_wait,
 };
 use super::since::present;
 use super::status::{leave_early_status_file, leave_status_file};
 use super::watcher::Watcher;
+use crate::domain::allowance::Allowance;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::run::{RunCommand, RunId};
@@ -204,7 +205,7 @@ impl RunDue {
                 run: None,
                 unusable: &[],
             };
-            return report_nothing(context, &idle);
+            return report_nothing(context, None, &idle);
         };
         let settings = context.settings(Some(&store))?;
         if self.trigger == Trigger::Timer {
@@ -294,7 +295,7 @@ impl RunDue {
         }
         reported.has_document = true;
         finish.finish(runs, |news| {
-            let status = self.report(context, &tick, news, watcher.elapsed());
+            let status = self.report(context, (&services.store, &tick), news, watcher.elapsed());
             report_crashes(context, crashed);
             // After the first line, which is the subject of a mail.
             logging::release();
@@ -306,7 +307,7 @@ impl RunDue {
     fn report(
         &self,
         context: &Context,
-        tick: &Tick,
+        (store, tick): (&Store, &Tick),
         news: Option<&News>,
         took: Duration,
     ) -> Result<ExitStatus> {
@@ -325,7 +326,7 @@ impl RunDue {
             report_unusable(context, to_report.iter().copied());
         }
         match outcome {
-            TickOutcome::NothingDue => report_nothing(context, idle),
+            TickOutcome::NothingDue => report_nothing(context, Some(store), idle),
             TickOutcome::AskedToWait(asked) => report_wait(context, asked, is_timer, idle),
             TickOutcome::Paused(pause) => report_paused(context, pause, idle),
             TickOutcome::AllowanceSpent(spent) => {
@@ -408,5 +409,13 @@ impl RunDue {
             }
         }
         Ok(())
+    }
+}
+
+/// Says in one line each which allowances are spent.
+fn say_spent(context: &Context, spent: &[Allowance]) {
+    for allowance in spent {
+        let line = format!("hfdl: {}", allowance.spent_line());
+        context.out.say(&ascii(&line));
     }
 }

@@ -12,6 +12,7 @@ use super::download_report::{
 use super::dry_run_report::{explain_held, explain_room, room_document};
 use super::explain::{self, Explanation};
 use super::forecast_text::forecast_text;
+use super::next_steps::NextSteps;
 use super::pause::describe;
 use crate::domain::alert::{HookEvent, Notice, RunFacts};
 use crate::domain::allowance::Allowance;
@@ -28,6 +29,7 @@ use crate::json::{
 use crate::ops::notify::News;
 use crate::ops::rate_limits::AskedToWait;
 use crate::ops::run_due::{DuePlan, PlannedModel};
+use crate::store::Store;
 use crate::ui::table::Column;
 use crate::ui::{Clock, Format, Output, table, text};
 
@@ -58,17 +60,20 @@ pub fn report_crashes(context: &Context, crashed: &[Run]) {
 
 /// Reports that nothing was due: to programs, and to people on a terminal. Cron would
 /// mail it.
-pub fn report_nothing(context: &Context, idle: &Idle<'_>) -> Result<ExitStatus> {
+pub fn report_nothing(
+    context: &Context,
+    store: Option<&Store>,
+    idle: &Idle<'_>,
+) -> Result<ExitStatus> {
     let status = idle_status(idle.unusable);
     let outcome = match idle.unusable {
         [] => RunOutcome::Ok,
         _ => RunOutcome::Failed,
     };
     write_idle_document(context, outcome, status, idle)?;
-    if context.out.format == Format::Table && is_watched(context) {
-        context
-            .out
-            .say("nothing is due; `hfdl schedules next` tells when something is");
+    match store {
+        Some(store) => NextSteps::new(context, store)?.after_nothing_due(),
+        None => context.hint("nothing is set up yet: `hfdl init`"),
     }
     Ok(status)
 }
@@ -102,14 +107,6 @@ pub fn report_wait(
         });
     }
     Ok(status)
-}
-
-/// Says in one line each which allowances are spent.
-pub fn say_spent(context: &Context, spent: &[Allowance]) {
-    for allowance in spent {
-        let line = format!("hfdl: {}", allowance.spent_line());
-        context.out.say(&ascii(&line));
-    }
 }
 
 /// Reports that begun slots wait for an allowance. Ticks of a timer are silent: the first
@@ -291,7 +288,7 @@ fn say_what_lasts(context: &Context, news: &News) {
 }
 
 /// Keeps a line to ASCII: the character set of cron's mails is often `C`.
-fn ascii(text: &str) -> String {
+pub fn ascii(text: &str) -> String {
     let plain = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
     text.chars().map(plain).collect()
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::list_options::ListOptions;
+use super::next_steps::NO_RUNS;
 use super::run_id;
 use super::sessions::list_text;
 use crate::domain::outcome::{ExitStatus, RunOutcome};
@@ -78,6 +79,12 @@ impl RunsList {
             },
         )?;
         self.options.hint_at_more(context, has_more);
+        if runs.is_empty() {
+            context.hint(match since {
+                Some(_) => "no run since then; `hfdl runs list` shows the newest",
+                None => NO_RUNS,
+            });
+        }
         Ok(())
     }
 }

@@ -142,6 +142,14 @@ impl SessionsList {
             },
         )?;
         self.options.hint_at_more(context, has_more);
+        if sessions.is_empty() {
+            let is_filtered = self.outcome.is_some() || self.run.is_some() || since.is_some();
+            context.hint(match &self.model {
+                _ if is_filtered => "no session fits; `hfdl sessions list` shows the newest",
+                Some(_) => "no session yet; `hfdl download NAME` makes one",
+                None => "no sessions yet; `hfdl run-due` or `hfdl download NAME` makes one",
+            });
+        }
         Ok(())
     }
 }

@@ -53,8 +53,9 @@ pub struct StartCommand {
     dry_run: bool,
 }
 
+/// A back-end; `auto` is none.
 #[derive(Clone, Copy, Debug)]
-struct Backend(Option<TimerKind>);
+pub(super) struct Backend(pub Option<TimerKind>);
 
 impl std::str::FromStr for Backend {
     type Err = crate::domain::outcome::UnknownWord;
@@ -69,35 +70,26 @@ impl std::str::FromStr for Backend {
 
 impl StartCommand {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
-        let existing = context.existing_store()?;
-        let every = self.every(context)?;
         let request = TimerRequest {
-            every,
+            every: self.every(context)?,
             kind: self.backend.0,
             variables: self.env,
         };
-        let settings = context.settings(existing.as_ref())?;
         if self.dry_run {
-            let planned = timer::plan_entry(
-                home_context(context, &settings),
-                existing.as_ref(),
-                &request,
-            )?;
-            return show(context, &planned);
+            let existing = context.existing_store()?;
+            let settings = context.settings(existing.as_ref())?;
+            let place = home_context(context, &settings);
+            return show(
+                context,
+                &timer::plan_entry(place, existing.as_ref(), &request)?,
+            );
         }
-        let store = match existing {
-            Some(store) => store,
-            None => {
-                // A failed plan must not create a home.
-                timer::plan_entry(home_context(context, &settings), None, &request)?.steps()?;
-                let store = context.store()?;
-                timer::keep_minutes_of_new_home(&context.home, &store)?;
-                store
-            }
-        };
-        let settings = context.settings(Some(&store))?;
-        let planned = timer::plan_entry(home_context(context, &settings), Some(&store), &request)?;
-        install(context, &planned, &store, every)
+        let installed = install_timer(context, &request)?;
+        let sentence = || installed.sentence.clone();
+        let body = || document("hfdl.timer/1", installed.body.clone());
+        context.out.done(sentence, body)?;
+        installed.show_notes(context);
+        Ok(ExitStatus::Ok)
     }
 
     /// Parses the period by the rules of its setting.
@@ -111,8 +103,40 @@ impl StartCommand {
     }
 }
 
+/// An entry that was installed, and the words about it.
+pub(super) struct InstalledTimer {
+    pub sentence: String,
+    pub body: Value,
+    notes: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl InstalledTimer {
+    pub fn show_notes(&self, context: &Context) {
+        show_notes(context, &self.notes, &self.warnings);
+    }
+}
+
+/// Installs the entry of this home, or brings it up to date.
+pub(super) fn install_timer(context: &Context, request: &TimerRequest) -> Result<InstalledTimer> {
+    let store = match context.existing_store()? {
+        Some(store) => store,
+        None => {
+            // A failed plan must not create a home.
+            let settings = context.settings(None)?;
+            timer::plan_entry(home_context(context, &settings), None, request)?.steps()?;
+            let store = context.store()?;
+            timer::keep_minutes_of_new_home(&context.home, &store)?;
+            store
+        }
+    };
+    let settings = context.settings(Some(&store))?;
+    let planned = timer::plan_entry(home_context(context, &settings), Some(&store), request)?;
+    install(context, &planned, &store, request.every)
+}
+
 /// Returns the arguments of `ops::timer` about this home.
-fn home_context<'a>(context: &'a Context, settings: &'a Settings) -> HomeContext<'a> {
+pub(super) fn home_context<'a>(context: &'a Context, settings: &'a Settings) -> HomeContext<'a> {
     HomeContext {
         host: &context.host,
         home: &context.home,
@@ -125,7 +149,7 @@ fn install(
     planned: &PlannedEntry<'_>,
     store: &Store,
     every: Option<Seconds>,
-) -> Result<ExitStatus> {
+) -> Result<InstalledTimer> {
     let started = planned.install(store, context.now(), every)?;
     // A timer that ticks less often may leave schedules without a tick.
     let tick = Seconds(u64::from(planned.spec.tick.every()) * 60);
@@ -134,33 +158,29 @@ fn install(
     let warnings = [gap_warnings(planned), own, started.warnings, impossible].concat();
     let notes = saved_notes(planned, "is now saved");
     let replaced: Vec<&str> = started.replaced.iter().map(|kind| kind.as_str()).collect();
-    context.out.done(
-        || {
-            let state = if started.has_changed {
-                "installed"
-            } else {
-                "already installed"
-            };
-            let mut sentence = format!(
-                "timer {state} ({}): hfdl looks for due schedules {}",
-                planned.kind(),
-                planned.spec.tick
-            );
-            for kind in &replaced {
-                sentence.push_str(&format!("\nthe earlier entry ({kind}) is removed"));
-            }
-            sentence
-        },
-        || {
-            let mut body = facts(planned, &notes, &warnings);
-            body["installed"] = json!(true);
-            body["changed"] = json!(started.has_changed);
-            body["replaced"] = json!(replaced);
-            document("hfdl.timer/1", body)
-        },
-    )?;
-    show_notes(context, &notes, &warnings);
-    Ok(ExitStatus::Ok)
+    let state = if started.has_changed {
+        "installed"
+    } else {
+        "already installed"
+    };
+    let mut sentence = format!(
+        "timer {state} ({}): hfdl looks for due schedules {}",
+        planned.kind(),
+        planned.spec.tick
+    );
+    for kind in &replaced {
+        sentence.push_str(&format!("\nthe earlier entry ({kind}) is removed"));
+    }
+    let mut body = facts(planned, &notes, &warnings);
+    body["installed"] = json!(true);
+    body["changed"] = json!(started.has_changed);
+    body["replaced"] = json!(replaced);
+    Ok(InstalledTimer {
+        sentence,
+        body,
+        notes,
+        warnings,
+    })
 }
 
 fn show(context: &Context, planned: &PlannedEntry<'_>) -> Result<ExitStatus> {

@@ -30,8 +30,8 @@ use crate::ui::{Clock, Format, Output, table};
 /// Shows the timer, the run in progress, the next due schedules, the last outcome of each model, and
 /// the disk. Ends with 0 without a warning, and with 1 when something needs a person: a model that
 /// fails or is gone or closed upstream, a check older than check.max_age and than twice the longest
-/// gap of its schedule, a tick that was missed or failed before its run, a schedule that no tick can
-/// serve, a run that crashed or has given no sign of life for five minutes, a full disk, a spent
+/// gap of its schedule, a tick that was missed or failed before its run, schedules that nothing
+/// starts, a schedule that no tick can serve or that includes no model, a run that crashed or has given no sign of life for five minutes, a full disk, a spent
 /// allowance that a model waits for, a clock that cannot be right, trouble with the database. The next tick retries temporary trouble, which is a
 /// warning only when it lasts.
 #[derive(Debug, Args)]
@@ -323,11 +323,13 @@ mod tests {
             timer: None,
             last_timer_tick: None,
             last_tick: None,
+            tick_every: Seconds(900),
             failed_tick: None,
             pause: None,
             next_due: Vec::new(),
             unusable: Vec::new(),
             impossible: Vec::new(),
+            empty: Vec::new(),
             missed_slots: Vec::new(),
             shards: Vec::new(),
             asked_to_wait: None,

@@ -37,7 +37,7 @@ pub(super) fn render(
         parts.push(models_text(status, clock, out));
     } else if !status.is_set_up {
         parts.push(format!(
-            "nothing is set up in `{}`; `hfdl models add org/name` keeps a model\n",
+            "nothing is set up in `{}`; `hfdl init` does it, or `hfdl models add org/name` keeps a model\n",
             status.home.display()
         ));
     }
@@ -60,7 +60,7 @@ fn facts(
     };
     let mut facts = vec![
         ("state", health),
-        ("timer", timer(status)),
+        ("timer", timer(status, clock)),
         ("last tick", last_tick(status, clock)),
     ];
     if let Some(pause) = &status.pause {
@@ -186,15 +186,21 @@ fn lines(lines: &[String]) -> String {
     }
 }
 
-fn timer(status: &Status) -> String {
+fn timer(status: &Status, clock: &Clock) -> String {
     let Some(timer) = status.timer.as_ref().filter(|timer| timer.installed) else {
         return "not installed by hfdl".to_owned();
     };
-    let line = format!("every {} by {}", timer.every, timer.backend);
-    match missed_ticks(timer, status.last_timer_tick, status.now) {
-        0 => line,
-        n => format!("{line}, {} missed", text::count(n, "tick", "ticks")),
+    let mut line = format!("every {} by {}", timer.every, timer.backend);
+    let n_missed = missed_ticks(timer, status.last_timer_tick, status.now);
+    if n_missed > 0 {
+        let ticks = text::count(n_missed, "tick", "ticks");
+        line.push_str(&format!(", {ticks} missed"));
     }
+    if let Some(tick) = timer.next_tick {
+        let tick = clock.future(tick, &clock.zone);
+        line.push_str(&format!(", next look {tick}"));
+    }
+    line
 }
 
 fn last_tick(status: &Status, clock: &Clock) -> String {

@@ -84,7 +84,8 @@ impl ListViews {
             },
         )?;
         if listed.is_empty() {
-            context.say_to_people("no views; `hfdl models set NAME --view KIND=DIR` adds one");
+            context.say_to_people("no views");
+            context.hint("`hfdl models set NAME --view KIND=DIR` adds one");
         }
         for view in listed.iter().filter(|view| view.state != ViewState::Ok) {
             context.say_to_people(&trouble_of(view));

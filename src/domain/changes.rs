@@ -97,18 +97,21 @@ pub struct ChangedAmount {
     pub bytes: u64,
 }
 
-/// Returns the selected files that differ between two listings.
+/// Returns the selected files that differ between two listings. `names_code` tells whether
+/// a new or changed file names new code for a loader to import.
 pub fn compare(
     repo: RepoType,
     old: &RemoteSnapshot,
     new: &RemoteSnapshot,
     filter: &Filter,
+    names_code: &dyn Fn(&RemoteFile) -> bool,
 ) -> ChangedFiles {
     let entry = |file: &RemoteFile, change| ChangedFile {
         path: file.path.clone(),
         change,
         size_bytes: file.size_bytes,
-        has_code: change != FileChange::Removed && code_kind(repo, file.path.as_str()).is_some(),
+        has_code: matches!(change, FileChange::Added | FileChange::Changed)
+            && (code_kind(repo, file.path.as_str()).is_some() || names_code(file)),
     };
     let selected = new.selected(filter).into_iter();
     let mut files: Vec<ChangedFile> = selected
@@ -223,9 +226,13 @@ impl ChangeNote {
             None => "files unknown".to_owned(),
         });
         parts.extend(changes.terms_text());
-        let size = |bytes| ByteSize(bytes).render_short();
-        let (fetched, reused) = (size(self.bytes_fetched), size(self.bytes_reused));
-        parts.push(format!("{fetched} fetched, {reused} reused"));
+        parts.push(if self.bytes_fetched == 0 && self.bytes_reused == 0 {
+            "nothing fetched yet".to_owned()
+        } else {
+            let size = |bytes| ByteSize(bytes).render_short();
+            let (fetched, reused) = (size(self.bytes_fetched), size(self.bytes_reused));
+            format!("{fetched} fetched, {reused} reused")
+        });
         parts.join("; ")
     }
 }
@@ -423,7 +430,7 @@ mod tests {
             "b",
             &[("a", "2"), ("b.py", "2"), ("new.PT", "3"), ("same", "1")],
         );
-        let found = compare(RepoType::Model, &old, &new, &Filter::default());
+        let found = compare(RepoType::Model, &old, &new, &Filter::default(), &|_| false);
         let paths: Vec<&str> = found.files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths, ["a", "b.py", "gone.pt", "new.PT"]);
         assert_eq!(found.n_with_code, 2, "a removed file brings none");
@@ -431,7 +438,7 @@ mod tests {
             found.summary(),
             "1 file added (1 B), 2 files changed (2 B), 1 file removed (1 B), 2 with code"
         );
-        let none = compare(RepoType::Model, &old, &old, &Filter::default());
+        let none = compare(RepoType::Model, &old, &old, &Filter::default(), &|_| false);
         assert_eq!(none.summary(), "no selected file changed");
     }
 
@@ -444,6 +451,7 @@ mod tests {
             &listing("a", &[]),
             &listing("b", &files),
             &Filter::default(),
+            &|_| false,
         );
         assert_eq!((found.files.len(), found.n_more), (MOST_FILES, 5));
         assert_eq!(found.added.files, MOST_FILES as u64 + 5);

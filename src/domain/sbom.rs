@@ -29,8 +29,10 @@ pub struct ListedModel {
     pub commit: CommitSha,
     /// `None` if no model card of this commit is on disk.
     pub licence: Option<CardLicence>,
-    /// `None` if no listing of this commit is kept.
+    /// `None` if nothing is known about them.
     pub files: Option<Vec<ListedFile>>,
+    /// No listing of this commit is kept, and the history does not have all files.
+    pub lacks_files: bool,
 }
 
 /// A file of a published commit.
@@ -62,6 +64,7 @@ impl ListedModel {
         let has_unknown = files.is_some_and(|files| files.iter().any(|file| file.sha256.is_none()));
         [
             (files.is_none(), "files"),
+            (files.is_some() && self.lacks_files, "some files"),
             (self.licence.is_none(), "licence"),
             (has_unknown, "sha256 of some files"),
         ]
@@ -110,6 +113,7 @@ mod tests {
             commit: "AB".repeat(20).to_lowercase().parse().unwrap(),
             licence: None,
             files: None,
+            lacks_files: true,
         };
         let commit = "ab".repeat(20);
         let purl = format!("pkg:huggingface/Acme/Tiny-v1.0@{commit}");

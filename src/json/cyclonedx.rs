@@ -25,10 +25,10 @@ pub fn cyclonedx(bill: &BillOfMaterials) -> Value {
     });
     put_list(&mut metadata, "properties", without.collect());
     let aggregate = |model: &ListedModel| {
-        let aggregate = if model.files.is_some() {
-            "complete"
-        } else {
-            "unknown"
+        let aggregate = match &model.files {
+            None => "unknown",
+            Some(_) if model.lacks_files => "incomplete",
+            Some(_) => "complete",
         };
         json!({"aggregate": aggregate, "assemblies": [reference(model, &bill.endpoint)]})
     };

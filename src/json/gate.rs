@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::document::document;
 
-/// A snapshot that the gate judges.
+/// A snapshot that the gate checks.
 #[derive(Clone, Debug, Serialize)]
 pub struct GateDocument {
     pub run_id: String,

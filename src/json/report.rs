@@ -210,6 +210,8 @@ struct FailureView {
     error: String,
     /// Null while the model fails.
     recovered_at: Option<String>,
+    /// The model is registered and still fails.
+    lasts: bool,
 }
 
 impl From<&FailureFigures> for FailureView {
@@ -222,6 +224,7 @@ impl From<&FailureFigures> for FailureView {
             error_kind: failure.kind.map(|kind| kind.as_str()),
             error: failure.message.clone(),
             recovered_at: time(failure.recovered_at),
+            lasts: failure.lasts(),
         }
     }
 }

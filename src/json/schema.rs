@@ -28,6 +28,7 @@ const FILES: &[(&str, &str)] = &[
     ("export", include_str!("schema/export.json")),
     ("gate", include_str!("schema/gate.json")),
     ("hook", include_str!("schema/hook.json")),
+    ("init", include_str!("schema/init.json")),
     ("lock", include_str!("schema/lock.json")),
     ("log-line", include_str!("schema/log-line.json")),
     ("logs", include_str!("schema/logs.json")),

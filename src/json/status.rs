@@ -225,6 +225,7 @@ struct TimerView {
     every: Option<String>,
     since: Option<String>,
     drift: Option<String>,
+    next_tick_at: Option<String>,
     missed_ticks: u64,
 }
 
@@ -239,6 +240,7 @@ impl From<&Status> for TimerView {
             every: timer.map(|timer| timer.every.to_string()),
             since: time(timer.and_then(|timer| timer.since)),
             drift: timer.and_then(|timer| timer.drift.clone()),
+            next_tick_at: time(timer.and_then(|timer| timer.next_tick)),
             missed_ticks: installed.map_or(0, missed),
         }
     }

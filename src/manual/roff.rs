@@ -196,9 +196,13 @@ fn prose(line: &str) -> String {
     }
 }
 
-/// Quotes an argument of a request.
+/// Quotes an argument of a request that has several words.
 fn quoted(text: &str) -> String {
-    format!("\"{}\"", escaped(text))
+    if text.contains(' ') {
+        format!("\"{}\"", escaped(text))
+    } else {
+        escaped(text)
+    }
 }
 
 #[cfg(test)]

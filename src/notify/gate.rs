@@ -1,4 +1,4 @@
-//! The gate: a program of the user that judges a snapshot before it is published.
+//! The gate: a program of the user that checks a snapshot before it is published.
 //!
 //! It gets the facts and the path in its environment and a document on its stdin, like a
 //! hook, and no token.

@@ -70,6 +70,8 @@ pub struct Facts {
     /// When `run-due` was started last, even if nothing was due.
     pub last_tick_at: Option<Timestamp>,
     pub last_run: Option<LastRun>,
+    /// Enabled schedules that include no model.
+    pub n_empty_schedules: Option<u64>,
     /// The number of skipped runs by reason.
     pub n_skipped: Vec<(&'static str, u64)>,
     pub models: Vec<ModelMetrics>,
@@ -95,6 +97,7 @@ pub const FAMILIES: &[(&str, &str, &str)] = &[
     ("hfdl_run_last_start_timestamp_seconds", GAUGE, "When the last run with work began."),
     ("hfdl_run_last_duration_seconds", GAUGE, "How long the last run with work took."),
     ("hfdl_run_last_exit_code", GAUGE, "Exit code of the last run with work, or of a tick that failed before its run; 0 is ok."),
+    ("hfdl_schedules_without_models", GAUGE, "Enabled schedules that include no model."),
     ("hfdl_runs_skipped_total", COUNTER, "Runs that did nothing because another one held the lock, or ticks were paused."),
     ("hfdl_model_added_timestamp_seconds", GAUGE, "When the model was registered: the age of one that was never checked."),
     ("hfdl_model_last_check_success_timestamp_seconds", GAUGE, "When the Hub last answered what is current."),
@@ -220,6 +223,10 @@ fn write_runs(text: &mut String, facts: &Facts) {
     family(
         "hfdl_run_last_exit_code",
         once(run.map(|run| run.exit_code.into())),
+    );
+    family(
+        "hfdl_schedules_without_models",
+        once(facts.n_empty_schedules.map(whole)),
     );
     let skipped = facts.n_skipped.iter();
     family(
@@ -389,6 +396,7 @@ mod tests {
         let text = render(&Facts {
             version: "1.2.3".to_owned(),
             last_tick_at: Some(now),
+            n_empty_schedules: Some(0),
             last_run: Some(LastRun::without_run(now, ExitStatus::Ok)),
             n_skipped: vec![("paused", 1)],
             models: vec![ModelMetrics {

@@ -7,7 +7,7 @@ use super::sync::Target;
 use crate::domain::changes::{ChangeNote, Changes, MOST_COMMITS, NewCommits, TitledCommit};
 use crate::domain::model::ModelId;
 use crate::domain::repo::CommitSha;
-use crate::domain::session::{ByteCounts, Session};
+use crate::domain::session::{ByteCounts, Session, SessionId};
 use crate::domain::time::Timestamp;
 use crate::hub::{CommitList, HubClient, RepoCommit};
 use crate::store::Store;
@@ -18,29 +18,38 @@ pub fn note_of(store: &Store, model: ModelId, commit: &CommitSha) -> Result<Opti
 }
 
 /// Returns the change note of the update that a session worked on; `None` for a session
-/// that found nothing new, and for a repository that is not registered.
+/// that found nothing new.
 pub fn note_of_session(store: &Store, session: &Session) -> Result<Option<ChangeNote>> {
     let (start, commit) = (&session.start, session.progress.new_commit.as_ref());
-    let (Some(model), Some(commit)) = (start.model_id, commit) else {
-        return Ok(None);
-    };
-    if start.old_commit.as_ref() == Some(commit) {
-        return Ok(None);
+    match (start.model_id, commit) {
+        (_, None) => Ok(None),
+        (_, commit) if start.old_commit.as_ref() == commit => Ok(None),
+        (Some(model), Some(commit)) => note_of(store, model, commit),
+        (None, Some(_)) => Ok(store.session_note(session.id)?),
     }
-    note_of(store, model, commit)
 }
 
-/// Keeps the changes that a session has found, with the bytes that it moved.
+/// Keeps the changes that a session has found, with the bytes that it moved: for its
+/// model, or for the session of a repository that is not registered.
 pub fn keep_note(
     store: &Store,
-    model: ModelId,
+    session: SessionId,
+    target: &Target,
     changes: &Changes,
     bytes: ByteCounts,
     now: Timestamp,
 ) -> Result<ChangeNote> {
-    let earlier = store.change_note(model, &changes.commit)?;
+    let model = target.model.as_ref().map(|(id, _)| *id);
+    let commit = &changes.commit;
+    let earlier = match model {
+        Some(model) => store.change_note(model, commit)?,
+        None => store.unregistered_note(&target.repo, &target.destination, commit)?,
+    };
     let note = ChangeNote::after_session(changes.clone(), earlier.as_ref(), bytes, now);
-    store.save_change_note(model, &note)?;
+    match model {
+        Some(model) => store.save_change_note(model, &note)?,
+        None => store.save_session_note(session, &note)?,
+    }
     Ok(note)
 }
 

@@ -59,7 +59,8 @@ pub fn export(current: &Current) -> Result<(Node, Vec<String>)> {
     Ok((Node::Map(root.into()), warnings))
 }
 
-fn entry<S: Entity>(spec: &S) -> Node {
+/// Returns an entry with the fields that differ from their defaults.
+pub(super) fn entry<S: Entity>(spec: &S) -> Node {
     let values = needed_values(spec).into_iter();
     Node::Map(
         values

@@ -23,6 +23,7 @@ pub mod export;
 pub mod finish;
 pub mod forecast;
 pub mod hub;
+pub mod init;
 mod known_errors;
 pub mod lock;
 pub mod lock_file;

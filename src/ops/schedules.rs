@@ -11,6 +11,7 @@ use crate::domain::schedule::{
     ScheduleSpec, ScheduleState, assess, check_possible, check_tick, duplicate_of, find_zone,
     jitter_offset, overlaps, planned,
 };
+use crate::domain::status::NextDue;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
 use crate::store::{ModelFilter, Store};
@@ -133,6 +134,38 @@ pub fn upcoming(
     let offset = offset(store, host, schedule)?;
     let slots = planned(&schedule.spec, &schedule.state, &zone, offset, from, count);
     Ok((zone, slots))
+}
+
+/// Returns the earliest start of the enabled schedules that are meant.
+pub fn first_start(
+    store: &Store,
+    host: &Host,
+    tick: Seconds,
+    is_meant: impl Fn(&ScheduleSpec) -> bool,
+) -> Result<Option<NextDue>> {
+    let mut first: Option<NextDue> = None;
+    for schedule in store.enabled_schedules()?.readable {
+        let Ok(zone) = find_zone(&schedule.spec.time_zone) else {
+            continue;
+        };
+        if !is_meant(&schedule.spec) {
+            continue;
+        }
+        let next = next_start(store, host, &schedule, tick)?;
+        let is_earlier = |next: &NextStart| {
+            let ready = first.as_ref().map(|first| first.next.planned.ready);
+            ready.is_none_or(|ready| next.planned.ready < ready)
+        };
+        if let Some(next) = next.filter(is_earlier) {
+            let schedule = schedule.spec.name;
+            first = Some(NextDue {
+                schedule,
+                zone,
+                next,
+            });
+        }
+    }
+    Ok(first)
 }
 
 /// Returns the next action of an enabled schedule.

@@ -22,6 +22,7 @@ use super::retention::{cache_use, only_copies};
 use super::schedules::{impossible, next_start};
 use super::shards::show_as_run_here;
 use super::ticks::{Ticks, false_future, last_ticks};
+use super::timer::has_timer;
 use crate::cache::CacheLayout;
 use crate::domain::model::{Destination, EntryName, Model, ModelSpec, ModelSummary, Tag};
 use crate::domain::run::{Event, EventKind, Run};
@@ -32,6 +33,7 @@ use crate::domain::shard::Shard;
 use crate::domain::snapshot::Amount;
 use crate::domain::status::{
     DatabaseTrouble, DiskFacts, DiskUse, ModelStatus, NextDue, RunInProgress, Status, TimerFacts,
+    Warning, missing_timer,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
@@ -108,11 +110,13 @@ fn without_database(
         timer,
         last_timer_tick: None,
         last_tick: None,
+        tick_every: places.settings.timer_every(),
         failed_tick: None,
         pause: None,
         next_due: Vec::new(),
         unusable: Vec::new(),
         impossible: Vec::new(),
+        empty: Vec::new(),
         missed_slots: Vec::new(),
         shards: Vec::new(),
         asked_to_wait: None,
@@ -153,6 +157,7 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
     let tick = places.settings.timer_every();
     show_as_run_here(store, places.host, &mut schedules.readable, tick)?;
     status.impossible = impossible(&schedules.readable, tick, status.now);
+    status.empty = empty_schedules(store, &schedules.readable)?;
     status.missed_slots = missed_slots(store, status)?;
     status.next_due = next_due(places, store, &schedules.readable)?;
     status.shards = shards(store, status)?;
@@ -196,6 +201,26 @@ pub fn next_due_of_all(places: &StatusContext<'_>, store: &Store) -> Result<Vec<
     let tick = places.settings.timer_every();
     show_as_run_here(store, places.host, &mut schedules, tick)?;
     next_due(places, store, &schedules)
+}
+
+/// Returns the warning about schedules that nothing starts, outside of a report.
+pub fn missing_timer_here(places: &StatusContext<'_>, store: &Store) -> Result<Option<Warning>> {
+    let now = places.host.now();
+    if has_timer(store)? || pause_in_force(store, now)?.is_some() {
+        return Ok(None);
+    }
+    let next_due = next_due_of_all(places, store)?;
+    let last_tick = last_ticks(places.home, store, now)?.by_anyone;
+    let every = places.settings.timer_every();
+    Ok(missing_timer(&next_due, last_tick, every, now))
+}
+
+/// Tells whether a timer is installed, or ticks come by other means.
+pub fn is_ticking(places: &StatusContext<'_>, store: &Store) -> Result<bool> {
+    let now = places.host.now();
+    let recent = now.checked_sub(2 * places.settings.timer_every().span())?;
+    let last = last_ticks(places.home, store, now)?.by_anyone;
+    Ok(has_timer(store)? || last.is_some_and(|last| last >= recent))
 }
 
 /// Finds the next starts, and computes no more schedules than needed: the cached
@@ -371,6 +396,27 @@ fn planned_age(schedules: &[Schedule], model: &ModelSpec, now: Timestamp) -> Opt
         longest_gap(&schedule.spec, &schedule.state, &zone, now)
     });
     gaps.min().map(|gap| Seconds(gap.get().saturating_mul(2)))
+}
+
+/// Finds the schedules that will run and include no model.
+pub fn empty_schedules(
+    store: &Store,
+    schedules: &[Schedule],
+) -> Result<Vec<(EntryName, Selection)>> {
+    let (has_models, tags) = (store.has_models()?, store.tags_in_use()?);
+    // Removing a model removes it from the selections, too.
+    let is_empty = |selection: &Selection| {
+        !(selection.all && has_models)
+            && selection.models.is_empty()
+            && !selection.tags.iter().any(|tag| tags.contains_key(tag))
+    };
+    let pending = schedules
+        .iter()
+        .filter(|one| one.spec.enabled && one.state.next_due_at.is_some());
+    let empty = pending.filter(|one| is_empty(&one.spec.selection));
+    Ok(empty
+        .map(|one| (one.spec.name.clone(), one.spec.selection.clone()))
+        .collect())
 }
 
 /// Combines the selections of all schedules: with thousands of models, asking each

@@ -224,6 +224,11 @@ pub fn state(context: HomeContext<'_>, store: Option<&Store>) -> TimerState {
     })
 }
 
+/// Tells whether `start` has installed a timer and `stop` has not removed it.
+pub fn has_timer(store: &Store) -> Result<bool> {
+    Ok(TimerRecord::load(store)?.is_some())
+}
+
 /// Returns the timer's facts for `status`; `None` if `start` never installed one.
 pub fn status_facts(context: HomeContext<'_>, store: &Store) -> Result<Option<TimerFacts>> {
     let Some(record) = TimerRecord::load(store)? else {
@@ -237,9 +242,15 @@ pub fn status_facts(context: HomeContext<'_>, store: &Store) -> Result<Option<Ti
                 .to_owned()
         })
     };
+    let fires = state.installed && state.last_problem.is_none();
+    let next_tick = fires.then(|| -> Result<Timestamp> {
+        let zone = context.host.time_zone();
+        Ok(tick(context, Some(store), record.every)?.next(&zone, context.host.now()))
+    });
     Ok(Some(TimerFacts {
         // An entry removed by hand is still expected.
         installed: true,
+        next_tick: next_tick.transpose()?,
         backend: record.kind.to_string(),
         every: record.every,
         since: record.since,

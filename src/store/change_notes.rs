@@ -1,23 +1,33 @@
-//! The table `change_notes`: the changes of updates, by model and commit.
+//! The tables `change_notes` and `session_notes`: the changes of updates, by model and
+//! commit, and by session for repositories that are not registered.
 
 mod wire;
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::{Row, ToSql, named_params, params};
 
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, integer, seconds};
+use super::value::{Columns, destination_text, integer, seconds};
 use crate::domain::changes::{ChangeNote, Changes};
-use crate::domain::model::ModelId;
-use crate::domain::repo::CommitSha;
+use crate::domain::model::{Destination, ModelId};
+use crate::domain::repo::{CommitSha, Repo};
+use crate::domain::session::SessionId;
 use crate::domain::time::Timestamp;
 
 impl Store {
     /// Saves the note of an update; a later note of the same commit replaces it.
     pub fn save_change_note(&self, model: ModelId, note: &ChangeNote) -> Result<()> {
+        self.save_note("change_notes", &["model_id", "commit_sha"], model.0, note)
+    }
+
+    /// Saves the note of an update of a repository that is not registered.
+    pub fn save_session_note(&self, session: SessionId, note: &ChangeNote) -> Result<()> {
+        self.save_note("session_notes", &["session_id"], session.0, note)
+    }
+
+    fn save_note(&self, table: &str, key: &[&str], id: i64, note: &ChangeNote) -> Result<()> {
         let changes = &note.changes;
         let values = named_params! {
-            "model_id": model.0,
             "commit_sha": changes.commit.as_str(),
             "old_commit": changes.old_commit.as_str(),
             "commits": changes.commits.as_ref().map(wire::render_commits),
@@ -27,18 +37,42 @@ impl Store {
             "bytes_reused": integer(note.bytes_reused),
             "noted_at": seconds(note.noted_at),
         };
-        Ok(self.upsert("change_notes", &["model_id", "commit_sha"], values)?)
+        let id: (&str, &dyn ToSql) = (key[0], &id);
+        Ok(self.upsert(table, key, &[&[id], values].concat())?)
     }
 
     /// Returns the note of a commit, if there is one that can be read.
     pub fn change_note(&self, model: ModelId, commit: &CommitSha) -> Result<Option<ChangeNote>> {
         let sql = "SELECT * FROM change_notes WHERE model_id = ?1 AND commit_sha = ?2";
-        self.find_readable(
-            "change_notes",
-            sql,
-            params![model.0, commit.as_str()],
-            read_note,
-        )
+        let params = params![model.0, commit.as_str()];
+        self.find_readable("change_notes", sql, params, read_note)
+    }
+
+    /// Returns the note of a session of a repository that is not registered.
+    pub fn session_note(&self, session: SessionId) -> Result<Option<ChangeNote>> {
+        let sql = "SELECT * FROM session_notes WHERE session_id = ?1";
+        self.find_readable("session_notes", sql, [session.0], read_note)
+    }
+
+    /// Returns the newest note of a commit among the sessions of a repository that is not
+    /// registered, with this destination.
+    pub fn unregistered_note(
+        &self,
+        repo: &Repo,
+        place: &Destination,
+        commit: &CommitSha,
+    ) -> Result<Option<ChangeNote>> {
+        let sql = "SELECT session_notes.* FROM session_notes
+            JOIN sessions ON sessions.id = session_id
+            WHERE commit_sha = ?1 AND repo_type = ?2 AND repo_id = ?3 AND destination = ?4
+            ORDER BY session_id DESC LIMIT 1";
+        let (kind, id, place) = (
+            repo.kind.as_str(),
+            repo.id.as_str(),
+            destination_text(place)?,
+        );
+        let params = params![commit.as_str(), kind, id, place];
+        self.find_readable("session_notes", sql, params, read_note)
     }
 
     /// Deletes notes and samples of the disk use from before an instant; notes of commits

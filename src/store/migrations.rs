@@ -60,6 +60,7 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration::of_sql(include_str!("schema/0013.sql")),
     Migration::of_sql(include_str!("schema/0014.sql")),
+    Migration::of_sql(include_str!("schema/0015.sql")),
 ];
 
 /// Rebuilds the table of models without the rule that a revision has one model. SQL

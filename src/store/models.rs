@@ -120,6 +120,12 @@ impl Store {
         Ok(self.find(sql, [id.0], |_| Ok(()))?.is_some())
     }
 
+    /// Tells whether any model is registered.
+    pub fn has_models(&self) -> Result<bool> {
+        let sql = "SELECT 1 FROM models LIMIT 1";
+        Ok(self.find(sql, [], |_| Ok(()))?.is_some())
+    }
+
     /// Returns the models of a repository, at all revisions and in all places.
     pub fn models_of_repo(&self, repo: &Repo) -> Result<Vec<Model>> {
         let sql = format!("{SELECT} WHERE repo_type = ?1 AND repo_id = ?2 ORDER BY name");

@@ -12,7 +12,7 @@ use super::value::{Columns, destination_text, integer, path_text, seconds};
 use super::wire::{read_reused, render_list, render_reused};
 use crate::domain::model::{EntryName, ModelId};
 use crate::domain::outcome::{ErrorKind, Outcome, VerifyOutcome};
-use crate::domain::repo::Repo;
+use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::run::RunId;
 use crate::domain::schedule::{ModelEnd, ScheduleId};
 use crate::domain::session::{
@@ -198,19 +198,27 @@ impl Store {
     /// Returns the files of a session by path.
     pub fn session_files(&self, id: SessionId) -> Result<Vec<SessionFile>> {
         let sql = "SELECT * FROM session_files WHERE session_id = ?1 ORDER BY path";
-        self.list_readable("session_files", sql, [id.0], |row| {
-            Ok(SessionFile {
-                path: row.parsed("path")?,
-                content: row.parsed("content_id")?,
-                size_bytes: row.count("size")?,
-                bytes_fetched: row.count("bytes_fetched")?,
-                bytes_reused: row.count("bytes_reused")?,
-                source: row.parsed_if_any("source")?,
-                retries: row.get("retries")?,
-                result: row.parsed("result")?,
-                found_bad: row.get("found_bad")?,
-            })
-        })
+        self.list_readable("session_files", sql, [id.0], read_session_file)
+    }
+
+    /// Returns the verified files that the sessions of a model recorded for a commit, by
+    /// path, and the number of selected files in the newest of these sessions. Files that
+    /// an update left in place have no record.
+    pub fn files_of_commit(
+        &self,
+        model: ModelId,
+        commit: &CommitSha,
+    ) -> Result<(Vec<SessionFile>, u64)> {
+        let of_commit = "FROM sessions WHERE model_id = ?1 AND new_commit = ?2";
+        let files = format!(
+            "SELECT * FROM session_files WHERE result = 'verified'
+                AND session_id IN (SELECT id {of_commit}) GROUP BY path ORDER BY path"
+        );
+        let total = format!("SELECT files_total AS n {of_commit} ORDER BY id DESC LIMIT 1");
+        let params = params![model.0, commit.as_str()];
+        let files = self.list_readable("session_files", &files, params, read_session_file)?;
+        let total = self.find(&total, params, |row| row.count("n"))?;
+        Ok((files, total.unwrap_or_default()))
     }
 
     /// Closes the sessions of all runs, or of all but one; part of `close_crashed_runs`.
@@ -299,6 +307,20 @@ pub(super) fn listing(filter: &SessionFilter) -> (String, Vec<Value>) {
     let sql =
         format!("SELECT * FROM sessions {condition} ORDER BY started_at DESC, id DESC LIMIT ?");
     (sql, params)
+}
+
+fn read_session_file(row: &Row<'_>) -> rusqlite::Result<SessionFile> {
+    Ok(SessionFile {
+        path: row.parsed("path")?,
+        content: row.parsed("content_id")?,
+        size_bytes: row.count("size")?,
+        bytes_fetched: row.count("bytes_fetched")?,
+        bytes_reused: row.count("bytes_reused")?,
+        source: row.parsed_if_any("source")?,
+        retries: row.get("retries")?,
+        result: row.parsed("result")?,
+        found_bad: row.get("found_bad")?,
+    })
 }
 
 fn read_session(row: &Row<'_>) -> rusqlite::Result<Session> {

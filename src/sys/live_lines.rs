@@ -105,11 +105,8 @@ mod tests {
 
     #[test]
     fn lines_that_a_narrower_terminal_has_folded_are_erased_whole() {
-        let lines = [
-            "x".repeat(79),
-            String::new(),
-            "\u{1b}[36mab\u{1b}[0m".into(),
-        ];
+        let coloured = format!("\u{1b}[36m{}\u{1b}[0m", "x".repeat(20));
+        let lines = ["x".repeat(79), String::new(), coloured];
         assert_eq!(erasing(&lines, Some(80)), "\r\u{1b}[3A\u{1b}[J");
         assert_eq!(erasing(&lines, Some(60)), "\r\u{1b}[4A\u{1b}[J");
         assert_eq!(erasing(&lines, Some(20)), "\r\u{1b}[6A\u{1b}[J");

@@ -3,6 +3,11 @@
 //! On Unix they are a process group. On Windows `taskkill` follows the process tree
 //! downwards; it does not find descendants of a child that has ended by itself, and
 //! those go on.
+//!
+//! After a `kill -9` of this process the kernel of Linux ends the child, but not the
+//! child's own children: its signal at the death of a parent is for one process. macOS has
+//! no such signal, and a job object of Windows would also end the processes that a hook
+//! leaves in the background on purpose; there a child goes on until it ends by itself.
 
 use std::io;
 use std::process::{Child, Command, ExitStatus};
@@ -22,6 +27,8 @@ impl ProcessGroup {
     pub fn start(mut command: Command) -> io::Result<Self> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        #[cfg(target_os = "linux")]
+        end_with_parent(&mut command);
         command.spawn().map(Self)
     }
 
@@ -32,6 +39,30 @@ impl ProcessGroup {
     /// Reaps the child, which has ended or is about to.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         self.0.wait()
+    }
+}
+
+/// Makes the kernel kill the child at the end of the thread that starts it, which waits for
+/// the child in all other cases.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+fn end_with_parent(command: &mut Command) {
+    use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+    let parent = i32::try_from(std::process::id())
+        .ok()
+        .and_then(Pid::from_raw);
+    let ask = move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // The parent may have ended before the kernel was asked.
+        if getppid() == parent {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::NotConnected.into())
+        }
+    };
+    // SAFETY: between fork and exec the closure makes two system calls, and allocates nothing.
+    unsafe {
+        std::os::unix::process::CommandExt::pre_exec(command, ask);
     }
 }
 

@@ -5,6 +5,10 @@
 //! therefore ends the edit with nothing written. System files (`/etc/crontab`,
 //! `/etc/cron.d`) are never touched.
 
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::Duration;
+
 use anyhow::{Context, Error, Result};
 
 use super::backend::{InstalledEntry, TimerBackend};
@@ -19,7 +23,7 @@ use crate::sys::helper::{self, HelperError};
 use crate::sys::host::Host;
 use crate::sys::lock::FileLock;
 use crate::sys::paths::Home;
-use crate::sys::pause::Sleeper;
+use crate::sys::pause::{Sleeper, Waited};
 use crate::sys::process;
 use crate::sys::search_path::find_helper;
 use crate::sys::signals::process_stop;
@@ -69,8 +73,29 @@ impl<'a> CrontabTimer<'a> {
         &self,
         change: impl Fn(Option<&[u8]>) -> Result<Crontab, TimerRefusal>,
     ) -> Result<bool> {
+        // Without a change no lock file is made.
+        let now = self.read()?;
+        if change(now.as_deref())? == now {
+            return Ok(false);
+        }
+        // The directory of the lock belongs to the default home, which may not be in use.
+        let folder = Home::find(self.host, None)?;
+        let is_new = !folder.path().exists();
+        let lock = self.lock(folder.path())?;
+        let edited = self.edit_locked(change);
+        drop(lock);
+        if is_new {
+            // It stays where another process has put a file into it.
+            let _ = std::fs::remove_dir(folder.path());
+        }
+        edited
+    }
+
+    fn edit_locked(
+        &self,
+        change: impl Fn(Option<&[u8]>) -> Result<Crontab, TimerRefusal>,
+    ) -> Result<bool> {
         const ATTEMPTS: u32 = 3;
-        let _lock = self.lock()?;
         for _ in 0..ATTEMPTS {
             let before = self.read()?;
             let after = change(before.as_deref())?;
@@ -96,22 +121,26 @@ impl<'a> CrontabTimer<'a> {
         Err(TimerRefusal::state("another program keeps changing the crontab").into())
     }
 
-    /// Takes the lock for this user's crontab, which is shared by all homes.
-    fn lock(&self) -> Result<FileLock> {
-        const STEP: std::time::Duration = std::time::Duration::from_millis(100);
-        let folder = Home::find(self.host, None)?;
-        let path = folder.path().join("crontab.lock");
+    /// Takes the lock for this user's crontab, which is shared by all homes. Its file
+    /// goes at release.
+    fn lock(&self, folder: &Path) -> Result<FileLock> {
+        const STEP: Duration = Duration::from_millis(100);
+        const ATTEMPTS: u32 = 100;
+        let path = folder.join("crontab.lock");
         let problem = || format!("cannot lock `{}`", path.display());
-        create_private_dir(folder.path()).with_context(problem)?;
-        let mut n_pauses = 0;
-        let may_wait = || {
-            n_pauses += 1;
-            n_pauses < 100
-        };
         let pause = Sleeper::until_stopped(&process_stop()).on(self.host);
-        FileLock::acquire_while(&path, STEP, &pause, may_wait)
-            .with_context(problem)?
-            .ok_or_else(|| TimerRefusal::state("another `hfdl` is changing the crontab").into())
+        for _ in 0..ATTEMPTS {
+            create_private_dir(folder).with_context(problem)?;
+            match FileLock::try_acquire_temporary(&path) {
+                Ok(Some(lock)) => return Ok(lock),
+                // Another process has removed the directory that it had made.
+                Err(err) if err.kind() == ErrorKind::NotFound => {}
+                Err(err) => return Err(err).with_context(problem),
+                Ok(None) if pause.wait(STEP) == Waited::Stopped => break,
+                Ok(None) => {}
+            }
+        }
+        Err(TimerRefusal::state("another `hfdl` is changing the crontab").into())
     }
 }
 
@@ -203,9 +232,7 @@ impl CrontabTimer<'_> {
             "/lib/systemd/system-generators/systemd-crontab-generator",
             "/usr/lib/systemd/system-generators/systemd-crontab-generator",
         ];
-        let has_generator = GENERATORS
-            .iter()
-            .any(|path| std::path::Path::new(path).exists());
+        let has_generator = GENERATORS.iter().any(|path| Path::new(path).exists());
         let is_missing = process::is_running(self.host, &NAMES) == Some(false) && !has_generator;
         is_missing
             .then(|| "no cron daemon seems to run here, so nothing reads the crontab".to_owned())

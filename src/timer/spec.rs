@@ -3,9 +3,12 @@
 use std::fmt;
 use std::path::Path;
 
+use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
 use super::refusal::TimerRefusal;
+use crate::domain::schedule::shift;
+use crate::domain::time::{Timestamp, whole_minutes};
 use crate::domain::units::Seconds;
 
 /// The content of an entry, independent of the back-end.
@@ -126,6 +129,15 @@ impl TickTimes {
     pub fn minutes(self) -> Vec<u8> {
         (self.offset..60).step_by(usize::from(self.every)).collect()
     }
+
+    /// Returns the first time after `now` at which the timer fires. Timers count the
+    /// minutes of the system's zone, which may differ from those of UTC.
+    pub fn next(self, zone: &TimeZone, now: Timestamp) -> Timestamp {
+        let minute = now.to_zoned(zone.clone()).minute();
+        let since = (i64::from(minute) - i64::from(self.offset)).rem_euclid(self.every.into());
+        let minutes = i64::from(self.every) - since;
+        shift(whole_minutes(now), 60 * minutes)
+    }
 }
 
 impl fmt::Display for TickTimes {
@@ -184,6 +196,24 @@ pub(super) mod tests {
             tick: TickTimes { every, offset },
             ..plain()
         }
+    }
+
+    #[test]
+    fn the_next_tick_is_the_first_minute_after_now() {
+        let next = |every, offset, now: &str, zone: i8| {
+            let zone =
+                TimeZone::fixed(jiff::tz::Offset::from_seconds(i32::from(zone) * 900).unwrap());
+            let next = TickTimes { every, offset }.next(&zone, now.parse().unwrap());
+            next.to_string()
+        };
+        let at = |time: &str| format!("2026-03-01T{time}:00Z");
+        assert_eq!(next(15, 4, "2026-03-01T09:00:30Z", 0), at("09:04"));
+        assert_eq!(next(15, 4, "2026-03-01T09:04:00Z", 0), at("09:19"));
+        assert_eq!(next(15, 4, "2026-03-01T09:50:00Z", 0), at("10:04"));
+        assert_eq!(next(60, 7, "2026-03-01T09:08:00Z", 0), at("10:07"));
+        assert_eq!(next(1, 0, "2026-03-01T09:08:59Z", 0), at("09:09"));
+        // The zone is 45 minutes ahead: 09:00 is 09:45 there.
+        assert_eq!(next(60, 50, "2026-03-01T09:00:00Z", 3), at("09:05"));
     }
 
     #[test]

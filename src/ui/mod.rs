@@ -1,9 +1,9 @@
 //! Output for people and programs: tables, JSON, YAML, progress bars, messages.
 //!
-//! stdout carries results and stderr carries messages; only this room and the log
-//! print. A result enters as text for people and as a `serde_json::Value` for programs,
-//! and the chosen [`Format`] decides which is written. A reader that closes the pipe
-//! (`| head`) is no error. Text from elsewhere cannot steer the terminal: control
+//! stdout carries results and stderr carries messages, above the lines of progress
+//! (`sys::live_lines`); only this room and the log print. A result enters as text for people
+//! and as a `serde_json::Value` for programs, and the chosen [`Format`] decides which is
+//! written. A reader that closes the pipe (`| head`) is no error. Text from elsewhere cannot steer the terminal: control
 //! characters are replaced.
 //!
 //! Deliberately absent: the shapes of JSON documents (`json`), and the wording of
@@ -17,5 +17,5 @@ pub mod text;
 pub mod yaml;
 
 pub use clock::Clock;
-pub use output::{ColourChoice, Format, Output, ask};
+pub use output::{ColourChoice, Format, Output, ask, ask_line, is_yes};
 pub use yaml::yaml_item;

@@ -212,14 +212,25 @@ fn decide_colour(terminal: bool, no_colour: bool, forced: bool, dumb: bool) -> b
     !no_colour && (forced || (terminal && !dumb))
 }
 
-/// Asks a question on stderr and reads one line from stdin.
-pub fn ask(question: &str) -> Result<bool> {
-    live_lines::write(format!("{question} [y/N] ").as_bytes()).context("cannot ask on stderr")?;
+/// Asks a question on stderr and reads one line from stdin; at its end, none.
+pub fn ask_line(question: &str) -> Result<Option<String>> {
+    live_lines::write(format!("{question} ").as_bytes()).context("cannot ask on stderr")?;
     let mut answer = String::new();
-    io::stdin()
+    let n_bytes = io::stdin()
         .read_line(&mut answer)
         .context("cannot read the answer")?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    Ok((n_bytes > 0).then(|| answer.trim().to_owned()))
+}
+
+/// Asks a question that only `y` or `yes` affirms.
+pub fn ask(question: &str) -> Result<bool> {
+    let answer = ask_line(&format!("{question} [y/N]"))?.unwrap_or_default();
+    Ok(is_yes(&answer))
+}
+
+/// Tells whether an answer is `y` or `yes`.
+pub fn is_yes(answer: &str) -> bool {
+    ["y", "yes"].contains(&answer.to_lowercase().as_str())
 }
 
 #[cfg(test)]

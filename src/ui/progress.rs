@@ -34,7 +34,7 @@ const LEAST_RATE_SPAN: Duration = Duration::from_secs(2);
 /// The time without a byte after which a download counts as stalled.
 const STALLED_AFTER: Duration = Duration::from_secs(5);
 
-/// The time for which a wait without an end is shown after its last mention.
+/// The time for which a wait is shown at least, after its last mention.
 const WAIT_LASTS: Duration = Duration::from_secs(1);
 
 const CYAN: u8 = 36;
@@ -221,7 +221,8 @@ impl Progress {
     fn render(&mut self, size: TerminalSize, now: Duration) -> Vec<String> {
         let width = usize::from(size.columns.saturating_sub(1));
         self.rate.sample(now, self.main_bytes().done);
-        let lasts = |wait: &Wait| wait.since.elapsed() < wait.span.unwrap_or(WAIT_LASTS);
+        let lasts =
+            |wait: &Wait| wait.since.elapsed() < wait.span.unwrap_or(WAIT_LASTS).max(WAIT_LASTS);
         self.waits.retain(lasts);
         let mut lines = Vec::new();
         if self.files.total > 0 {
@@ -269,7 +270,7 @@ impl Progress {
         let room =
             width.saturating_sub(measure_text_width(&counts) + measure_text_width(&more) + 2);
         let name = cut_middle(first, room.max(8), self.ellipsis);
-        format!("{name}{more}  {counts}")
+        cut_middle(&format!("{name}{more}  {counts}"), width, self.ellipsis)
     }
 
     /// The second line: bytes, rate, time left.
@@ -367,8 +368,10 @@ impl Progress {
         lines.extend(newest.map(|wait| match wait.span {
             Some(span) => {
                 let left = span.saturating_sub(wait.since.elapsed());
-                let seconds = Seconds(left.as_millis().div_ceil(1000) as u64);
-                format!("{}, again in {seconds}", wait.message)
+                match left.as_millis().div_ceil(1000) {
+                    0 => format!("{}, trying again", wait.message),
+                    seconds => format!("{}, again in {}", wait.message, Seconds(seconds as u64)),
+                }
             }
             None => wait.message.clone(),
         }));
@@ -527,7 +530,7 @@ mod tests {
         }
         let line = &progress.render(size(100), at(4))[1];
         assert!(
-            line.ends_with("22 %  79.0 MiB of 349 MiB  6.67 MiB/s  41s left"),
+            line.ends_with("22 %  79.0 MiB of 349 MiB  10.0 MiB/s  27s left"),
             "{line}"
         );
     }
@@ -554,9 +557,10 @@ mod tests {
         let mut progress = progress(false, false);
         progress.start_check(1, "acme/tiny");
         progress.wait("the Hub allows no more requests", Some(at(8)));
-        progress.wait("over", Some(Duration::ZERO));
+        progress.wait("HTTP 503", Some(Duration::ZERO));
         let expected = [
             "asking the Hub about acme/tiny ...",
+            "HTTP 503, trying again",
             "the Hub allows no more requests, again in 8s",
         ];
         assert_eq!(progress.render(size(80), at(0)), expected);

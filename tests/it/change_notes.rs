@@ -159,6 +159,8 @@ fn a_held_update_has_a_note_and_fetches_nothing() {
     assert_eq!(note["commits"][0]["title"], "Move away");
     assert_eq!(note["files"]["removed"]["files"], 2);
     assert_eq!(note["bytes_fetched"], 0);
+    let summary = note["summary"].as_str().unwrap();
+    assert!(summary.ends_with("; nothing fetched yet"), "{summary}");
 }
 
 #[test]
@@ -237,4 +239,63 @@ fn a_guard_and_the_note_share_one_list_of_commits() {
     env.line("download acme/tiny").succeeds();
     assert_eq!(env.hub().count(Api::Commits), 1);
     assert_eq!(note(&env, 2)["commits"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn an_update_of_a_repository_that_is_not_registered_has_a_note() {
+    let (env, first) = world();
+    env.line("models remove acme/tiny --yes").succeeds();
+    let newest = update(&env);
+    env.line("download acme/tiny --max-transfer 1M").exits(8);
+    env.line("download acme/tiny").succeeds();
+    let found = note(&env, 3);
+    assert_eq!(
+        (&found["old_commit"], &found["commit"]),
+        (&json!(first), &json!(newest))
+    );
+    assert_eq!(found["commits"][0]["title"], "Better weights");
+    assert_eq!(found["files"]["with_code"], 1);
+    assert_eq!(found["bytes_fetched"], 2 * MIB + 4, "of both sessions");
+    env.line("sessions show 3")
+        .succeeds()
+        .prints("Better weights");
+    let report = env.line("report --since 7d --json").succeeds().json();
+    let change = &report["updates"][0]["change_note"];
+    assert_eq!(change["commits"][1]["title"], "Add code");
+    env.line("download acme/tiny").succeeds();
+    assert_eq!(note(&env, 4), Value::Null, "nothing was new");
+    change_history_to_be_old(&env);
+    env.line("prune --yes").succeeds();
+    assert_eq!(number(&env, "SELECT count(*) FROM session_notes"), 0);
+}
+
+fn change_history_to_be_old(env: &TestEnv) {
+    change(env, "UPDATE sessions SET started_at = 1000");
+}
+
+#[test]
+fn a_configuration_that_names_new_code_counts_as_code() {
+    let (env, _) = world();
+    let first = r#"{"auto_map": {"AutoModel": "modeling.One"}}"#;
+    let other = r#"{"auto_map": {"AutoModel": "else/where--modeling.One"}}"#;
+    let same = r#"{"auto_map": {"AutoModel": "else/where--modeling.One"}, "x": 1}"#;
+    env.line("models set acme/tiny --guards off").succeeds();
+    for (session, config, n_with_code) in [(2, first, 1), (3, other, 1), (4, same, 0)] {
+        commit(&env, "Configure", |draft| {
+            draft.file("config.json", config.as_bytes())
+        });
+        env.line("download acme/tiny").succeeds();
+        let files = note(&env, session)["files"].clone();
+        assert_eq!(files["with_code"], n_with_code, "{config}");
+        assert_eq!(files["list"][0]["runs_code"], n_with_code == 1, "{config}");
+    }
+    env.line("models set acme/tiny --guards new-code")
+        .succeeds();
+    env.hub().forget_requests();
+    commit(&env, "Configure", |draft| {
+        draft.file("tokenizer_config.json", first.as_bytes())
+    });
+    env.line("download acme/tiny").succeeds();
+    assert_eq!(note(&env, 5)["files"]["with_code"], 1, "held by the guard");
+    assert_eq!(env.hub().downloads("tokenizer_config.json").len(), 1);
 }

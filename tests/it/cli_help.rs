@@ -72,7 +72,7 @@ fn every_command_has_a_manual_page() {
         let page = std::fs::read_to_string(pages.join(&name)).unwrap();
         assert!(page.contains(".TH ") && page.len() > 250, "{name}: {page}");
     }
-    env.line("man").succeeds().prints(".TH hfdl 1");
+    env.line("man").succeeds().prints(".TH HFDL 1");
 }
 
 #[test]

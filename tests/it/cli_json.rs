@@ -80,6 +80,7 @@ const DOCUMENTS: &[Document] = &[
     ("updates reject gated", "decisions", &["/updates/0"]),
     ("updates approve gated", "decisions", &["/updates/0"]),
     ("models remove acme/tiny -y", "removal", &[]),
+    ("init --yes --model acme/tiny --timer none --file init.yaml", "init", &["/changes/0"]),
     ("config list", "config", &["/settings/0"]),
     ("config get disk.reserve", "setting", &[]),
     ("config set disk.reserve 1G", "setting-change", &[]),

@@ -290,3 +290,64 @@ fn the_time_of_a_slot_is_the_same_text_in_each_command_whatever_the_zone_of_the_
         "Asia/Tokyo"
     );
 }
+
+#[test]
+fn times_are_given_as_people_say_them() {
+    let env = with_model();
+    env.line("schedules add n --daily 02:30 --all --tz UTC")
+        .succeeds();
+    // It is Sunday, 09:00.
+    for (line, pointer, time) in [
+        (
+            "pause --until 'tomorrow 08:00'",
+            "/until",
+            "2026-03-02T08:00:00Z",
+        ),
+        ("pause --until 08:00", "/until", "2026-03-02T08:00:00Z"),
+        (
+            "pause --until 'in 1h 30m'",
+            "/until",
+            "2026-03-01T10:30:00Z",
+        ),
+        (
+            "run-due --dry-run --at 'mon 03:00'",
+            "/at",
+            "2026-03-02T03:00:00Z",
+        ),
+        (
+            "schedules next --from 'next sat'",
+            "/slots/0/slot",
+            "2026-03-07T02:30:00Z",
+        ),
+        ("report --since mon", "/since", "2026-02-23T00:00:00Z"),
+        (
+            "report --since 2d --until 'today 08:00'",
+            "/until",
+            "2026-03-01T08:00:00Z",
+        ),
+        (
+            "schedules add o --once 'tomorrow 08:00' --tz Europe/Berlin --all",
+            "/when",
+            "2026-03-02T08:00",
+        ),
+        (
+            "schedules set o --once 'in 90m'",
+            "/when",
+            "2026-03-01T11:30",
+        ),
+        (
+            "schedules set o --once 12:15 --tz Asia/Tokyo",
+            "/when",
+            "2026-03-02T12:15",
+        ),
+    ] {
+        // The dry run asks a hub that is not there.
+        let shown = env.line(&format!("{line} --json")).json();
+        assert_eq!(shown.pointer(pointer).unwrap(), time, "{line}");
+    }
+    env.line("sessions list --since yesterday").succeeds();
+    env.line("sbom --at '2h ago'").succeeds();
+    env.line("pause --until soon")
+        .exits(2)
+        .explains("`08:00`, `tomorrow 08:00`, `mon 08:00`, `in 2h`, `2h ago` or RFC 3339");
+}

@@ -184,7 +184,8 @@ fn a_failure_is_shown_in_full_with_its_hint() {
         .succeeds()
         .prints(error)
         .prints(shown["hint"].as_str().unwrap_or("next  "));
-    let row = env.line("sessions list");
+    env.line("sessions list").prints(error);
+    let row = env.set("COLUMNS", "100").line("sessions list");
     assert!(!row.stdout().contains(error), "the list has it in short");
     row.prints("`model.safetensors`");
 }

@@ -10,6 +10,8 @@ use super::cli_sessions::{publish, world};
 use crate::ownership::bytes_below;
 use crate::support::cache::tree;
 use crate::support::env::TestEnv;
+#[cfg(unix)]
+use crate::support::programs::Cron;
 
 const MIB: u64 = 1 << 20;
 
@@ -18,6 +20,7 @@ fn scheduled() -> TestEnv {
     let env = world();
     env.line("schedules add often --every 6h --all").succeeds();
     env.line("download acme/tiny").succeeds();
+    env.line("run-due").succeeds();
     env
 }
 
@@ -150,11 +153,11 @@ fn a_hub_that_is_away_needs_a_person_only_when_it_stays_away() {
 fn a_check_that_is_too_old_is_a_warning() {
     let env = scheduled();
     env.now("2026-03-08T09:00:00Z");
-    assert_eq!(warnings(&env), Vec::<String>::new());
+    assert_eq!(warnings(&env), ["timer-missing"]);
     env.now("2026-03-08T09:00:01Z");
-    assert_eq!(warnings(&env), ["stale-check"]);
+    assert_eq!(warnings(&env), ["timer-missing", "stale-check"]);
     env.set("HFDL_CHECK_MAX_AGE", "10d");
-    assert_eq!(warnings(&env), Vec::<String>::new());
+    assert_eq!(warnings(&env), ["timer-missing"]);
     env.unset("HFDL_CHECK_MAX_AGE");
     env.line("schedules disable often").succeeds();
     assert_eq!(
@@ -253,7 +256,7 @@ fn a_run_in_progress_is_shown_with_its_progress() {
     assert_eq!(document["healthy"], true);
     env.line("status")
         .succeeds()
-        .prints("running    download since")
+        .prints("running    download, begun")
         .prints("0 of 1 model done");
     env.line("runs list").succeeds().prints("running");
     env.line("sessions list").succeeds().prints("running");
@@ -372,4 +375,92 @@ fn thousands_of_models_are_shown_in_ten_lines() {
         .prints("and 2991 more; `hfdl models list` shows all")
         .prints("and 20 more warnings");
     assert!(table.stdout().lines().count() < 50, "{}", table.report());
+}
+
+#[test]
+fn schedules_that_nothing_starts_are_a_warning_until_a_tick_comes() {
+    let env = world();
+    env.line("schedules add noon --daily 12:00 --all")
+        .succeeds();
+    assert_eq!(warnings(&env), ["timer-missing"], "there was never a tick");
+    env.line("status")
+        .exits(1)
+        .prints("nothing has started `hfdl run-due` yet")
+        .prints("next: `hfdl start` installs one");
+    env.line("pause").succeeds();
+    assert_eq!(warnings(&env), Vec::<String>::new(), "a pause is meant");
+    env.line("resume").succeeds();
+    env.line("run-due --trigger ci").succeeds();
+    // A daily line in a crontab of the user ticks seldom, and serves each slot.
+    for at in ["2026-03-01T11:59:00Z", "2026-03-01T12:30:00Z"] {
+        env.now(at);
+        assert_eq!(warnings(&env), Vec::<String>::new(), "{at}");
+    }
+    env.now("2026-03-01T12:30:01Z");
+    assert_eq!(warnings(&env), ["timer-missing"]);
+    env.line("status")
+        .exits(1)
+        .prints("the slot of `noon` has been due for");
+    env.line("run-due").succeeds();
+    assert_eq!(warnings(&env), Vec::<String>::new());
+    env.now("2026-03-05T12:00:00Z");
+    env.line("schedules disable noon").succeeds();
+    assert_eq!(warnings(&env), Vec::<String>::new(), "nothing is planned");
+}
+
+#[test]
+fn a_schedule_that_includes_no_model_is_a_warning_that_names_the_way_out() {
+    let env = scheduled();
+    env.line("schedules add named --daily 12:00 --model acme/tiny")
+        .succeeds();
+    env.line("schedules add tagged --daily 13:00 --tag llm")
+        .succeeds();
+    assert_eq!(warnings(&env), ["schedule-empty"]);
+    env.line("status")
+        .exits(1)
+        .prints("the schedule `tagged` includes no model: no model has the tag `llm`")
+        .prints("`hfdl models set NAME --tag llm`");
+    let metrics = |env: &TestEnv| {
+        let path = env.root().join("metrics.prom");
+        let line = format!("run-due --metrics-file {}", path.display());
+        env.line(&line).succeeds();
+        std::fs::read_to_string(path).unwrap()
+    };
+    let told = metrics(&env);
+    assert!(
+        told.contains("\nhfdl_schedules_without_models 1\n"),
+        "{told}"
+    );
+    env.line("models set acme/tiny --tag llm").succeeds();
+    assert_eq!(warnings(&env), Vec::<String>::new());
+    let told = metrics(&env);
+    assert!(
+        told.contains("\nhfdl_schedules_without_models 0\n"),
+        "{told}"
+    );
+    env.line("models remove acme/tiny -y").succeeds();
+    assert_eq!(warnings(&env), ["schedule-empty"; 3]);
+    env.line("status")
+        .prints("the schedule `often` includes no model: there are no models")
+        .prints("the schedule `named` includes no model: the models that it named were removed");
+    env.line("schedules disable often named tagged").succeeds();
+    assert_eq!(warnings(&env), Vec::<String>::new());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_next_tick_of_the_timer_is_shown() {
+    let env = scheduled();
+    env.has_cron(Cron::Debian);
+    env.line("start").succeeds();
+    let minutes = env.line("start --json").json()["minutes"].clone();
+    let first = minutes[0].as_u64().unwrap();
+    env.now("2026-03-01T10:00:00Z");
+    let next = if first == 0 { 15 } else { first };
+    let at = status(&env)["timer"]["next_tick_at"].clone();
+    assert_eq!(at, format!("2026-03-01T10:{next:02}:00Z"));
+    let shown = format!("next look Sun 10:{next:02} UTC, in {next} min");
+    env.line("status").prints(&shown);
+    env.line("stop").succeeds();
+    assert_eq!(status(&env)["timer"]["next_tick_at"], Value::Null);
 }

@@ -31,6 +31,7 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("models add", "--no-check", "cli_models::no_check_asks_the_hub_nothing"),
     ("models add", "--view", "views::a_view_shows_each_new_revision_and_goes_back_with_a_rollback"),
     ("models add", "--view-map --copy", "views::a_model_can_be_added_with_all_that_its_view_needs"),
+    ("init", "--model --cache --daily --tz --window --timer --file", "init::flags_answer_every_question_and_twice_is_the_same_as_once"),
     ("models list", "--tag", "cli_models::models_are_listed_by_tag"),
     ("models list", "--state", "cli_models::a_model_is_added_listed_changed_and_removed"),
     ("models set", "--revision", "cli_models::no_check_asks_the_hub_nothing"),

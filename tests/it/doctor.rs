@@ -468,6 +468,16 @@ fn a_wrong_setting_is_found_and_the_rest_is_examined() {
 }
 
 #[test]
+fn a_home_with_nothing_set_up_is_not_well_and_init_is_named() {
+    let env = TestEnv::new();
+    let words = "nothing is set up yet";
+    finds(&env, "schedules", "warn", words, "hfdl init");
+    let ran = env.line("doctor");
+    assert!(!ran.stdout().contains("all is well"), "{}", ran.report());
+    assert!(!env.home().exists());
+}
+
+#[test]
 fn a_silent_timer_is_found() {
     let env = healthy();
     env.now("2026-03-01T09:30:00Z");
@@ -686,9 +696,19 @@ fn a_crontab_edited_by_hand_and_an_entry_that_is_gone_are_found_and_put_right() 
     env.line("stop").succeeds();
     assert_eq!(check(&env, "timer").0, "ok", "ticks come all the same");
     env.now("2026-03-01T12:00:00Z");
-    finds(&env, "timer", "warn", "none is installed", "`hfdl start`");
+    let words = "none is installed | no timer is installed: the slot of `hourly` has been due";
+    finds(&env, "timer", "fail", words, "`hfdl start`");
     env.line("doctor --fix");
-    finds(&env, "timer", "warn", "none is installed", "`hfdl start`");
+    finds(&env, "timer", "fail", words, "`hfdl start`");
+    env.line("run-due").succeeds();
+    assert_eq!(check(&env, "timer").0, "ok", "a tick by hand counts");
+    assert_eq!(check(&env, "ticks").0, "ok");
+    env.line("models add acme/tiny --name other --to ./other --tag b")
+        .succeeds();
+    env.line("schedules add tagged --daily 03:00 --tag c")
+        .succeeds();
+    let ran = env.line("doctor");
+    ran.prints("the schedule `tagged` includes no model: no model has the tag `c`");
 }
 
 #[test]

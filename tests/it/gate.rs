@@ -1,4 +1,4 @@
-//! The gate: a program of the user that judges each new commit before it is published.
+//! The gate: a program of the user that checks each new commit before it is published.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -275,7 +275,7 @@ fn a_person_lets_the_gate_judge_again() {
     assert_eq!(outcomes(world.night(1).succeeds()), ["held"]);
     world.gate("exit 0");
     let retry = world.0.line("updates retry acme/tiny");
-    retry.succeeds().prints("judges");
+    retry.succeeds().prints("checks");
     assert_eq!(outcomes(world.night(2).succeeds()), ["updated"]);
     assert_eq!((world.main_ref(), world.calls()), (Some(commit), 3));
 }
@@ -652,4 +652,57 @@ fn without_symbolic_links_the_gate_sees_files() {
     assert_eq!(outcomes(world.night(1).succeeds()), ["updated"]);
     assert_eq!(leftovers(&world.0), Vec::<PathBuf>::new());
     assert_eq!(world.calls(), 2);
+}
+
+/// Starts a tick and kills it while its child runs, whose process id is in a file.
+#[cfg(target_os = "linux")]
+fn child_of_a_killed_tick(world: &GateEnv, file: &Path) -> u32 {
+    let mut tick = world.0.command(["run-due"]).spawn().unwrap();
+    let since = Instant::now();
+    let child = loop {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        if let Ok(child) = text.trim().parse() {
+            break child;
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "no child");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    tick.kill().unwrap();
+    tick.wait().unwrap();
+    child
+}
+
+#[cfg(target_os = "linux")]
+fn ends(process: u32) -> bool {
+    let is_there = || {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat"));
+        // A process that nobody reaps has ended, too.
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    let since = Instant::now();
+    while is_there() && since.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    !is_there()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_gate_and_a_hook_end_with_a_tick_that_is_killed() {
+    let world = GateEnv::with_model("");
+    let file = world.0.root().join("child");
+    // The number is complete when the file has its name.
+    let long = format!(
+        "echo $$ >'{0}.new'; mv '{0}.new' '{0}'; exec sleep 300",
+        file.display()
+    );
+    world.gate(&long);
+    assert!(ends(child_of_a_killed_tick(&world, &file)), "the gate");
+
+    fs::remove_file(&file).unwrap();
+    world.gate("exit 0");
+    let hook = world.script("hook", &format!("#!/bin/sh\n{long}\n"));
+    let set = ["config", "set", "hooks.on_update", hook.to_str().unwrap()];
+    world.0.hfdl(set).succeeds();
+    assert!(ends(child_of_a_killed_tick(&world, &file)), "the hook");
 }

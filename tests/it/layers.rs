@@ -68,7 +68,7 @@ const BORDERS: &[(&str, &[&str])] = &[
     ("clap", &["cli/"]),
     ("clap_complete", &["cli/"]),
     ("clap_mangen", &["cli/"]),
-    ("comfy_table", &["ui/"]),
+    ("console", &["ui/"]),
     ("ctrlc", &["sys/"]),
     ("nix", &["sys/"]),
     ("env_logger", &["sys/logging.rs"]),

@@ -63,7 +63,11 @@ mod guards;
 mod habits;
 mod header_corpus;
 mod held_updates;
+#[cfg(target_os = "linux")]
+mod hints;
 mod hub_client;
+#[cfg(target_os = "linux")]
+mod init;
 mod install_script;
 #[cfg(target_os = "linux")]
 mod kills;
@@ -89,6 +93,8 @@ mod places;
 mod planted_names;
 mod policy;
 mod progress;
+#[cfg(target_os = "linux")]
+mod progress_screens;
 #[cfg(unix)]
 mod proof;
 mod prune;

@@ -6,8 +6,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
 use std::process::{Command, Stdio};
 
+use hfdl::domain::guard::GUARDS;
 use hfdl::domain::outcome::{ExitStatus, Outcome, VerifyOutcome};
 use hfdl::domain::settings::SettingKey;
 use hfdl::manual::markdown::{Element, Inline};
@@ -144,6 +146,10 @@ fn the_tables_of_settings_exit_codes_and_outcomes_are_those_of_the_code() {
     for outcome in Outcome::ALL {
         let row = format!("| `{outcome}` | ");
         assert!(topic("json").text.contains(&row), "{outcome}");
+    }
+    for guard in GUARDS {
+        let row = format!("| `{guard}` | ");
+        assert!(topic("policies").text.contains(&row), "{guard}");
     }
     for outcome in VerifyOutcome::ALL {
         let row = format!("| `{outcome}` | ");
@@ -397,6 +403,7 @@ fn links_lead_to_files_and_the_readme_lists_every_topic() {
 }
 
 /// Reports whether a program is there; in CI it must be.
+#[cfg(unix)]
 fn has_program(name: &str) -> bool {
     let found = Command::new(name)
         .arg("--version")
@@ -407,6 +414,11 @@ fn has_program(name: &str) -> bool {
         "{name} is not installed"
     );
     found.is_ok()
+}
+
+#[cfg(unix)]
+fn is_topic(page: &Path) -> bool {
+    page.extension().is_some_and(|section| section == "7")
 }
 
 #[test]
@@ -426,16 +438,22 @@ fn manual_pages_are_well_made() {
         assert!(pages.contains(&page), "{page:?}");
     }
     if has_program("groff") {
-        let mut groff = Command::new("groff");
-        groff
-            .args(["-ww", "-t", "-man", "-Tutf8", "-P-c"])
-            .args(&pages);
-        let output = groff.stdin(Stdio::null()).output().unwrap();
-        let complaints = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success() && complaints.is_empty(),
-            "{complaints}"
-        );
+        // One page at a time: a table that meets the end of a sheet is a warning.
+        for page in pages
+            .iter()
+            .filter(|page| page.ends_with("hfdl.1") || is_topic(page))
+        {
+            let mut groff = Command::new("groff");
+            groff
+                .args(["-ww", "-t", "-man", "-Tutf8", "-P-c"])
+                .arg(page);
+            let output = groff.stdin(Stdio::null()).output().unwrap();
+            let complaints = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                output.status.success() && complaints.is_empty(),
+                "{complaints}"
+            );
+        }
     }
     if has_program("mandoc") {
         let mut mandoc = Command::new("mandoc");
@@ -505,4 +523,29 @@ fn the_first_manual_page_has_all_codes_variables_and_settings() {
         assert!(add.contains(usage), "{usage} in {add}");
     }
     assert!(env.root().join("work/pages/hfdl-tutorial.7").exists());
+}
+
+#[test]
+fn the_picture_of_the_readme_is_text_in_both_themes_and_its_commands_exist() {
+    let picture = fs::read_to_string(root().join(".github/session.svg")).unwrap();
+    assert!(README.contains("(.github/session.svg)"));
+    assert!(picture.contains("prefers-color-scheme: dark"));
+    for foreign in ["<image", "<script", "href", "@font-face"] {
+        assert!(!picture.contains(foreign), "{foreign}");
+    }
+    let env = TestEnv::new();
+    let texts = picture.split("<text ").skip(1).filter_map(|line| {
+        let spans = line
+            .split("</tspan>")
+            .filter_map(|span| span.rsplit('>').next());
+        let text: String = spans.collect();
+        Some(text.strip_prefix('$')?.trim().replace("&#x27;", "'"))
+    });
+    let commands: Vec<String> = texts.collect();
+    assert!(commands.len() >= 4, "{commands:?}");
+    for command in commands {
+        let words = command.split_whitespace().skip(1).chain(["--help"]);
+        env.hfdl(words.map(|word| word.trim_matches('\'')))
+            .succeeds();
+    }
 }

@@ -180,6 +180,7 @@ fn of_five_revisions_the_two_newest_stay_and_so_does_what_they_share() {
     let expected = [
         "model",
         "repo",
+        "kind",
         "what",
         "id",
         "size",

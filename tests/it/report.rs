@@ -420,3 +420,20 @@ fn the_disk_use_is_sampled_once_a_day_and_pruned_with_the_history() {
     env.line("prune --yes").succeeds();
     assert_eq!(number(&env, "SELECT count(*) FROM disk_samples"), 1);
 }
+
+#[test]
+fn a_failed_download_of_a_repository_that_is_not_registered_does_not_last() {
+    let env = world();
+    night(&env, 2, 0);
+    env.line("download acme/nothing").exits(1);
+    let report = env.line("report --since 7d --json").succeeds().json();
+    let failure = &report["failures"][0];
+    assert_eq!(failure["model"], "acme/nothing");
+    assert_eq!(
+        (&failure["recovered_at"], &failure["lasts"]),
+        (&Value::Null, &json!(false))
+    );
+    env.line("report --since 7d")
+        .succeeds()
+        .prints("0 still failing");
+}

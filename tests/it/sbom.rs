@@ -141,18 +141,44 @@ fn a_day_in_history_has_the_commit_of_that_day() {
 
 #[test]
 fn facts_that_are_gone_are_named_and_not_invented() {
-    let (env, old, _) = two_revisions();
+    let (env, old, new) = two_revisions();
     env.line("models set Acme/Tiny --keep-revisions 1")
         .succeeds();
+    publish(&env, 3, "other");
+    env.line("download Acme/Tiny").succeeds();
     env.line("prune --yes").succeeds();
+    // The first download has recorded all files.
     let ran = env.line("sbom --at 2026-03-03");
-    ran.succeeds()
-        .explains("not known any more: files, licence");
+    ran.succeeds().explains("not known any more: licence");
     let bill = ran.json();
     let component = &bill["components"][0];
     assert_eq!(component["version"], old.as_str());
-    assert_eq!(component["components"], Value::Null);
+    let files = component["components"].as_array().unwrap();
+    let names: Vec<&Value> = files.iter().map(|file| &file["name"]).collect();
+    assert_eq!(names, ["README.md", "model.safetensors"]);
+    assert_eq!(property(&files[1], "hfdl:size"), ["4096"]);
+    assert_eq!(files[1]["hashes"][0]["alg"], "SHA-256");
     assert_eq!(component["licenses"], Value::Null);
+    assert_eq!(bill["compositions"][0]["aggregate"], "complete");
+
+    crate::support::database::change(&env, "DELETE FROM session_files WHERE path = 'README.md'");
+    let ran = env.line("sbom --at 2026-03-05");
+    ran.succeeds()
+        .explains("not known any more: some files, licence");
+    let bill = ran.json();
+    let component = &bill["components"][0];
+    assert_eq!(component["version"], new.as_str());
+    assert_eq!(component["components"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        property(component, "hfdl:unknown"),
+        ["some files", "licence"]
+    );
+    assert_eq!(bill["compositions"][0]["aggregate"], "incomplete");
+
+    crate::support::database::change(&env, "DELETE FROM session_files");
+    let bill = sbom(&env, "sbom --at 2026-03-05");
+    let component = &bill["components"][0];
+    assert_eq!(component["components"], Value::Null);
     assert_eq!(property(component, "hfdl:unknown"), ["files", "licence"]);
     assert_eq!(bill["compositions"][0]["aggregate"], "unknown");
 }

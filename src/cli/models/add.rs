@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
 use crate::cli::fields::FieldFlags;
+use crate::cli::next_steps::NextSteps;
 use crate::cli::policy_text::rules_in_force;
 use crate::domain::model::{Model, ModelSpec};
 use crate::domain::repo::{Repo, RepoType};
@@ -84,11 +85,15 @@ impl AddModel {
             let model = store.model(&spec.name)?;
             note_shared_rules(context, &store, &model)?;
             if let Some(check) = &check {
-                warn_about(context, &model, check);
+                warn_about(context, &model.spec, check);
             }
             added.push((model, check));
         }
-        report(context, &added)
+        report(context, &added)?;
+        if let Some((model, _)) = added.first() {
+            NextSteps::new(context, &store)?.after_models(&model.spec, added.len());
+        }
+        Ok(())
     }
 
     /// Describes the models of the command line, each once.
@@ -214,9 +219,10 @@ pub(super) fn note_claims(context: &Context, store: &Store, settings: &Settings,
     }
 }
 
-fn warn_about(context: &Context, model: &Model, check: &HubCheck) {
+/// Warns about the answer of the Hub.
+pub fn warn_about(context: &Context, model: &ModelSpec, check: &HubCheck) {
     if check.total.files == 0 {
-        let name = &model.spec.name;
+        let name = &model.name;
         context.out.warn(&format!("`{name}` has no files yet"));
     }
     for pattern in &check.unmatched {
@@ -227,18 +233,19 @@ fn warn_about(context: &Context, model: &Model, check: &HubCheck) {
     if let Some(new) = &check.renamed_to {
         context.out.warn(&format!(
             "`{}` is called `{new}` now; the Hub still answers to the old name",
-            model.spec.repo
+            model.repo
         ));
     }
     if check.access_missing {
         context.out.warn(&format!(
             "`{}` is gated and access is not granted yet: accept its terms on the Hub before the first download",
-            model.spec.repo
+            model.repo
         ));
     }
 }
 
-fn amount(check: &HubCheck) -> String {
+/// Tells how much the filters of a model select.
+pub fn amount(check: &HubCheck) -> String {
     let (selected, total) = (check.selected, check.total);
     let count = text::count(selected.files, "file", "files");
     let bytes = ByteSize(selected.bytes).render_short();

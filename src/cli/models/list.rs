@@ -5,6 +5,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::context::Context;
+use crate::cli::next_steps::FIRST_MODEL;
 use crate::cli::policy_text::state_text;
 use crate::domain::model::{Model, ModelSummary, Tag};
 use crate::domain::outcome::Outcome;
@@ -39,7 +40,7 @@ impl ListModels {
         if let Some(store) = &store {
             let last = store.last_sessions(now)?;
             let kept = store.readable_models(&ModelFilter {
-                tag: self.tag,
+                tag: self.tag.clone(),
                 ..ModelFilter::default()
             })?;
             for mut model in kept {
@@ -111,9 +112,34 @@ impl ListModels {
             },
         )?;
         if models.is_empty() {
-            context.say_to_people("no models");
-            context.hint("`hfdl models add org/name` keeps one");
+            self.say_nothing_found(context)?;
         }
+        Ok(())
+    }
+
+    /// Says that there are no models, or none of the wanted ones.
+    fn say_nothing_found(&self, context: &Context) -> Result<()> {
+        let tags = match context.existing_store()? {
+            Some(store) if store.has_models()? => store.tags_in_use()?,
+            _ => {
+                context.say_to_people("no models");
+                context.hint(FIRST_MODEL);
+                return Ok(());
+            }
+        };
+        let Some(tag) = &self.tag else {
+            context.say_to_people("no model is in that state");
+            context.hint("`hfdl models list` shows all with their states");
+            return Ok(());
+        };
+        if tags.contains_key(tag) {
+            context.say_to_people(&format!("no model with the tag `{tag}` is in that state"));
+            return Ok(());
+        }
+        context.say_to_people(&format!("no model has the tag `{tag}`"));
+        let there_are = format!("tags in use: {}", text::list(tags.keys()));
+        let none = "no model has a tag; `hfdl models set NAME --tag TAG` gives it one".to_owned();
+        context.hint(if tags.is_empty() { &none } else { &there_are });
         Ok(())
     }
 }

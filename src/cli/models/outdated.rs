@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::find::named_or_all;
 use crate::cli::context::Context;
 use crate::cli::explain::Explanation;
+use crate::cli::next_steps::FIRST_MODEL;
 use crate::cli::policy_text::{rules_in_force, waits};
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::ExitStatus;
@@ -57,7 +58,8 @@ impl Outdated {
             .out
             .result(|out| text(context, out, &answers), || views(&answers))?;
         if answers.is_empty() {
-            context.say_to_people("no models; `hfdl models add org/name` keeps one");
+            context.say_to_people("no models");
+            context.hint(FIRST_MODEL);
         }
         Ok(ops::outdated::status_of(&answers))
     }

@@ -53,8 +53,7 @@ fn summary(report: &PeriodReport) -> Vec<Block> {
         return vec![Block::Paragraph(nothing.to_owned())];
     }
     let (bytes, n_failing) = (report.bytes(), report.failures.len() as u64);
-    let lasts = |it: &&_| lists::lasts(it);
-    let n_lasting = report.failures.iter().filter(lasts).count();
+    let n_lasting = report.failures.iter().filter(|it| it.lasts()).count();
     let failing = match n_failing {
         0 => "none".to_owned(),
         n => format!(

@@ -2,17 +2,13 @@
 
 use super::page::{Block, Grid, Line, PageEntry};
 use crate::domain::changes::{ChangeNote, ChangedFiles, NewCommits};
-use crate::domain::report::{FailureFigures, Offer, PeriodReport, PublishedUpdate};
+use crate::domain::report::{Offer, PeriodReport, PublishedUpdate};
 use crate::domain::units::ByteSize;
 use crate::domain::update::OfferedUpdate;
 use crate::ui::{Clock, text};
 
 /// An update lists so many of its commits and of its files.
 const MOST_LINES: usize = 10;
-
-pub(super) fn lasts(failure: &FailureFigures) -> bool {
-    failure.recovered_at.is_none()
-}
 
 pub(super) fn updates(report: &PeriodReport, clock: &Clock) -> Vec<Block> {
     if report.updates.is_empty() {
@@ -157,7 +153,9 @@ pub(super) fn failures(report: &PeriodReport, clock: &Clock) -> Vec<Block> {
     let rows = report.failures.iter().map(|failure| {
         let state = match failure.recovered_at {
             Some(at) => format!("well again {}", clock.local(at)),
-            None => "lasts".to_owned(),
+            None if failure.lasts() => "lasts".to_owned(),
+            // A download by hand, which nothing repeats.
+            None => text::or_nothing::<&str>(None),
         };
         vec![
             failure.label.clone(),

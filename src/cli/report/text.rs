@@ -42,7 +42,7 @@ fn render_grid(grid: &Grid, out: &Output) -> String {
         match (title.strip_prefix('>'), title.as_str()) {
             (Some(title), _) => Column::number(title).least(index),
             (None, "MODEL" | "SCHEDULE") => Column::name(title),
-            (None, "ERROR" | "DETAIL") => Column::sentence(title),
+            (None, "STATE" | "ERROR" | "DETAIL") => Column::sentence(title),
             (None, "KIND" | "UNTIL") => Column::kept(title).least(9),
             (None, _) => Column::kept(title),
         }

@@ -7,6 +7,7 @@ use super::find::warn_about;
 use super::show::show_as_run_here;
 use super::text::{cadence, selection, zone_of};
 use crate::cli::context::Context;
+use crate::cli::next_steps::FIRST_SCHEDULE;
 use crate::domain::schedule::{Schedule, StoredSchedules, Unusable};
 use crate::json::{ScheduleView, document};
 use crate::ui::table::Column;
@@ -48,9 +49,8 @@ pub(super) fn list(context: &Context) -> Result<()> {
         },
     )?;
     if schedules.is_empty() && unreadable.is_empty() {
-        context.say_to_people(
-            "no schedules; `hfdl schedules add nightly --daily 02:30 --all` makes one",
-        );
+        context.say_to_people("no schedules");
+        context.hint(FIRST_SCHEDULE);
     }
     Ok(())
 }

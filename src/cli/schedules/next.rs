@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::find::{find, warn_about};
 use crate::cli::context::Context;
+use crate::cli::next_steps::{FIRST_SCHEDULE, NextSteps};
 use crate::domain::model::EntryName;
 use crate::domain::schedule::{PlannedSlot, Schedule, find_zone};
 use crate::domain::time::{Present, Timestamp, Toward, render_utc};
@@ -88,7 +89,14 @@ impl NextSlots {
         let clock = context.clock();
         context
             .out
-            .result(|out| next_table(out, &clock, &all), || next_document(&all))
+            .result(|out| next_table(out, &clock, &all), || next_document(&all))?;
+        if all.iter().all(|upcoming| upcoming.slots.is_empty()) {
+            match &store {
+                None => context.hint(&format!("no schedules; {FIRST_SCHEDULE}")),
+                Some(store) => NextSteps::new(context, store)?.after_no_slots(),
+            }
+        }
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::text::zone_of;
 use crate::cli::context::Context;
+use crate::cli::next_steps::NextSteps;
 use crate::domain::schedule::{Overlap, RateTable, Schedule};
 use crate::json::{ScheduleView, document};
 use crate::ops;
@@ -48,5 +49,7 @@ pub(super) fn report(
             value["warnings"] = json!(overlaps.iter().map(ToString::to_string).collect::<Vec<_>>());
             value
         },
-    )
+    )?;
+    NextSteps::new(context, store)?.after_schedule(schedule);
+    Ok(())
 }

@@ -53,7 +53,8 @@ pub(super) fn list(context: &Context) -> Result<()> {
         },
     )?;
     if tags.is_empty() {
-        context.say_to_people("no tags; `hfdl models set org/name --tag TAG` gives a model one");
+        context.say_to_people("no tags");
+        context.hint("`hfdl models set NAME --tag TAG` gives a model one");
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ enum UpdatesSubcommand {
     Show(ShowUpdate),
     Approve(Approve),
     Reject(Reject),
-    /// Let the gate judge a held commit again at the next run
+    /// Let the gate check a held commit again at the next run
     #[command(after_long_help = "Example:
   hfdl updates retry org/name")]
     Retry(Names),

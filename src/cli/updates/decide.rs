@@ -100,7 +100,7 @@ pub(super) fn retry(context: &Context, names: &[EntryName]) -> Result<()> {
     let word = Decision::Waiting.as_str();
     let sentence = |(name, commit): &(EntryName, CommitSha)| {
         let commit = commit.short();
-        format!("the gate judges {commit} of `{name}` again at the next run")
+        format!("the gate checks {commit} of `{name}` again at the next run")
     };
     show(context, &asked, word, None, &sentence)
 }

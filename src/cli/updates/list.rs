@@ -68,11 +68,14 @@ impl ListUpdates {
             },
         )?;
         if updates.is_empty() {
-            context.say_to_people(if self.all {
-                "no model was offered an update yet"
+            if self.all {
+                context.say_to_people("no model was offered an update yet");
+                context
+                    .hint("updates wait under a policy: `hfdl models set NAME --policy approve`");
             } else {
-                "no update waits; `hfdl updates list --all` shows earlier ones"
-            });
+                context.say_to_people("no update waits");
+                context.hint("`hfdl updates list --all` shows earlier ones");
+            }
         }
         Ok(())
     }

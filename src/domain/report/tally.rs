@@ -69,6 +69,8 @@ pub struct ModelFigures {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailureFigures {
     pub label: String,
+    /// A model that is registered; no later run would try another repository again.
+    pub is_registered: bool,
     pub n_failures: u64,
     pub last_at: Timestamp,
     pub last_session: SessionId,
@@ -76,6 +78,13 @@ pub struct FailureFigures {
     pub message: String,
     /// The first success after the last failure.
     pub recovered_at: Option<Timestamp>,
+}
+
+impl FailureFigures {
+    /// Tells whether the model still fails.
+    pub fn lasts(&self) -> bool {
+        self.is_registered && self.recovered_at.is_none()
+    }
 }
 
 /// Adds up sessions.
@@ -125,6 +134,7 @@ impl Tally {
         if !is_news && !self.models.contains_key(&row.target) {
             return;
         }
+        let is_registered = matches!(row.target, ReportedTarget::Model(_));
         let model = self.models.entry(row.target).or_default();
         model.figures.bytes.add(bytes);
         model.figures.n_updates += u64::from(row.outcome == Outcome::Updated);
@@ -132,6 +142,7 @@ impl Tally {
             model.figures.n_failures += 1;
             model.failure = Some(FailureFigures {
                 label: String::new(),
+                is_registered,
                 n_failures: model.figures.n_failures,
                 last_at: row.at,
                 last_session: row.id,
@@ -174,10 +185,7 @@ impl Tally {
             let order = |one: &ModelFigures| (one.bytes.fetched, one.bytes.reused);
             order(b).cmp(&order(a)).then(a.label.cmp(&b.label))
         });
-        failures.sort_by(|a, b| {
-            let is_over = |one: &FailureFigures| one.recovered_at.is_some();
-            is_over(a).cmp(&is_over(b)).then(b.last_at.cmp(&a.last_at))
-        });
+        failures.sort_by(|a, b| b.lasts().cmp(&a.lasts()).then(b.last_at.cmp(&a.last_at)));
         (self.figures, models, failures)
     }
 }
@@ -312,6 +320,21 @@ mod tests {
             (2, SessionId(3))
         );
         assert_eq!(failure.recovered_at, Some(at("2026-03-01T05:00:00Z")));
+    }
+
+    #[test]
+    fn a_repository_that_is_not_registered_fails_once_and_does_not_last() {
+        let failed = row(1, "2026-03-01T01:00:00Z", Outcome::Failed, 0);
+        let by_hand = SessionRow {
+            target: ReportedTarget::Other("acme/typo".to_owned()),
+            ..failed.clone()
+        };
+        let (_, _, failures) = tally(vec![by_hand, failed]);
+        let lasting: Vec<(&str, bool)> = failures
+            .iter()
+            .map(|it| (it.label.as_str(), it.lasts()))
+            .collect();
+        assert_eq!(lasting, [("m1", true), ("acme/typo", false)]);
     }
 
     #[test]

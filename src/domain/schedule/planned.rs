@@ -93,6 +93,8 @@ words! {
 pub struct NextStart {
     pub waiting: WaitReason,
     pub planned: PlannedSlot,
+    /// The time since the first slot that is due could have run; none for other slots.
+    pub late: Seconds,
 }
 
 /// Returns the next start of an enabled schedule; `None` when it never runs
@@ -104,19 +106,29 @@ pub fn next_start(
     context: &DueContext,
 ) -> Option<NextStart> {
     let now = whole_seconds(context.now);
-    let at = |waiting, slot, ready| {
+    let at = |waiting, slot, ready, late| {
         let planned = PlannedSlot {
             slot,
             ready,
             deadline: spec.windows.closes_after(zone, ready),
         };
-        Some(NextStart { waiting, planned })
+        Some(NextStart {
+            waiting,
+            planned,
+            late,
+        })
     };
     match assess(spec, state, zone, context).state {
         DueState::Disabled | DueState::Done => None,
-        DueState::Due(due) => at(WaitReason::Due, due.slot, now),
-        DueState::Closed { slot, next } => at(WaitReason::Window, slot, next),
-        DueState::Backoff { slot, until } => at(WaitReason::Retry, slot, until),
+        DueState::Due(due) => {
+            let late = match due.coalesced {
+                0 => due.late,
+                _ => late_since_first(spec, state, zone, context),
+            };
+            at(WaitReason::Due, due.slot, now, late)
+        }
+        DueState::Closed { slot, next } => at(WaitReason::Window, slot, next, Seconds(0)),
+        DueState::Backoff { slot, until } => at(WaitReason::Retry, slot, until, Seconds(0)),
         // The slots that have passed by now are served or expired.
         DueState::Wait { .. } | DueState::Expired { .. } => {
             let passed = shift(now, -context.offset.span().as_secs());
@@ -126,9 +138,24 @@ pub fn next_start(
             Some(NextStart {
                 waiting: WaitReason::Slot,
                 planned: next,
+                late: Seconds(0),
             })
         }
     }
+}
+
+/// Returns the time since the first slot after the last served one could have run.
+fn late_since_first(
+    spec: &ScheduleSpec,
+    state: &ScheduleState,
+    zone: &TimeZone,
+    context: &DueContext,
+) -> Seconds {
+    let served = state.last_slot_at.unwrap_or(state.not_before_at);
+    let mut slots = planned(spec, state, zone, context.offset, shift(served, 1), 1);
+    let ready = slots.pop().map_or(context.now, |first| first.ready);
+    let late = context.now.as_second() - ready.as_second();
+    Seconds(u64::try_from(late).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -155,6 +182,28 @@ mod tests {
         assert_eq!(noon.slot, at("2026-02-01T12:00Z"));
         assert_eq!(plan("2026-02-01T06:55:00.5Z", 1)[0].slot, noon.slot);
         assert!(plan("2026-02-01T06:55Z", 0).is_empty());
+    }
+
+    #[test]
+    fn a_due_slot_is_late_since_the_first_that_was_not_served() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let mut schedule = fixture::schedule(1, "daily 03:00");
+        schedule.state.not_before_at = at("2026-02-01T00:00Z");
+        let late = |schedule: &crate::domain::schedule::Schedule, now| {
+            let context = DueContext {
+                now: at(now),
+                offset: Seconds(600),
+                tick: Seconds(900),
+            };
+            let next = next_start(&schedule.spec, &schedule.state, &TimeZone::UTC, &context);
+            next.unwrap().late
+        };
+        assert_eq!(late(&schedule, "2026-02-01T03:00Z"), Seconds(0));
+        assert_eq!(late(&schedule, "2026-02-01T03:20Z"), Seconds(600));
+        let two_days = 2 * 86_400 + 600;
+        assert_eq!(late(&schedule, "2026-02-03T03:20Z"), Seconds(two_days));
+        schedule.state.last_slot_at = Some(at("2026-02-01T03:00Z"));
+        assert_eq!(late(&schedule, "2026-02-03T03:20Z"), Seconds(86_400 + 600));
     }
 
     #[test]

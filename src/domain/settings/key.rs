@@ -1,5 +1,6 @@
 //! The table of settings keys and their value kinds.
 
+use super::url::{check_ping, check_url, without_credentials, without_path};
 use super::value::{SettingError, SettingValue};
 use crate::domain::allowance::BLOCK;
 use crate::domain::argv::Argv;
@@ -245,7 +246,7 @@ impl SettingKey {
             Self::HooksGate => spec(
                 Argv,
                 None,
-                "program that judges each new revision before it is published",
+                "program that checks each new revision before it is published",
             ),
             Self::HooksGateTimeout => spec(
                 Duration { min: 1 },
@@ -444,68 +445,4 @@ fn percent(value: &str) -> Option<Option<u32>> {
     let number = value.strip_suffix('%').unwrap_or(value).trim_end();
     let number = number.parse().ok();
     number.filter(|n| (1..=MOST).contains(n)).map(Some)
-}
-
-/// Accepts `http://` and `https://` with a host and without credentials;
-/// removes a final slash.
-fn check_url(value: &str) -> Result<String, String> {
-    let rest = value
-        .strip_prefix("https://")
-        .or_else(|| value.strip_prefix("http://"))
-        .ok_or("it must start with https:// or http://")?;
-    let authority = rest.split('/').next().unwrap_or_default();
-    if authority.contains('@') {
-        return Err("it must not contain a user name or password; tokens belong in HF_TOKEN or a token file".to_owned());
-    }
-    let host = authority
-        .rsplit_once(':')
-        .map_or(authority, |(host, _)| host);
-    let odd =
-        |c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#' | '"' | '<' | '>');
-    if host.is_empty() || value.contains(odd) {
-        return Err(
-            "it must be a host with an optional port and path, such as https://huggingface.co"
-                .to_owned(),
-        );
-    }
-    Ok(value.trim_end_matches('/').to_owned())
-}
-
-/// Accepts `http://` and `https://` with a host. A query stays, because some
-/// services need it.
-fn check_ping(value: &str) -> Result<String, String> {
-    let (base, query) = match value.split_once('?') {
-        Some((base, query)) => (base, Some(query)),
-        None => (value, None),
-    };
-    let base = check_url(base)?;
-    match query {
-        Some(query)
-            if query.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#') =>
-        {
-            Err("its query holds characters that no address has".to_owned())
-        }
-        Some(query) => Ok(format!("{base}?{query}")),
-        None => Ok(base),
-    }
-}
-
-/// Replaces the path of a URL.
-fn without_path(value: &str) -> String {
-    let Some((scheme, rest)) = value.split_once("://") else {
-        return "***".to_owned();
-    };
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    format!("{scheme}://{host}/***")
-}
-
-/// Replaces the credentials in a URL: even a refused password is a password,
-/// and messages end up in mails and logs.
-fn without_credentials(value: &str) -> String {
-    let hidden = value.split_once("://").and_then(|(scheme, rest)| {
-        let authority = rest.split('/').next().unwrap_or_default();
-        let (credentials, _) = authority.rsplit_once('@')?;
-        Some(format!("{scheme}://***{}", &rest[credentials.len()..]))
-    });
-    hidden.unwrap_or_else(|| value.to_owned())
 }

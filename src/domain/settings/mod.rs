@@ -12,6 +12,7 @@
 
 mod key;
 mod resolved;
+mod url;
 mod value;
 
 pub use key::{SettingKey, SettingSpec, ValueKind};

@@ -231,7 +231,7 @@ impl Settings {
         self.given(SettingKey::StatusFile)
     }
 
-    /// Returns the guards that judge updates, with the limits of those that have one.
+    /// Returns the guards that check updates, with the limits of those that have one.
     pub fn guard_rules(&self) -> GuardRules {
         let guards = match self.values.get(&SettingKey::UpdateGuards) {
             Some((SettingValue::Guards(guards), _)) => guards.clone(),

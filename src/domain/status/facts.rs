@@ -17,7 +17,7 @@ use crate::domain::pause::Pause;
 use crate::domain::repo::CommitSha;
 use crate::domain::retention::OnlyCopy;
 use crate::domain::run::{Event, Run};
-use crate::domain::schedule::{Impossible, NextStart, Unusable};
+use crate::domain::schedule::{Impossible, NextStart, Selection, Unusable};
 use crate::domain::scrub::ScrubState;
 use crate::domain::session::{ByteCounts, Session, SessionEnd, Trouble};
 use crate::domain::shard::Shard;
@@ -37,6 +37,8 @@ pub struct Status {
     pub timer: Option<TimerFacts>,
     pub last_timer_tick: Option<Timestamp>,
     pub last_tick: Option<Timestamp>,
+    /// The period in which ticks are expected: `timer.every`.
+    pub tick_every: Seconds,
     /// The latest tick, if it failed before its run.
     pub failed_tick: Option<FailedTick>,
     pub pause: Option<Pause>,
@@ -46,6 +48,8 @@ pub struct Status {
     pub unusable: Vec<Unusable>,
     /// Enabled schedules that no tick can serve, because the timer ticks too seldom.
     pub impossible: Vec<(EntryName, Impossible)>,
+    /// Enabled schedules that will run and include no model, with their selections.
+    pub empty: Vec<(EntryName, Selection)>,
     /// Slots that were missed recently, the newest first.
     pub missed_slots: Vec<Event>,
     /// The shards that this home runs; empty if it runs all models.
@@ -115,6 +119,8 @@ pub struct TimerFacts {
     pub drift: Option<String>,
     /// A possible reason why it does not fire; a guess, so that ticks count more.
     pub doubt: Option<String>,
+    /// When the entry fires next; `None` if it may not fire.
+    pub next_tick: Option<Timestamp>,
 }
 
 /// The next start of a schedule.

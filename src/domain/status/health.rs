@@ -9,7 +9,7 @@ use crate::domain::login::LOGIN_ADVICE;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::words;
 use crate::domain::run::Run;
-use crate::domain::schedule::Unusable;
+use crate::domain::schedule::{Selection, Unusable};
 
 words! {
     /// The kind of a warning.
@@ -19,6 +19,8 @@ words! {
         DiskLow = "disk-low",
         MissedTick = "missed-tick",
         TickFailed = "tick-failed",
+        /// Schedules wait, and nothing starts `run-due`.
+        TimerMissing = "timer-missing",
         TimerDrift = "timer-drift",
         TimerDoubt = "timer-doubt",
         CrashedRun = "crashed-run",
@@ -27,6 +29,7 @@ words! {
         LoginEnds = "login-ends",
         ScheduleUnusable = "schedule-unusable",
         ScheduleImpossible = "schedule-impossible",
+        ScheduleEmpty = "schedule-empty",
         ModelDamaged = "model-damaged",
         BadRow = "bad-row",
         ModelFailed = "model-failed",
@@ -87,6 +90,7 @@ pub fn assess(status: &Status) -> Vec<Warning> {
     warnings.extend(ending_logins(status));
     warnings.extend(status.unusable.iter().map(unusable_schedule));
     warnings.extend(status.impossible.iter().map(impossible_schedule));
+    warnings.extend(status.empty.iter().map(empty_schedule));
     warnings.extend(status.models.iter().filter_map(damage));
     warnings.extend(status.bad_rows.iter().map(|row| bad_row(row)));
     warnings.extend(status.models.iter().filter_map(model_trouble));
@@ -166,16 +170,39 @@ fn unusable_schedule(schedule: &Unusable) -> Warning {
     Warning::new(kind, schedule.to_string(), schedule.hint())
 }
 
+/// Returns a warning about a schedule without a model, and names the way to one.
+pub fn empty_schedule((name, selection): &(EntryName, Selection)) -> Warning {
+    let (why, hint) = match selection.tags.first() {
+        _ if selection.all => (
+            "there are no models".to_owned(),
+            "`hfdl models add org/name` keeps one".to_owned(),
+        ),
+        Some(tag) => (
+            format!("no model has the tag `{tag}`"),
+            format!("`hfdl models set NAME --tag {tag}` gives it to a model"),
+        ),
+        None => (
+            "the models that it named were removed".to_owned(),
+            format!("`hfdl schedules set {name} --all` includes all models"),
+        ),
+    };
+    let message = format!("the schedule `{name}` includes no model: {why}");
+    let hint = format!("{hint}; `hfdl schedules remove {name}` removes the schedule");
+    Warning::new(WarningKind::ScheduleEmpty, message, hint)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::model::ModelSummary;
     use crate::domain::outcome::{ErrorKind, Outcome, VerifyOutcome};
     use crate::domain::pause::Pause;
-    use crate::domain::schedule::{ScheduleId, UnusableKind};
+    use crate::domain::schedule::{NextStart, PlannedSlot, ScheduleId, UnusableKind, WaitReason};
     use crate::domain::session::Trouble;
     use crate::domain::snapshot::Amount;
-    use crate::domain::status::{DatabaseTrouble, DiskUse, TimerFacts, missed_ticks};
+    use crate::domain::status::{
+        DatabaseTrouble, DiskUse, NextDue, TimerFacts, missed_ticks, missing_timer,
+    };
     use crate::domain::time::Timestamp;
     use crate::domain::units::{ByteSize, Seconds};
 
@@ -194,11 +221,13 @@ mod tests {
             timer: None,
             last_timer_tick: None,
             last_tick: None,
+            tick_every: Seconds(900),
             failed_tick: None,
             pause: None,
             next_due: Vec::new(),
             unusable: Vec::new(),
             impossible: Vec::new(),
+            empty: Vec::new(),
             missed_slots: Vec::new(),
             shards: Vec::new(),
             asked_to_wait: None,
@@ -404,6 +433,7 @@ mod tests {
             since: Some(at(-10 * HOUR)),
             drift: None,
             doubt: None,
+            next_tick: None,
         };
         let missed =
             |timer: &TimerFacts, last: Option<i64>| missed_ticks(timer, last.map(at), at(0));
@@ -440,6 +470,42 @@ mod tests {
         timer.installed = false;
         status.last_timer_tick = None;
         status.timer = Some(timer);
+        assert_eq!(kinds(&status), []);
+    }
+
+    #[test]
+    fn schedules_without_a_timer_wait_for_two_periods_and_count_each_tick() {
+        let due = |late| NextDue {
+            schedule: "nightly".parse().unwrap(),
+            zone: jiff::tz::TimeZone::UTC,
+            next: NextStart {
+                waiting: WaitReason::Due,
+                planned: PlannedSlot {
+                    slot: at(-1),
+                    ready: at(0),
+                    deadline: None,
+                },
+                late: Seconds(late),
+            },
+        };
+        let is_missing = |late: u64, tick: Option<i64>| {
+            missing_timer(&[due(late)], tick.map(at), Seconds(900), at(0)).is_some()
+        };
+        assert!(is_missing(0, None), "nothing has ever ticked");
+        assert!(!is_missing(1_800, Some(-9 * HOUR)));
+        assert!(is_missing(1_801, Some(-9 * HOUR)));
+        assert!(!is_missing(2 * 3_600, Some(-HOUR)), "a tick came since");
+        assert_eq!(missing_timer(&[], None, Seconds(900), at(0)), None);
+
+        let mut status = well();
+        status.next_due = vec![due(9_000)];
+        status.last_tick = Some(at(-9 * HOUR));
+        assert_eq!(kinds(&status), [WarningKind::TimerMissing]);
+        status.pause = Some(Pause {
+            since: at(0),
+            until: None,
+            reason: None,
+        });
         assert_eq!(kinds(&status), []);
     }
 

@@ -18,6 +18,6 @@ pub use facts::{
     RunInProgress, Status, TimerFacts,
 };
 pub use failed_tick::FailedTick;
-pub use health::{Warning, WarningKind, assess};
-pub use timer_health::missed_ticks;
+pub use health::{Warning, WarningKind, assess, empty_schedule};
+pub use timer_health::{missed_ticks, missing_timer};
 pub use trouble::next_for_ref;

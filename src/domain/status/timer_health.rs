@@ -1,15 +1,25 @@
 //! The warnings of `status` about the timer.
 
-use super::facts::{Status, TimerFacts};
+use super::facts::{NextDue, Status, TimerFacts};
 use super::health::{Warning, WarningKind};
+use crate::domain::schedule::WaitReason;
 use crate::domain::time::{Timestamp, believed};
+use crate::domain::units::Seconds;
 
 /// The number of periods without a tick after which ticks are missed.
 const PERIODS_OF_SILENCE: u64 = 2;
 
 pub(super) fn timer_warnings(status: &Status) -> Vec<Warning> {
     let Some(timer) = status.timer.as_ref().filter(|timer| timer.installed) else {
-        return Vec::new();
+        // A run in progress serves the slots that are due; a pause keeps them waiting.
+        let is_quiet = status.run.is_some() || status.pause.is_some();
+        let missing = missing_timer(
+            &status.next_due,
+            status.last_tick,
+            status.tick_every,
+            status.now,
+        );
+        return missing.filter(|_| !is_quiet).into_iter().collect();
     };
     let mut warnings = Vec::new();
     let n_missed = missed_ticks(timer, status.last_timer_tick, status.now);
@@ -40,6 +50,40 @@ pub(super) fn timer_warnings(status: &Status) -> Vec<Warning> {
         warnings.push(Warning::new(WarningKind::TimerDoubt, message, hint));
     }
     warnings
+}
+
+/// Returns a warning about schedules of a home without a timer of ours, if nothing else
+/// starts them: there was never a tick, or none since a slot became due two periods ago.
+/// Ticks by a crontab entry of the user, by CI or by hand count as those of a timer.
+pub fn missing_timer(
+    next_due: &[NextDue],
+    last_tick: Option<Timestamp>,
+    every: Seconds,
+    now: Timestamp,
+) -> Option<Warning> {
+    let without_tick = |due: &&NextDue| {
+        let late = due.next.late;
+        let due_since = now.checked_sub(late.span()).unwrap_or(now);
+        due.next.waiting == WaitReason::Due
+            && late.get() > PERIODS_OF_SILENCE * every.get()
+            && last_tick.is_none_or(|tick| tick < due_since)
+    };
+    let message = match (last_tick, next_due.iter().find(without_tick)) {
+        (_, Some(due)) => format!(
+            "no timer is installed: the slot of `{}` has been due for {}, and nothing has started \
+             `hfdl run-due` since",
+            due.schedule,
+            due.next.late.render_short()
+        ),
+        (None, None) if !next_due.is_empty() => {
+            "no timer is installed and nothing has started `hfdl run-due` yet, so no schedule runs"
+                .to_owned()
+        }
+        _ => return None,
+    };
+    let hint = "`hfdl start` installs one; a crontab entry or a CI job of your own may start \
+                `hfdl run-due` as well";
+    Some(Warning::new(WarningKind::TimerMissing, message, hint))
 }
 
 /// Counts the ticks of an installed timer that were missed.

@@ -29,6 +29,7 @@ use crate::domain::settings::{SettingKey, SettingLayers, Settings};
 use crate::domain::time::Timestamp;
 use crate::ops::settings::resolve_settings;
 use crate::ops::timer::HomeContext;
+use crate::ops::timer_places::lost_database;
 use crate::store::Store;
 use crate::sys::host::Host;
 use crate::sys::paths::Home;
@@ -98,12 +99,13 @@ impl Doctor<'_> {
         found.extend(hub::storage(host, &clients, store.as_ref()));
         found.extend(programs::hooks(host, &settings));
         found.extend(programs::files(host, &settings));
-        found.extend(schedules::schedules(store.as_ref()));
         let place = HomeContext {
             host,
             home,
             settings: &settings,
         };
+        let is_new = !home.database().exists() && lost_database(place).is_none();
+        found.extend(schedules::schedules(store.as_ref(), is_new));
         found.extend(timer::timer(place, store.as_ref(), now, self.mending));
         found
     }

@@ -1,18 +1,33 @@
 //! The registered models and schedules.
 
 use super::finding::Finding;
-use crate::domain::model::Model;
+use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::UpstreamState;
-use crate::domain::schedule::Unusable;
+use crate::domain::schedule::{Selection, Unusable};
+use crate::domain::status::empty_schedule;
+use crate::ops::status::empty_schedules;
 use crate::store::{ModelFilter, Store};
+
+/// The rows about models and schedules.
+struct Read {
+    models: Vec<Model>,
+    n_schedules: usize,
+    unusable: Vec<Unusable>,
+    empty: Vec<(EntryName, Selection)>,
+}
 
 /// Checks that there are models and usable schedules, and that access to the
 /// repositories is granted.
-pub(super) fn schedules(store: Option<&Store>) -> Vec<Finding> {
+pub(super) fn schedules(store: Option<&Store>, is_new: bool) -> Vec<Finding> {
     let Some(store) = store else {
-        return vec![Finding::skipped("schedules", "nothing is registered yet")];
+        return vec![if is_new {
+            Finding::warn("schedules", "nothing is set up yet")
+                .next("`hfdl init` asks for models, a schedule and a timer")
+        } else {
+            Finding::skipped("schedules", "they are in the database")
+        }];
     };
-    let read = || -> anyhow::Result<(Vec<Model>, usize, Vec<Unusable>)> {
+    let read = || -> anyhow::Result<Read> {
         let enabled = ModelFilter {
             enabled: Some(true),
             ..ModelFilter::default()
@@ -20,9 +35,19 @@ pub(super) fn schedules(store: Option<&Store>) -> Vec<Finding> {
         let schedules = store.schedules()?;
         let enabled_schedules = schedules.readable.iter().filter(|one| one.spec.enabled);
         let (n_enabled, unusable) = (enabled_schedules.count(), schedules.unusable());
-        Ok((store.readable_models(&enabled)?, n_enabled, unusable))
+        Ok(Read {
+            models: store.readable_models(&enabled)?,
+            n_schedules: n_enabled,
+            unusable,
+            empty: empty_schedules(store, &schedules.readable)?,
+        })
     };
-    let (models, n_schedules, unusable) = match read() {
+    let Read {
+        models,
+        n_schedules,
+        unusable,
+        empty,
+    } = match read() {
         Ok(read) => read,
         Err(err) => return vec![Finding::of_error("schedules", "cannot be read", &err)],
     };
@@ -43,6 +68,12 @@ pub(super) fn schedules(store: Option<&Store>) -> Vec<Finding> {
             format!("{n_schedules} for {n_models} model{s}"),
         )
     }];
+    // Without models all of them are empty.
+    let empty = empty.iter().filter(|_| !models.is_empty());
+    found.extend(empty.map(empty_schedule).map(|warning| Finding {
+        next: warning.hint,
+        ..Finding::warn("schedules", warning.message)
+    }));
     let broken = unusable.iter();
     found.extend(broken.map(|one| Finding::fail("schedules", one.to_string()).next(one.hint())));
     let gated: Vec<String> = models

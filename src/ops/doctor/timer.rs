@@ -7,8 +7,10 @@ use anyhow::Result;
 
 use super::finding::{Finding, FindingLevel};
 use super::{Mending, ago};
+use crate::domain::status::Warning;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
+use crate::ops::status::{StatusContext, missing_timer_here};
 use crate::ops::ticks::{Ticks, last_ticks};
 use crate::ops::timer::{HomeContext, TimerRequest, TimerState, plan_entry, state, status_facts};
 use crate::ops::timer_places::{LOST_DATABASE_HINT, lost_database};
@@ -25,24 +27,54 @@ pub(super) fn timer(
         return vec![without_database(place)];
     };
     let every = place.settings.timer_every();
-    let read = || -> Result<(Ticks, Option<Timestamp>)> {
+    let read = || -> Result<(Ticks, Option<Timestamp>, Option<Warning>)> {
         let since = status_facts(place, store)?.and_then(|facts| facts.since);
-        Ok((last_ticks(place.home, store, now)?, since))
+        let status = StatusContext {
+            host: place.host,
+            home: place.home,
+            settings: place.settings,
+        };
+        let missing = missing_timer_here(&status, store)?;
+        Ok((last_ticks(place.home, store, now)?, since, missing))
     };
-    let (ticks, since) = match read() {
+    let (ticks, since, missing) = match read() {
         Ok(read) => read,
         Err(err) => return vec![Finding::of_error("timer", "its state cannot be read", &err)],
     };
     let tick = ticks.by_timer;
     let found = state(place, Some(store));
     let is_ours = found.backend.is_some();
+    if !is_ours {
+        return without_entry(&found, &ticks, missing, (every, now));
+    }
     let mut entry = judge_entry(&found, is_recent(tick, every, now));
     let is_right = found.installed && found.is_current && found.last_problem.is_none();
-    if mending == Mending::Mend && is_ours && !is_right {
+    if mending == Mending::Mend && !is_right {
         entry = put_right(place, store, now, entry);
     }
     let ticks = failing_ticks(&ticks).unwrap_or_else(|| judge_ticks(tick, since, every, now));
     vec![entry, ticks]
+}
+
+/// Judges a home without an entry of ours. Ticks by a crontab entry of the user, by CI or
+/// by hand count, and schedules that nothing starts are a failure, as in `status`.
+fn without_entry(
+    found: &TimerState,
+    ticks: &Ticks,
+    missing: Option<Warning>,
+    (every, now): (Seconds, Timestamp),
+) -> Vec<Finding> {
+    let last = ticks.by_anyone;
+    let entry = match missing {
+        Some(Warning { message, hint, .. }) => Finding {
+            next: hint,
+            ..Finding::fail("timer", "none is installed").why(message)
+        },
+        None => judge_entry(found, is_recent(last, every, now)),
+    };
+    let came = |tick| Finding::ok("ticks", format!("the last one came {}", ago(tick, now)));
+    let judged = || last.map_or_else(|| judge_ticks(None, None, every, now), came);
+    vec![entry, failing_ticks(ticks).unwrap_or_else(judged)]
 }
 
 /// Reports an entry whose database is missing: each of its ticks fails.

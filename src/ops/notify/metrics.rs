@@ -12,6 +12,7 @@ use crate::domain::hold::HoldReason;
 use crate::domain::model::{Destination, Model, ModelId, ModelState};
 use crate::domain::outcome::{ExitStatus, RunOutcome};
 use crate::domain::run::{Run, RunCommand};
+use crate::domain::schedule::Schedule;
 use crate::domain::scrub::ScrubState;
 use crate::domain::session::Session;
 use crate::domain::settings::Settings;
@@ -19,6 +20,7 @@ use crate::domain::time::{Timestamp, believed};
 use crate::notify::metrics::{AllowanceMetrics, Facts, LastRun, ModelMetrics, render};
 use crate::ops::allowances::all_in_force;
 use crate::ops::login::logins_in_use;
+use crate::ops::status::empty_schedules;
 use crate::ops::ticks::last_ticks;
 use crate::store::{MetaKey, ModelFilter, RunFilter, Store};
 use crate::sys::disk::space_at;
@@ -88,7 +90,9 @@ fn gather(notifier: &Notifier<'_>) -> Result<Facts> {
     let runs = store.runs_ever_ended()?;
     let n_runs = |outcome| runs.get(&outcome).copied().unwrap_or(0);
     let limits = store.rate_limits(now)?;
+    let schedules = store.enabled_schedules()?.readable;
     Ok(Facts {
+        n_empty_schedules: Some(empty_schedules(store, &schedules)?.len() as u64),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         last_tick_at: ticks.by_anyone,
         last_run: match ticks.failed {
@@ -103,7 +107,7 @@ fn gather(notifier: &Notifier<'_>) -> Result<Facts> {
             .into_iter()
             .map(|login| (login.name.to_string(), login.expires_at))
             .collect(),
-        allowances: allowances(notifier)?,
+        allowances: allowances(notifier, &schedules)?,
         free: free_space(notifier, &models),
         scrub: match notifier.settings.verify_every() {
             None => None,
@@ -117,15 +121,14 @@ fn gather(notifier: &Notifier<'_>) -> Result<Facts> {
     })
 }
 
-fn allowances(notifier: &Notifier<'_>) -> Result<Vec<AllowanceMetrics>> {
+fn allowances(notifier: &Notifier<'_>, schedules: &[Schedule]) -> Result<Vec<AllowanceMetrics>> {
     let Notifier {
         host,
         settings,
         store,
         ..
     } = notifier;
-    let schedules = store.enabled_schedules()?.readable;
-    let all = all_in_force(store, (host, settings), &schedules, host.now())?;
+    let all = all_in_force(store, (host, settings), schedules, host.now())?;
     let metrics = all.into_iter().map(|one| AllowanceMetrics {
         scope: one.scope.key().0,
         period: one.period.as_str(),

@@ -14,7 +14,7 @@ use crate::domain::run::{Event, EventKind};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::hub::Endpoint;
-use crate::ops::changes::note_of;
+use crate::ops::changes::{note_of, note_of_session};
 use crate::ops::status::{StatusContext, next_due_of_all};
 use crate::store::{ModelFilter, Period, SessionFilter, Store};
 
@@ -144,13 +144,10 @@ fn published_update(
     session: Session,
     endpoint: Option<&Endpoint>,
 ) -> Result<Option<PublishedUpdate>> {
+    let note = note_of_session(store, &session)?;
     let (label, start, progress) = (session.label(), session.start, session.progress);
     let Some(commit) = progress.new_commit else {
         return Ok(None);
-    };
-    let note = match start.model_id {
-        Some(model) => note_of(store, model, &commit)?,
-        None => None,
     };
     Ok(Some(PublishedUpdate {
         at: start.at,

@@ -57,19 +57,20 @@ impl ActiveRun<'_> {
             let abandoned = result.abandoned_deltas.iter();
             let abandoned = abandoned.map(|detail| (EventKind::DeltaAbandoned, detail.clone()));
             self.save_events(store, id, abandoned, now)?;
-            let Some(model) = model else {
-                return Ok(None);
-            };
-            if let Some(changes) = &result.changes {
+            let is_removed = target.model.is_some() && model.is_none();
+            if let Some(changes) = result.changes.as_ref().filter(|_| !is_removed) {
                 let bytes = if result.outcome == Outcome::Held && result.files.is_empty() {
                     // The session counts the bytes of the published files.
                     ByteCounts::default()
                 } else {
                     result.progress.bytes
                 };
-                let note = keep_note(store, model.id, changes, bytes, now)?;
+                let note = keep_note(store, session, target, changes, bytes, now)?;
                 log_note(&target.label(), &note);
             }
+            let Some(model) = model else {
+                return Ok(None);
+            };
             let mut new_move = None;
             match result.verify_outcome {
                 None if self.command != RunCommand::Verify => {

@@ -91,6 +91,12 @@ fn list_model(
         }
         files = Some(listed);
     }
+    let mut lacks_files = false;
+    if listing.is_none() {
+        let (known, n_files) = recorded_files(store, model, &commit)?;
+        lacks_files = (known.len() as u64) < n_files || known.is_empty();
+        files = Some(known).filter(|known| !known.is_empty());
+    }
     Ok(ListedModel {
         name: spec.name.clone(),
         repo: spec.repo.clone(),
@@ -99,5 +105,24 @@ fn list_model(
         commit,
         licence,
         files,
+        lacks_files,
     })
+}
+
+/// Returns the files of a commit that the history knows, and the number of all.
+fn recorded_files(
+    store: &Store,
+    model: &Model,
+    commit: &CommitSha,
+) -> Result<(Vec<ListedFile>, u64)> {
+    let (files, n_files) = store.files_of_commit(model.id, commit)?;
+    let listed = files.into_iter().map(|file| {
+        Ok(ListedFile {
+            sha256: store.sha256_of(&file.content)?,
+            path: file.path,
+            size_bytes: file.size_bytes,
+            content: file.content,
+        })
+    });
+    Ok((listed.collect::<Result<_>>()?, n_files))
 }

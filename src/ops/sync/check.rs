@@ -1,6 +1,6 @@
 //! Asks the Hub for the current commit of a target, and plans the changes on disk.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -139,7 +139,7 @@ pub struct Planned {
     pub adopted: AdoptedSources,
     /// The changes since the published commit, if this is an update of a model.
     pub changes: Option<Box<Changes>>,
-    /// Files whose headers are judged before the publication.
+    /// Files whose headers are checked before the publication.
     pub unjudged: BTreeSet<RepoPath>,
     /// The terms of the repository.
     pub terms: Terms,
@@ -317,6 +317,7 @@ fn hold_or_plan(
         rules: &choice.guards,
         has_tag_moved: note.has_tag_moved,
         history: OnceCell::new(),
+        auto_maps: RefCell::default(),
     };
     let hold = update.hold()?;
     let changes = update.changes().map(Box::new);

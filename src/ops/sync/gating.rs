@@ -1,4 +1,4 @@
-//! The state in which the gate judges a snapshot that is not published.
+//! The state in which the gate checks a snapshot that is not published.
 //!
 //! The gate runs on a thread of its own, so that heartbeat, signals and other targets go
 //! on. Targets that share a snapshot share its verdict. Nothing is published unless the
@@ -62,7 +62,7 @@ struct GateEnd {
 }
 
 impl Syncer<'_> {
-    /// Lets a program judge all new commits from now on.
+    /// Lets a program check all new commits from now on.
     pub fn use_gate(&mut self, program: GateProgram) {
         self.gate.program = Some(program);
     }
@@ -72,7 +72,7 @@ impl Syncer<'_> {
         !self.gate.running.is_empty()
     }
 
-    /// Returns a complete target if the gate does not have to judge it first. A commit
+    /// Returns a complete target if the gate does not have to check it first. A commit
     /// that the gate holds is returned as held.
     pub(super) fn pass_gate(
         &mut self,
@@ -108,7 +108,7 @@ impl Syncer<'_> {
             return Some((request, sync));
         }
         if !self.gate.running.contains_key(&key) {
-            let message = format!("the gate judges `{}` at {}", target.label(), key.1.short());
+            let message = format!("the gate checks `{}` at {}", target.label(), key.1.short());
             let running = start(program, sync.unpublished(self.reserve), target, &sync);
             self.gate.running.insert(key, running);
             self.report_wait(message, None);
@@ -261,7 +261,7 @@ fn start(
     }
 }
 
-/// Lets the program judge a snapshot, and removes the folder that it saw.
+/// Lets the program check a snapshot, and removes the folder that it saw.
 fn judge(
     program: &GateProgram,
     snapshot: &UnpublishedSnapshot,
@@ -277,7 +277,7 @@ fn judge(
             has_changed_sources: false,
         };
     };
-    log::info!("the gate `{}` judges `{}`", program.argv, document.path);
+    log::info!("the gate `{}` checks `{}`", program.argv, document.path);
     let judged = snapshot.expose().map(|exposed| {
         let (verdict, printed) = gate::run(path, &program.argv, document, &program.options);
         for line in printed.lines() {
@@ -316,7 +316,7 @@ fn unless_changed(verdict: GateVerdict, changes: SnapshotChanges) -> GateVerdict
         messages.push(format!("{n_more} more changes"));
     }
     let detail = format!(
-        "the gate has changed the files that it was to judge: {}",
+        "the gate has changed the files that it was to check: {}",
         messages.join(", ")
     );
     GateVerdict::held(detail, GateAgain::Never)

@@ -1,7 +1,6 @@
-//! Collects the facts that guards judge; asks the Hub for those that only it has.
+//! Collects the facts that guards compare; asks the Hub for those that only it has.
 //!
-//! A request that fails ends the check: an update is not published because its judgement
-//! was impossible. Mirrors lack some endpoints, which is noted and holds nothing.
+//! A request that fails ends the check: no update is published without its facts. Mirrors lack some endpoints, which is noted and holds nothing.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -36,7 +35,7 @@ const MOST_COMMITS: usize = 1_000;
 type SiblingFilter<'a> = (&'a Filter, Option<&'a EntryName>);
 
 impl Update<'_> {
-    /// Judges the commit by the guards of the model and of each sibling that has not
+    /// Checks the commit by the guards of the model and of each sibling that has not
     /// accepted it.
     pub(super) fn judge(&self) -> Result<Vec<Finding>> {
         let mut found = Vec::new();
@@ -150,14 +149,47 @@ impl Update<'_> {
             if !searched.insert(file.path.clone()) {
                 continue;
             }
-            let new = self.auto_map(&self.remote.commit, file)?;
-            let old = match update.find_old(file.path.as_str()) {
-                Some(old) => self.published_auto_map(old_commit, old)?,
-                None => AutoMap::absent(),
-            };
-            found.extend(guard::auto_map_findings(&file.path, &old, &new));
+            let old = update.find_old(file.path.as_str());
+            found.extend(self.auto_map_findings(old_commit, old, file)?);
         }
         Ok(found)
+    }
+
+    /// Compares the `auto_map` of a configuration with that of the published one, once.
+    fn auto_map_findings(
+        &self,
+        old_commit: &CommitSha,
+        old: Option<&RemoteFile>,
+        file: &RemoteFile,
+    ) -> Result<Vec<Finding>> {
+        if let Some(found) = self.auto_maps.borrow().get(&file.path) {
+            return Ok(found.clone());
+        }
+        let new = self.auto_map(&self.remote.commit, file)?;
+        let old = match old {
+            Some(old) => self.published_auto_map(old_commit, old)?,
+            None => AutoMap::absent(),
+        };
+        let found = guard::auto_map_findings(&file.path, &old, &new);
+        let mut known = self.auto_maps.borrow_mut();
+        known.insert(file.path.clone(), found.clone());
+        Ok(found)
+    }
+
+    /// Tells whether a new or changed file is a configuration with new or changed entries
+    /// of `auto_map`, for the change note. A failure leaves the update alone.
+    pub(super) fn names_new_code(
+        &self,
+        old_commit: &CommitSha,
+        published: &RemoteSnapshot,
+        file: &RemoteFile,
+    ) -> bool {
+        if !guard::names_code(&file.path) {
+            return false;
+        }
+        let found = self.auto_map_findings(old_commit, published.find(&file.path), file);
+        let found = found.inspect_err(|err| log::debug!("no `auto_map`: {err:#}"));
+        found.is_ok_and(|found| !found.is_empty())
     }
 
     fn published_auto_map(&self, commit: &CommitSha, file: &RemoteFile) -> Result<AutoMap> {
@@ -177,7 +209,12 @@ impl Update<'_> {
 
     fn auto_map(&self, commit: &CommitSha, file: &RemoteFile) -> Result<AutoMap> {
         let asked = self.auto_map_of_hub(commit, file);
-        asked.with_context(|| format!("cannot judge the update of `{}`", self.target.label()))
+        asked.with_context(|| {
+            format!(
+                "the guards cannot check the update of `{}`",
+                self.target.label()
+            )
+        })
     }
 
     fn auto_map_of_hub(&self, commit: &CommitSha, file: &RemoteFile) -> Result<AutoMap, HubError> {
@@ -234,7 +271,7 @@ impl Update<'_> {
         Ok(issues.unwrap_or_default())
     }
 
-    /// Returns the files of a new commit whose headers must be judged before they are
+    /// Returns the files of a new commit whose headers must be checked before they are
     /// published: those with other bytes than any published file, and indexes of shards.
     pub(super) fn unjudged(&self) -> Result<BTreeSet<RepoPath>> {
         let commit = &self.remote.commit;
@@ -266,17 +303,23 @@ impl Update<'_> {
                 if error.is_missing_endpoint() || *error.fault() == Fault::RevisionNotFound =>
             {
                 let label = self.target.label();
-                log::info!("`{label}`: {noun} cannot be judged, the server has no answer: {error}");
+                log::info!(
+                    "`{label}`: {noun} cannot be checked, the server has no answer: {error}"
+                );
                 Ok(None)
             }
-            Err(error) => Err(error)
-                .with_context(|| format!("cannot judge the update of `{}`", self.target.label())),
+            Err(error) => Err(error).with_context(|| {
+                format!(
+                    "the guards cannot check the update of `{}`",
+                    self.target.label()
+                )
+            }),
         }
     }
 }
 
 impl Syncer<'_> {
-    /// Judges the headers of a complete target that is not published yet.
+    /// Checks the headers of a complete target that is not published yet.
     pub(super) fn judge_files(&self, target: &Target, record: &mut SyncRecord) {
         if !record.is_complete() {
             return;

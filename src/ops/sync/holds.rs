@@ -1,7 +1,7 @@
 //! Decides whether an update waits for a person, before its files are planned.
 
-use std::cell::OnceCell;
-use std::collections::BTreeSet;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
@@ -14,7 +14,7 @@ use crate::domain::hold::{Comparison, Finding, Hold, HoldReason};
 use crate::domain::model::EntryName;
 use crate::domain::policy::Policy;
 use crate::domain::repo::{CommitSha, RepoPath};
-use crate::domain::snapshot::{Amount, NothingSelected, RemoteSnapshot};
+use crate::domain::snapshot::{Amount, NothingSelected, RemoteFile, RemoteSnapshot};
 use crate::hub::{CommitList, HubClient};
 use crate::ops::changes::new_commits;
 
@@ -35,6 +35,8 @@ pub(super) struct Update<'a> {
     pub rules: &'a GuardRules,
     /// The newest commits, if a guard has asked for them.
     pub history: OnceCell<CommitList>,
+    /// The findings about the `auto_map` of the configurations that were read.
+    pub auto_maps: RefCell<BTreeMap<RepoPath, Vec<Finding>>>,
 }
 
 impl Update<'_> {
@@ -67,17 +69,19 @@ impl Update<'_> {
     }
 
     /// Returns the changes since the published commit, with the commits if a guard has
-    /// asked for them. `None` if nothing was published before, and for a repository that
-    /// is not registered.
+    /// asked for them. `None` if nothing was published before.
     pub fn changes(&self) -> Option<Changes> {
         let (new, target) = (&self.remote.commit, self.target);
         let old = self.old_commit.filter(|old| *old != new)?;
-        target.model.as_ref()?;
         let listing = self.destination.stored_listing(old).unwrap_or_else(|err| {
             log::debug!("the listing of {old} cannot be read: {err:#}");
             None
         });
-        let compared = |listing| compare(target.repo.kind, &listing, self.remote, &target.filter);
+        let compared = |listing: RemoteSnapshot| {
+            let (kind, filter) = (target.repo.kind, &target.filter);
+            let names_code = &|file: &RemoteFile| self.names_new_code(old, &listing, file);
+            compare(kind, &listing, self.remote, filter, names_code)
+        };
         let history = self.history.get().cloned();
         Some(Changes {
             old_commit: old.clone(),

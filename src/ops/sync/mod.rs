@@ -6,7 +6,7 @@
 //! used unchanged and have no proof, `preflight` refuses plans that cannot
 //! succeed, `importing` adopts contents from elsewhere on this machine,
 //! `fetching` downloads the files of all targets through one engine,
-//! `gating` lets a program of the user judge a new commit, and `publishing` makes a target
+//! `gating` lets a program of the user check a new commit, and `publishing` makes a target
 //! visible after its last file is proven.
 //!
 //! Invariants: an error of a target becomes its result and stops no other; only

@@ -101,7 +101,7 @@ pub(super) enum TargetState {
     Short(Box<Planned>, Error),
     Importing(Importing),
     Fetching(TargetSync),
-    /// The gate judges the snapshot.
+    /// The gate checks the snapshot.
     Gating(TargetSync),
     /// Another process was publishing the same commit at the last attempt.
     Publishing {

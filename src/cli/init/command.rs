@@ -1,0 +1,303 @@
+//! The flags of `hfdl init`, and the order of its steps.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::answers::{self, Found, ScheduleFlags};
+use super::questions::{agrees, not_changed};
+use crate::cli::apply::{self, Apply};
+use crate::cli::context::Context;
+use crate::cli::explain::Complaint;
+use crate::cli::start::{Backend, InstalledTimer, install_timer};
+use crate::domain::outcome::{ExitStatus, UnknownWord};
+use crate::json::document;
+use crate::ops::apply::Current;
+use crate::ops::document::to_yaml;
+use crate::ops::init::Additions;
+use crate::ops::timer::{self, TimerRequest};
+use crate::sys::files::{read_if_present, write_for_all};
+use crate::sys::paths;
+use crate::ui::{ask, text};
+
+/// Set up this home: cache, models, when to look, timer
+///
+/// Asks a few questions, shows the file for `hfdl apply` that follows from the answers, and asks
+/// once before it writes the file, applies it and installs the timer. Nothing is changed before.
+/// In a home that is set up the answers are added. With --yes nothing is asked: flags give the
+/// answers, and defaults the others.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "A token is not asked for: `hf auth login` keeps it where hfdl finds it.
+
+Examples:
+  hfdl init
+  hfdl init --yes --model org/name --daily 02:30 --window 22:00-07:00
+  hfdl init --yes --model org/name --cache /srv/hub --timer none --file /srv/hfdl.yaml"
+)]
+pub struct InitCommand {
+    /// A repository to keep; repeatable
+    #[arg(long, value_name = "REPO")]
+    model: Vec<String>,
+
+    /// Directory of the cache (default: that of the official client)
+    #[arg(long, value_name = "DIR")]
+    cache: Option<String>,
+
+    /// When to look each day, or no (default: 02:30)
+    #[arg(long, value_name = "HH:MM[,HH:MM]")]
+    daily: Option<String>,
+
+    /// Time zone of all times, as an IANA name (default: the system's)
+    #[arg(long, value_name = "ZONE")]
+    tz: Option<String>,
+
+    /// Hours in which bytes may flow, such as 22:00-07:00; repeatable
+    #[arg(long, value_name = "[DAYS@]HH:MM-HH:MM")]
+    window: Vec<String>,
+
+    /// auto, none, crontab, systemd, launchd or task-scheduler (default: auto)
+    #[arg(long, value_name = "NAME")]
+    timer: Option<TimerChoice>,
+
+    /// The file to write
+    #[arg(short, long, value_name = "FILE", default_value = "hfdl.yaml")]
+    file: PathBuf,
+}
+
+/// The timer to install, if any.
+#[derive(Clone, Copy, Debug)]
+enum TimerChoice {
+    None,
+    Install(Backend),
+}
+
+impl FromStr for TimerChoice {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        match word {
+            "none" => Ok(Self::None),
+            word => word.parse().map(Self::Install),
+        }
+    }
+}
+
+/// The file to write, with the changes that it means.
+struct Draft {
+    path: PathBuf,
+    text: String,
+    planned: apply::Planned,
+}
+
+impl InitCommand {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        self.refuse_without_terminal(context)?;
+        let found = look_around(context)?;
+        greet(context, &found)?;
+        let additions = Additions {
+            cache: answers::cache(context, &found, self.cache.as_deref())?,
+            models: {
+                answers::say_token(context);
+                answers::models(context, &found, &self.model)?
+            },
+            schedule: answers::schedule(
+                context,
+                &found,
+                ScheduleFlags {
+                    daily: self.daily.as_deref(),
+                    tz: self.tz.as_deref(),
+                    windows: &self.window,
+                },
+            )?,
+        };
+        let timer = self.timer(context, &found, &additions)?;
+        let draft = if additions.is_empty() {
+            None
+        } else {
+            Some(self.draft(context, &additions)?)
+        };
+        confirm(context, draft.as_ref(), timer.is_some())?;
+        let is_new = found.store.is_none();
+        drop(found);
+        if let Some(draft) = &draft {
+            draft.carry_out(context)?;
+        }
+        if is_new {
+            // The timer was shown with the minutes of a home without a database.
+            timer::keep_minutes_of_new_home(&context.home, &context.store()?)?;
+        }
+        let timer = timer.map(|request| install_timer(context, &request));
+        report(context, draft.as_ref(), timer.transpose()?.as_ref())
+    }
+
+    fn refuse_without_terminal(&self, context: &Context) -> Result<()> {
+        let host = &context.host;
+        if context.yes || host.stdin_is_terminal() && host.stderr_is_terminal() {
+            return Ok(());
+        }
+        Err(
+            Complaint::usage("`hfdl init` asks questions, and there is no terminal to ask on")
+                .next("give the answers as flags: `hfdl init --yes --model org/name`")
+                .into(),
+        )
+    }
+
+    fn timer(
+        &self,
+        context: &Context,
+        found: &Found,
+        additions: &Additions,
+    ) -> Result<Option<TimerRequest>> {
+        let kind = match self.timer {
+            Some(TimerChoice::None) => return Ok(None),
+            Some(TimerChoice::Install(Backend(kind))) => kind,
+            None if additions.schedule.is_none() && found.schedules.is_empty() => return Ok(None),
+            None => None,
+        };
+        let request = TimerRequest {
+            kind,
+            ..TimerRequest::default()
+        };
+        answers::timer(context, found, request, self.timer.is_some())
+    }
+
+    /// Makes the file, and compares it with the database.
+    fn draft(&self, context: &Context, additions: &Additions) -> Result<Draft> {
+        let path = paths::absolute(&context.host, &self.file)?;
+        let text = format!(
+            "# Models, schedules and settings of hfdl, as `hfdl init` has made them.\n\
+             # To apply changes: hfdl apply -f FILE (first with --dry-run to see the differences)\n{}",
+            to_yaml(&additions.document())?
+        );
+        let planned = Apply::adding(path.clone()).plan(context, text.as_bytes())?;
+        Ok(Draft {
+            path,
+            text,
+            planned,
+        })
+    }
+}
+
+fn look_around(context: &Context) -> Result<Found> {
+    let store = context.existing_store()?;
+    let settings = context.settings(store.as_ref())?;
+    let current = match &store {
+        Some(store) => Current::read(store)?,
+        None => Current::default(),
+    };
+    Ok(Found {
+        store,
+        settings,
+        models: current.models,
+        schedules: current.schedules,
+    })
+}
+
+/// Says where the work begins. A home that is set up gets additions only if that is meant.
+fn greet(context: &Context, found: &Found) -> Result<()> {
+    let home = context.home.path().display();
+    if found.models.is_empty() && found.schedules.is_empty() {
+        context.say_to_people(&format!(
+            "setting up `{home}`; nothing is changed before the last question"
+        ));
+        return Ok(());
+    }
+    let models = text::count(found.models.len() as u64, "model", "models");
+    let schedules = text::count(found.schedules.len() as u64, "schedule", "schedules");
+    context.say_to_people(&format!(
+        "`{home}` is set up, with {models} and {schedules}"
+    ));
+    if agrees(context, "Add to it?")? {
+        return Ok(());
+    }
+    Err(not_changed())
+}
+
+/// Shows the file and asks once for everything.
+fn confirm(context: &Context, draft: Option<&Draft>, has_timer: bool) -> Result<()> {
+    let Some(draft) = draft else {
+        return Ok(());
+    };
+    for warning in &draft.planned.plan.warnings {
+        context.out.warn(warning);
+    }
+    let path = draft.path.display();
+    let is_replaced = draft.replaces_another_file()?;
+    if context.yes {
+        if is_replaced {
+            return Err(
+                Complaint::usage(format!("`{path}` exists and has other content"))
+                    .next("name another file with `--file`, or remove it; nothing was changed")
+                    .into(),
+            );
+        }
+        return Ok(());
+    }
+    context.say_to_people(&format!("\n{}", draft.text));
+    let start = if has_timer {
+        ", and start the timer"
+    } else {
+        ""
+    };
+    let question = |verb: &str| format!("{verb} `{path}`, apply it{start}?");
+    let agreed = if is_replaced {
+        ask(&question("Replace"))?
+    } else {
+        agrees(context, &question("Write"))?
+    };
+    if agreed { Ok(()) } else { Err(not_changed()) }
+}
+
+impl Draft {
+    fn replaces_another_file(&self) -> Result<bool> {
+        let found = read_if_present(&self.path)
+            .with_context(|| format!("cannot read `{}`", self.path.display()))?;
+        Ok(found.is_some_and(|bytes| bytes != self.text.as_bytes()))
+    }
+
+    fn carry_out(&self, context: &Context) -> Result<()> {
+        let path = &self.path;
+        write_for_all(path, self.text.as_bytes())
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
+        self.planned.carry_out(context)
+    }
+}
+
+fn report(
+    context: &Context,
+    draft: Option<&Draft>,
+    timer: Option<&InstalledTimer>,
+) -> Result<ExitStatus> {
+    let changes = draft.map(|draft| draft.planned.plan.changes.as_slice());
+    let changes = changes.unwrap_or_default();
+    context.out.done(
+        || {
+            let mut lines: Vec<String> = changes
+                .iter()
+                .map(|change| apply::line(change, context.out.colour))
+                .collect();
+            lines.extend(draft.map(|draft| format!("wrote `{}`", draft.path.display())));
+            lines.extend(timer.map(|timer| timer.sentence.clone()));
+            if lines.is_empty() {
+                lines.push("nothing to do: everything is set up".to_owned());
+            }
+            lines.join("\n")
+        },
+        || {
+            let changes: Vec<Value> = changes.iter().map(apply::change_document).collect();
+            let file = draft.map(|draft| draft.path.display().to_string());
+            let timer = timer.map(|timer| timer.body.clone());
+            let body = json!({ "file": file, "changes": changes, "timer": timer });
+            document("hfdl.init/1", body)
+        },
+    )?;
+    if let Some(timer) = timer {
+        timer.show_notes(context);
+    }
+    context.hint("nothing is fetched yet; `hfdl download --all` does it now");
+    Ok(ExitStatus::Ok)
+}

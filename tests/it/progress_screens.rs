@@ -1,0 +1,282 @@
+//! The progress of a download on a real terminal: its lines fit, and none is left behind.
+
+use hfdl_test_hub::{Api, Fault, Hint, On};
+
+use crate::support::env::TestEnv;
+use crate::support::process::Victim;
+use crate::support::terminal::Terminal;
+
+const MIB: u64 = 1 << 20;
+
+/// A model with a name of sixty characters.
+const LONG: &str = "acme/a-model-with-a-very-long-name-that-fills-sixty-letters-12";
+
+/// A home in which downloads of five files stop after a quarter of each, until the hub heals.
+fn stalled(repo: &str) -> TestEnv {
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0");
+    let mut draft = env.hub().repo(repo).commit("main");
+    for n in 0..5 {
+        draft = draft.lfs_generated(&file(n), 4 * MIB, n);
+    }
+    draft.publish();
+    env.hub().fault(On::api(Api::Cdn), Fault::StallAfter(MIB));
+    env.set("HFDL_DOWNLOAD_FILES", "5");
+    env
+}
+
+fn file(n: u64) -> String {
+    format!("model-with-a-name-of-a-good-length-0000{n}-of-00005.safetensors")
+}
+
+fn lines_with<'s>(screen: &'s str, text: &str) -> Vec<&'s str> {
+    screen.lines().filter(|line| line.contains(text)).collect()
+}
+
+/// Tells whether a quarter of the files is on the screen once, each line unfolded.
+fn is_drawn_once(screen: &str, columns: usize) -> bool {
+    let files = lines_with(screen, "of-00005.safetensors");
+    let is_whole = |line: &&str| {
+        let is_cut = line.contains('…');
+        line.trim_start().starts_with("25 %  ")
+            && is_cut == (columns < 80)
+            && line.chars().count() < columns
+    };
+    files.len() == 4
+        && files.iter().all(is_whole)
+        && lines_with(screen, " of 5 files").len() == 1
+        && lines_with(screen, "25 %  5.00 MiB of 20.0 MiB").len() == 1
+}
+
+fn percent(screen: &str) -> Option<u64> {
+    let line = lines_with(screen, "MiB of 20.0 MiB").first()?.to_string();
+    let before = line
+        .split(" %")
+        .next()?
+        .split_whitespace()
+        .last()?
+        .to_owned();
+    before.parse().ok()
+}
+
+#[test]
+fn the_lines_fit_and_follow_a_resize_and_ctrl_c_leaves_a_note_only() {
+    let env = stalled(LONG);
+    let Some(terminal) = Terminal::open(&env, 60, 24) else {
+        return;
+    };
+    terminal.type_line(&format!("hfdl download {LONG}"));
+    terminal.wait_until("a quarter", |screen| is_drawn_once(screen, 60));
+    for columns in [100, 60, 80] {
+        terminal.resize(columns, 24);
+        terminal.wait_until("the lines at that width", |screen| {
+            is_drawn_once(screen, columns.into())
+        });
+    }
+    let before = terminal.screen();
+    assert!(before.starts_with("$ hfdl download"), "{before}");
+    terminal.keys(&["C-c"]);
+    let end = terminal.wait_for("goes on where this ended");
+    terminal.type_line("echo code $?");
+    let end = terminal.wait_for("code 130") + &end;
+    assert!(end.contains("note: `acme/"), "{end}");
+    assert!(
+        end.contains("5.00 MiB of 20.0 MiB are here, 15.0 MiB are left"),
+        "{end}"
+    );
+    assert!(end.contains("cause: Ctrl-C ended the run"), "{end}");
+    assert!(!end.contains("error:") && !end.contains('━'), "{end}");
+
+    // The next run counts the bytes that are here.
+    terminal.keys(&["C-l"]);
+    terminal.type_line(&format!("hfdl download {LONG}"));
+    let again = terminal.wait_until("a percentage", |screen| percent(screen).is_some());
+    assert!(percent(&again) >= Some(25), "{again}");
+    env.hub().heal();
+    let end = terminal.wait_for("/s, 5 files");
+    assert!(!end.contains('━') && !end.contains(" left"), "{end}");
+    assert!(end.contains(" there already"), "{end}");
+    let up_to_date = terminal.run(&format!("hfdl download {LONG}"));
+    let line = "up to date; 20.0 MiB there already";
+    assert!(up_to_date.contains(line), "{up_to_date}");
+}
+
+#[test]
+fn a_terminal_without_unicode_or_colours_gets_ascii_without_colours() {
+    let env = stalled("acme/tiny");
+    env.set("LC_ALL", "C").set("NO_COLOR", "1");
+    let Some(plain) = Terminal::open(&env, 80, 24) else {
+        return;
+    };
+    plain.type_line("hfdl download acme/tiny");
+    let screen = plain.wait_for("25 %");
+    assert!(
+        screen.is_ascii() && screen.contains("######----"),
+        "{screen}"
+    );
+    let screen = plain.coloured_screen();
+    assert!(!screen.contains('\u{1b}'), "{screen}");
+    plain.keys(&["C-c"]);
+    plain.wait_for("goes on where this ended");
+
+    env.set("LC_ALL", "C.UTF-8").unset("NO_COLOR");
+    let coloured = Terminal::open(&env, 80, 24).unwrap();
+    coloured.type_line("hfdl download acme/tiny");
+    coloured.wait_for("━");
+    let screen = coloured.coloured_screen();
+    assert!(screen.contains("\u{1b}[36m━"), "{screen}");
+    let no_colour = "hfdl download acme/tiny --color never";
+    coloured.keys(&["C-c"]);
+    coloured.wait_for("goes on where this ended");
+    coloured.keys(&["C-l"]);
+    coloured.type_line(no_colour);
+    coloured.wait_for("━");
+    let screen = coloured.coloured_screen();
+    assert!(!screen.contains("\u{1b}[36m━"), "{screen}");
+}
+
+#[test]
+fn diary_lines_and_warnings_go_above_the_lines() {
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0");
+    let draft = env.hub().repo("acme/tiny").commit("main");
+    draft.lfs_generated("model.bin", 2 * MIB, 7).publish();
+    let on = || On::cdn("model.bin");
+    env.hub().fault(on().times(1), Fault::Status(503));
+    env.hub().fault(on(), Fault::StallAfter(MIB));
+    let Some(terminal) = Terminal::open(&env, 80, 30) else {
+        return;
+    };
+    terminal.type_line("hfdl download acme/tiny -v");
+    let screen = terminal.wait_until("the retry and half of the file", |screen| {
+        screen.contains("answered HTTP 503; retry in") && screen.contains(" 50 %")
+    });
+    let at = |text: &str| {
+        screen
+            .find(text)
+            .unwrap_or_else(|| panic!("{text}: {screen}"))
+    };
+    assert!(at("HTTP 503; retry in") < at("0 of 1 file"), "{screen}");
+    assert_eq!(lines_with(&screen, "0 of 1 file").len(), 1, "{screen}");
+    env.hub().heal();
+    let end = terminal.wait_for("/s, 1 file");
+    assert!(!end.contains('━') && !end.contains("of 1 file\n"), "{end}");
+    assert!(end.contains("answered HTTP 503"), "{end}");
+}
+
+#[test]
+fn a_question_to_the_hub_and_its_retry_are_said_while_they_last() {
+    let env = TestEnv::new();
+    env.unset("HFDL_TEST_NO_PAUSES");
+    let draft = env.hub().repo("acme/tiny").commit("main");
+    draft.file("config.json", b"{}").publish();
+    let hint = Fault::TooManyRequests(Hint::RetryAfter(1));
+    env.hub().fault(On::api(Api::Info).times(1), hint);
+    env.hub().fault(On::api(Api::Info), Fault::NoAnswer);
+    let Some(terminal) = Terminal::open(&env, 80, 24) else {
+        return;
+    };
+    terminal.type_line("hfdl download acme/tiny");
+    let screen = terminal.wait_for(", again in 1s");
+    assert!(
+        screen.contains("asking the Hub about acme/tiny …"),
+        "{screen}"
+    );
+    let waited = terminal.wait_until("the end of the wait", |screen| !screen.contains("again in"));
+    assert!(
+        waited.contains("asking the Hub about acme/tiny …"),
+        "{waited}"
+    );
+    env.hub().heal();
+    let end = terminal.wait_for("2 B in 1s, ");
+    assert!(!end.contains("asking"), "{end}");
+}
+
+#[test]
+fn a_person_waits_for_the_lock_and_a_script_does_not() {
+    let env = stalled("acme/tiny");
+    env.unset("HFDL_TEST_NO_PAUSES");
+    let holder = Victim::heard(env.command(["download", "acme/tiny"]));
+    env.hub().wait_until("bytes flow", |requests| {
+        requests.iter().any(|request| request.api == Api::Cdn)
+    });
+    let Some(terminal) = Terminal::open(&env, 100, 24) else {
+        return;
+    };
+    terminal.type_line("hfdl download acme/tiny");
+    let waiting = format!("(download, process {}, begun just now) to end", holder.id());
+    let screen = terminal.wait_for(&waiting);
+    assert!(screen.contains("waiting for run "), "{screen}");
+    terminal.keys(&["C-c"]);
+    terminal.type_line("echo code $?");
+    let screen = terminal.wait_for("code 130");
+    assert!(!screen.contains("error:"), "{screen}");
+    env.line("download acme/tiny").exits(11);
+    terminal.type_line("hfdl download acme/tiny --json");
+    terminal.wait_for("another run holds the lock");
+
+    terminal.keys(&["C-l"]);
+    terminal.type_line("hfdl download acme/tiny");
+    terminal.wait_for("waiting for run ");
+    env.hub().heal();
+    terminal.wait_for("up to date; 20.0 MiB there already");
+    assert!(holder.output().status.success());
+}
+
+#[test]
+fn a_look_from_elsewhere_knows_the_plan_and_the_resumed_bytes() {
+    let env = stalled("acme/tiny");
+    let mut first = Victim::heard(env.command(["download", "acme/tiny"]));
+    let running = |here: &str| {
+        let wanted = format!("{here} of 20.0 MiB here, ");
+        for _ in 0..300 {
+            let status = env.line("status");
+            if status.stdout().contains(&wanted) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        panic!("no `{wanted}`: {}", env.line("status").report());
+    };
+    running("5.00 MiB");
+    first.kill();
+    env.hub().heal();
+    env.hub().fault(On::api(Api::Cdn), Fault::StallAfter(0));
+    let second = Victim::heard(env.command(["download", "acme/tiny"]));
+    running("5.00 MiB");
+    env.hub().heal();
+    assert!(second.output().status.success());
+}
+
+#[test]
+fn a_pipe_gets_a_line_every_thirty_seconds_with_v_only() {
+    let env = TestEnv::new();
+    // Half a minute takes 30 ms.
+    env.set("HFDL_DISK_RESERVE", "0")
+        .now("2026-03-01T09:00:00Z+1000");
+    let slow = || Fault::Trickle(1 << 16, std::time::Duration::from_millis(10));
+    for (flags, has_lines) in [(&["-v"][..], true), (&[][..], false)] {
+        let repo = format!("acme/tiny{}", flags.len());
+        let draft = env.hub().repo(&repo).commit("main");
+        draft.lfs_generated("model.bin", 2 * MIB, 7).publish();
+        env.hub().fault(On::cdn("model.bin"), slow());
+        let ran = env.hfdl([&["download", &repo], flags].concat());
+        let lines = lines_with(ran.stderr(), " of 2.00 MiB fetched (").len();
+        assert_eq!(lines > 2, has_lines, "{}", ran.succeeds().report());
+        env.hub().heal();
+    }
+}
+
+#[test]
+fn a_rate_without_its_unit_is_warned_of_wherever_it_is_given() {
+    let env = TestEnv::new();
+    let draft = env.hub().repo("acme/tiny").commit("main");
+    draft.file("config.json", b"{}").publish();
+    let words = "the rate 9 is 9 bytes per second; `9M` is 9 MiB per second";
+    env.line("download acme/tiny --limit-rate 9")
+        .explains(words);
+    env.line("config set download.limit_rate 9").explains(words);
+    env.line("schedules add a --every 1h --all --limit-rate 9")
+        .explains(words);
+    env.line("config set download.limit_rate 9M").silently();
+}
