@@ -100,15 +100,8 @@ impl ListModels {
                     view
                 });
                 let views: Vec<Value> = views.collect();
-                let totals = json!({
-                    "models": sizes.published.len(),
-                    "size_bytes": sizes.published_bytes(),
-                    "disk_bytes": sizes.disk_bytes,
-                });
-                document(
-                    "hfdl.models/1",
-                    json!({ "models": views, "totals": totals }),
-                )
+                let body = json!({ "models": views, "totals": totals(&sizes) });
+                document("hfdl.models/1", body)
             },
         )?;
         if models.is_empty() {
@@ -142,6 +135,15 @@ impl ListModels {
         context.hint(if tags.is_empty() { &none } else { &there_are });
         Ok(())
     }
+}
+
+/// Returns the sums over models for a document.
+pub(super) fn totals(sizes: &ModelSizes) -> Value {
+    json!({
+        "models": sizes.published.len(),
+        "size_bytes": sizes.published_bytes(),
+        "disk_bytes": sizes.disk_bytes,
+    })
 }
 
 fn total_line(sizes: &ModelSizes) -> String {
