@@ -39,7 +39,7 @@ Examples:
   hfdl init --yes --model org/name --cache /srv/hub --timer none --file /srv/hfdl.yaml"
 )]
 pub struct InitCommand {
-    /// A repository to keep; repeatable
+    /// A repository to keep
     #[arg(long, value_name = "REPO")]
     model: Vec<String>,
 
@@ -55,7 +55,7 @@ pub struct InitCommand {
     #[arg(long, value_name = "ZONE")]
     tz: Option<String>,
 
-    /// Hours in which bytes may flow, such as 22:00-07:00; repeatable
+    /// Hours in which bytes may flow, such as 22:00-07:00
     #[arg(long, value_name = "[DAYS@]HH:MM-HH:MM")]
     window: Vec<String>,
 
