@@ -78,6 +78,10 @@ impl<'a> NextSteps<'a> {
         self.hint(|| {
             let next = match self.first_start(|_| true)? {
                 None => self.no_slots()?,
+                // With `--schedule` or `--shard` others may be due.
+                Some(NextDue { schedule, next, .. }) if next.waiting == WaitReason::Due => {
+                    format!("`{schedule}` is, and was not asked for")
+                }
                 Some(first) => self.start(&first)?,
             };
             Ok(Some(format!("nothing is due: {next}")))
