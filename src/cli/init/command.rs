@@ -98,12 +98,11 @@ impl InitCommand {
         self.refuse_without_terminal(context)?;
         let found = look_around(context)?;
         greet(context, &found)?;
+        let cache = answers::cache(context, &found, self.cache.as_deref())?;
+        answers::say_token(context);
         let additions = Additions {
-            cache: answers::cache(context, &found, self.cache.as_deref())?,
-            models: {
-                answers::say_token(context);
-                answers::models(context, &found, &self.model)?
-            },
+            models: answers::models(context, &found, cache.as_deref(), &self.model)?,
+            cache,
             schedule: answers::schedule(
                 context,
                 &found,

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Error, Result};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::list::list_document;
+use super::list::totals;
 use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
 use crate::cli::fields::FieldFlags;
@@ -279,9 +279,11 @@ fn report(
                 return view;
             }
             let models: Vec<&Model> = added.iter().map(|(model, _)| model).collect();
-            let sizes = ModelSizes::of(settings, &models);
-            let models = models.into_iter().map(|model| (model.clone(), None));
-            list_document(&models.collect::<Vec<_>>(), &sizes)
+            let totals = totals(&ModelSizes::of(settings, &models));
+            let views = models.iter().map(|model| ModelView::new(model, None));
+            let views: Vec<ModelView> = views.collect();
+            let body = json!({ "models": views, "totals": totals });
+            document("hfdl.models/1", body)
         },
     )
 }

@@ -131,7 +131,7 @@ fn list_text(
     table::render(out, &columns, rows.collect()) + &total_line(sizes)
 }
 
-pub(super) fn list_document(models: &[(Model, Option<Outcome>)], sizes: &ModelSizes) -> Value {
+fn list_document(models: &[(Model, Option<Outcome>)], sizes: &ModelSizes) -> Value {
     let views = models.iter().zip(&sizes.published);
     let views = views.map(|((model, last), size)| {
         let mut view = json!(ModelView::new(model, *last));
@@ -139,13 +139,17 @@ pub(super) fn list_document(models: &[(Model, Option<Outcome>)], sizes: &ModelSi
         view
     });
     let views: Vec<Value> = views.collect();
-    let totals = json!({
+    let content = json!({ "models": views, "totals": totals(sizes) });
+    document("hfdl.models/1", content)
+}
+
+/// Returns the sums over models for a document.
+pub(super) fn totals(sizes: &ModelSizes) -> Value {
+    json!({
         "models": sizes.published.len(),
         "size_bytes": sizes.published_bytes(),
         "disk_bytes": sizes.disk_bytes,
-    });
-    let content = json!({ "models": views, "totals": totals });
-    document("hfdl.models/1", content)
+    })
 }
 
 fn total_line(sizes: &ModelSizes) -> String {
