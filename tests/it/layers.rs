@@ -68,7 +68,7 @@ const BORDERS: &[(&str, &[&str])] = &[
     ("clap", &["cli/"]),
     ("clap_complete", &["cli/"]),
     ("clap_mangen", &["cli/"]),
-    ("console", &["ui/"]),
+    ("console", &["sys/", "ui/"]),
     ("ctrlc", &["sys/"]),
     ("nix", &["sys/"]),
     ("env_logger", &["sys/logging.rs"]),
@@ -112,7 +112,7 @@ const DOORS: &[(&str, &str, &[&str])] = &[
     ("Instant", "now", &["sys/", "download/"]),
     ("thread", "sleep", &["sys/"]),
     ("io", "stdout", &["ui/"]),
-    ("io", "stderr", &["ui/"]),
+    ("io", "stderr", &["sys/live_lines.rs", "ui/"]),
 ];
 
 const PRINTING: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
