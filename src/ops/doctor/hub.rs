@@ -68,10 +68,9 @@ fn parse_date(text: &str) -> Option<Timestamp> {
 }
 
 fn unreachable(endpoint: &str, err: &HttpError) -> Finding {
-    let next = err.hint().unwrap_or(match err.kind() {
-        HttpErrorKind::Dns => "look whether this machine knows other names, and `hub.endpoint`",
-        _ => "look whether this machine reaches other hosts; behind a firewall set `HTTPS_PROXY`",
-    });
+    let next = err.hint().unwrap_or(
+        "look whether this machine reaches other hosts; behind a firewall set `HTTPS_PROXY`",
+    );
     Finding::fail("hub", format!("`{endpoint}` cannot be reached"))
         .why(err.reason())
         .next(next)
