@@ -396,6 +396,7 @@ mod tests {
         let text = render(&Facts {
             version: "1.2.3".to_owned(),
             last_tick_at: Some(now),
+            n_empty_schedules: Some(0),
             last_run: Some(LastRun::without_run(now, ExitStatus::Ok)),
             n_skipped: vec![("paused", 1)],
             models: vec![ModelMetrics {
