@@ -74,3 +74,28 @@ fn quoted(path: &Path) -> String {
     }
     format!("'{}'", path.replace('\'', r"'\''"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn the_log_of_a_damaged_database_moves_with_it() {
+        let home = tempfile::tempdir().unwrap();
+        let path = |name: &str| home.path().join(name);
+        for name in ["hfdl.db", "hfdl.db-wal", "hfdl.db.before-v3"] {
+            std::fs::write(path(name), name).unwrap();
+        }
+        let hint = from_damage(&path("hfdl.db"));
+        let commands: Vec<&str> = hint.lines().skip(1).collect();
+        let place = home.path().display();
+        let expected = [
+            format!("mv '{place}/hfdl.db' '{place}/hfdl.db.damaged'"),
+            format!("mv '{place}/hfdl.db-wal' '{place}/hfdl.db-wal.damaged'"),
+            format!("cp '{place}/hfdl.db.before-v3' '{place}/hfdl.db'"),
+        ];
+        assert_eq!(commands, expected);
+        assert_eq!(quoted(Path::new("/a'b")), r"'/a'\''b'");
+    }
+}

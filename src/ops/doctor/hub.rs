@@ -17,7 +17,7 @@ use crate::ops::login::{HubClients, Renewal, find_token_here, logins_in_use, tok
 use crate::store::{ModelFilter, Store};
 use crate::sys::fs::modes_for_others;
 use crate::sys::host::Host;
-use crate::sys::http::{Http, HttpError, HttpErrorKind, Method, Request, Response, Url};
+use crate::sys::http::{Http, HttpError, Method, Request, Response, Url};
 use crate::sys::stop::StopFlag;
 
 /// The storage hosts differ by region and change over the years.
