@@ -55,16 +55,28 @@ pub fn take_lock(
         holder = holder_of(store.as_ref())?;
         hung = hung_run(context, store.as_ref(), holder.as_ref())?;
     }
+    let store = store.as_ref();
+    refuse(context, (command, trigger), store, holder.as_ref(), hung)
+}
+
+/// Records that the run was skipped, and says why.
+fn refuse<T>(
+    context: &Context,
+    (command, trigger): (RunCommand, Trigger),
+    store: Option<&Store>,
+    holder: Option<&Run>,
+    hung: Option<String>,
+) -> Result<T> {
     let mut is_news = true;
     let mut skipped = None;
-    if let Some(store) = &store {
+    if let Some(store) = store {
         if let Some(hung) = &hung {
             is_news = is_first_of_day(store, hung, context.now())?;
         }
         let (status, reason) = match &hung {
             Some(hung) => (ExitStatus::Failed, hung.clone()),
             None => {
-                let holder = holder_words(holder.as_ref());
+                let holder = holder_words(holder);
                 let reason = format!("{command} found the lock held by {holder}");
                 (ExitStatus::Locked, reason)
             }
@@ -97,7 +109,7 @@ pub fn take_lock(
         log::info!("another run holds the lock");
         return Err(Quiet(ExitStatus::Locked).into());
     }
-    Err(locked(context, command, holder.as_ref()).into())
+    Err(locked(context, command, holder).into())
 }
 
 /// Returns the run that holds the lock.

@@ -7,7 +7,9 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::context::Context;
-use super::man_sections::{EXIT_STATUS_ELSEWHERE, environment, exit_status, files, settings};
+use super::man_sections::{
+    EXIT_STATUS_ELSEWHERE, environment, exit_status, files, hooks, settings,
+};
 use crate::domain::outcome::ExitStatus;
 use crate::manual::{TOPICS, Topic, roff};
 
@@ -15,7 +17,7 @@ use crate::manual::{TOPICS, Topic, roff};
 const COMMANDS_FOLDER: &str = "man1";
 const TOPICS_FOLDER: &str = "man7";
 
-/// Print the manual page, or write one per command and topic into a directory
+/// Print the manual page, or write all pages into a directory
 ///
 /// Topics are pages of section 7. Where DIR is named man1 they go to man7 beside it.
 #[derive(Debug, Args)]
@@ -121,6 +123,7 @@ fn command_page(command: &clap::Command, is_first: bool) -> Result<String> {
     if is_first {
         page.push_str(&exit_status());
         page.push_str(&environment());
+        page.push_str(&hooks());
         page.push_str(&files());
         page.push_str(&settings());
     } else {

@@ -3,6 +3,7 @@
 use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::SettingKey;
 use crate::manual::roff::{section, tagged};
+use crate::ops::notify::HOOK_VARIABLES;
 
 /// The section of the other pages.
 pub(super) const EXIT_STATUS_ELSEWHERE: &str =
@@ -143,6 +144,16 @@ pub(super) fn environment() -> String {
     let mut text = section("ENVIRONMENT");
     for (name, meaning) in OWN_VARIABLES.iter().chain(OTHER_VARIABLES) {
         text.push_str(&tagged(name, meaning));
+    }
+    text
+}
+
+/// Renders the variables that programs of `hooks.*` get.
+pub(super) fn hooks() -> String {
+    let mut text = section("HOOKS");
+    text.push_str("Programs of the settings hooks.* get these variables;\n.BR hfdl\\-hooks (7)\nhas the rest.\n");
+    for (name, meaning) in HOOK_VARIABLES {
+        text.push_str(&tagged(name, &meaning.replace('`', "")));
     }
     text
 }

@@ -323,13 +323,14 @@ fn describe(out: &Output, report: &PruneReport, dry_run: Option<&[Proposal]>) ->
             reason,
             command,
         } = proposal;
-        text.push_str(&format!(
-            "{} more with `{command}`: the {} {} of `{}`, {reason}\n",
+        let proposed = format!(
+            "{} more with `{command}`: the {} {} of `{}`, {reason}",
             ByteSize(item.size_bytes).render_short(),
             item.what,
             short(&item.id),
             item.repo,
-        ));
+        );
+        text.push_str(&table::paragraph(out, &proposed, 2));
     }
     text
 }

@@ -113,13 +113,16 @@ impl RunDue {
             return Err(err);
         }
         if let Some(Quiet(status)) = err.downcast_ref() {
-            let explanation = Explanation {
-                headline: "the run that holds the lock hangs".to_owned(),
-                cause: None,
-                next: None,
-                status: *status,
-            };
-            self.tell_early_end(context, &explanation, &explanation.headline, reported.ping);
+            if *status == ExitStatus::Failed {
+                let explanation = Explanation {
+                    headline: "the run that holds the lock hangs".to_owned(),
+                    cause: None,
+                    next: None,
+                    status: *status,
+                };
+                let why = &explanation.headline;
+                self.tell_early_end(context, &explanation, why, reported.ping);
+            }
             return Err(err);
         }
         // The first line of a mail is the cause, not a follow-up error.

@@ -41,7 +41,7 @@ pub(super) fn render(
             status.home.display()
         ));
     }
-    parts.push(moved_refs_text(status));
+    parts.push(moved_refs_text(status, out));
     parts.push(warnings_text(warnings, out));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
@@ -315,13 +315,15 @@ fn models_text(status: &Status, clock: &Clock, out: &Output) -> String {
 }
 
 /// Describes the moved refs that are no warning.
-fn moved_refs_text(status: &Status) -> String {
+fn moved_refs_text(status: &Status, out: &Output) -> String {
     let moved = status.models.iter().filter_map(|model| {
         let moved = model.moved_ref.as_ref();
         let moved = moved.filter(|moved| !moved.may_break_readers())?;
         let (name, moved) = (&model.name, moved.describe());
         let next = next_for_ref(model);
-        Some(format!("note: `{name}`: {moved}\n   next: {next}\n"))
+        let note = table::paragraph(out, &format!("note: `{name}`: {moved}"), 9);
+        let next = table::paragraph(out, &format!("   next: {next}"), 9);
+        Some(note + &next)
     });
     moved.take(MOST_WARNINGS).collect()
 }
@@ -334,10 +336,10 @@ fn warnings_text(warnings: &[Warning], out: &Output) -> String {
     };
     let mut lines = String::new();
     for warning in warnings.iter().take(MOST_WARNINGS) {
-        let indented = |text: &str| table::clean_lines(text).replace('\n', "\n         ");
-        lines.push_str(&format!("{label}: {}\n", indented(&warning.message)));
+        let message = table::paragraph(out, &warning.message, 9);
+        lines.push_str(&format!("{label}: {message}"));
         if let Some(hint) = &warning.hint {
-            lines.push_str(&format!("   next: {}\n", indented(hint)));
+            lines.push_str(&format!("   next: {}", table::paragraph(out, hint, 9)));
         }
     }
     if let Some(more) = warnings

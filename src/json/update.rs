@@ -21,7 +21,7 @@ pub struct UpdateView {
     pub note: Option<String>,
     pub published_at: Option<String>,
     /// The end of the delay of a delayed commit.
-    pub waits_until: Option<String>,
+    pub waiting_until: Option<String>,
 }
 
 impl From<&OfferedUpdate> for UpdateView {
@@ -37,7 +37,7 @@ impl From<&OfferedUpdate> for UpdateView {
             decided_at: time(update.decided_at),
             note: update.note.clone(),
             published_at: time(update.published_at),
-            waits_until: time(update.waits_until),
+            waiting_until: time(update.waits_until),
         }
     }
 }

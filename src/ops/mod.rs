@@ -31,6 +31,7 @@ pub mod lock_file;
 pub mod login;
 pub mod models;
 pub mod moved_refs;
+pub mod next_due;
 pub mod notify;
 pub mod outdated;
 pub mod ownership;

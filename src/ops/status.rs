@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Error, Result};
-use jiff::tz::TimeZone;
 
 use super::allowances::all_in_force;
 use super::diagnose::diagnose;
 use super::forecast::{ForecastPlace, ReadySchedule, forecast_models};
 use super::login::logins_in_use;
 use super::moved_refs::PublishedRef;
+use super::next_due::{empty_schedules, next_due};
 use super::ownership;
 use super::pause::pause_in_force;
 use super::places::Places;
@@ -22,7 +22,6 @@ use super::retention::{cache_use, only_copies};
 use super::schedules::{impossible, next_start};
 use super::shards::show_as_run_here;
 use super::ticks::{Ticks, false_future, last_ticks};
-use super::timer::has_timer;
 use crate::cache::CacheLayout;
 use crate::domain::model::{Destination, EntryName, Model, ModelSpec, ModelSummary, Tag};
 use crate::domain::run::{Event, EventKind, Run};
@@ -32,8 +31,7 @@ use crate::domain::settings::Settings;
 use crate::domain::shard::Shard;
 use crate::domain::snapshot::Amount;
 use crate::domain::status::{
-    DatabaseTrouble, DiskFacts, DiskUse, ModelStatus, NextDue, RunInProgress, Status, TimerFacts,
-    Warning, missing_timer,
+    DatabaseTrouble, DiskFacts, DiskUse, ModelStatus, RunInProgress, Status, TimerFacts,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
@@ -44,9 +42,6 @@ use crate::sys::fs::replace_private_file;
 use crate::sys::host::Host;
 use crate::sys::lock::FileLock;
 use crate::sys::paths::Home;
-
-/// The number of schedules that are shown with their next start.
-const MOST_NEXT_DUE: usize = 5;
 
 /// The number of missed slots that are shown.
 const MOST_MISSED_SLOTS: u32 = 5;
@@ -195,73 +190,6 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
     Ok(())
 }
 
-/// Returns the next starts of the enabled schedules, as this home runs them.
-pub fn next_due_of_all(places: &StatusContext<'_>, store: &Store) -> Result<Vec<NextDue>> {
-    let mut schedules = store.enabled_schedules()?.readable;
-    let tick = places.settings.timer_every();
-    show_as_run_here(store, places.host, &mut schedules, tick)?;
-    next_due(places, store, &schedules)
-}
-
-/// Returns the warning about schedules that nothing starts, outside of a report.
-pub fn missing_timer_here(places: &StatusContext<'_>, store: &Store) -> Result<Option<Warning>> {
-    let now = places.host.now();
-    if has_timer(store)? || pause_in_force(store, now)?.is_some() {
-        return Ok(None);
-    }
-    let next_due = next_due_of_all(places, store)?;
-    let last_tick = last_ticks(places.home, store, now)?.by_anyone;
-    let every = places.settings.timer_every();
-    Ok(missing_timer(&next_due, last_tick, every, now))
-}
-
-/// Tells whether a timer is installed, or ticks come by other means.
-pub fn is_ticking(places: &StatusContext<'_>, store: &Store) -> Result<bool> {
-    let now = places.host.now();
-    let recent = now.checked_sub(2 * places.settings.timer_every().span())?;
-    let last = last_ticks(places.home, store, now)?.by_anyone;
-    Ok(has_timer(store)? || last.is_some_and(|last| last >= recent))
-}
-
-/// Finds the next starts, and computes no more schedules than needed: the cached
-/// time of a schedule may be early, but is never late.
-fn next_due(
-    places: &StatusContext<'_>,
-    store: &Store,
-    schedules: &[Schedule],
-) -> Result<Vec<NextDue>> {
-    let (now, tick) = (places.host.now(), places.settings.timer_every());
-    // Another warning reports an unknown zone.
-    let looks = schedules.iter().filter_map(|schedule| {
-        let zone = usable_zone(schedule).ok()?;
-        Some((schedule.state.next_due_at?, zone, schedule))
-    });
-    let mut waiting: Vec<(Timestamp, TimeZone, &Schedule)> = looks.collect();
-    waiting.sort_by_key(|(look, ..)| *look);
-    let mut found: Vec<NextDue> = Vec::new();
-    for (look, zone, schedule) in waiting {
-        let is_enough = found.len() == MOST_NEXT_DUE;
-        if is_enough
-            && found
-                .iter()
-                .all(|due| due.next.planned.ready <= look.max(now))
-        {
-            break;
-        }
-        if let Some(next) = next_start(store, places.host, schedule, tick)? {
-            let schedule = schedule.spec.name.clone();
-            found.push(NextDue {
-                schedule,
-                zone,
-                next,
-            });
-        }
-        found.sort_by_key(|due| (due.next.planned.ready, due.next.planned.slot));
-        found.truncate(MOST_NEXT_DUE);
-    }
-    Ok(found)
-}
-
 /// Returns the slots that were missed within `check.max_age`.
 fn missed_slots(store: &Store, status: &Status) -> Result<Vec<Event>> {
     let since = status.now.checked_sub(status.check_max_age.span());
@@ -396,27 +324,6 @@ fn planned_age(schedules: &[Schedule], model: &ModelSpec, now: Timestamp) -> Opt
         longest_gap(&schedule.spec, &schedule.state, &zone, now)
     });
     gaps.min().map(|gap| Seconds(gap.get().saturating_mul(2)))
-}
-
-/// Finds the schedules that will run and include no model.
-pub fn empty_schedules(
-    store: &Store,
-    schedules: &[Schedule],
-) -> Result<Vec<(EntryName, Selection)>> {
-    let (has_models, tags) = (store.has_models()?, store.tags_in_use()?);
-    // Removing a model removes it from the selections, too.
-    let is_empty = |selection: &Selection| {
-        !(selection.all && has_models)
-            && selection.models.is_empty()
-            && !selection.tags.iter().any(|tag| tags.contains_key(tag))
-    };
-    let pending = schedules
-        .iter()
-        .filter(|one| one.spec.enabled && one.state.next_due_at.is_some());
-    let empty = pending.filter(|one| is_empty(&one.spec.selection));
-    Ok(empty
-        .map(|one| (one.spec.name.clone(), one.spec.selection.clone()))
-        .collect())
 }
 
 /// Combines the selections of all schedules: with thousands of models, asking each

@@ -224,11 +224,6 @@ pub fn state(context: HomeContext<'_>, store: Option<&Store>) -> TimerState {
     })
 }
 
-/// Tells whether `start` has installed a timer and `stop` has not removed it.
-pub fn has_timer(store: &Store) -> Result<bool> {
-    Ok(TimerRecord::load(store)?.is_some())
-}
-
 /// Returns the timer's facts for `status`; `None` if `start` never installed one.
 pub fn status_facts(context: HomeContext<'_>, store: &Store) -> Result<Option<TimerFacts>> {
     let Some(record) = TimerRecord::load(store)? else {

@@ -29,7 +29,7 @@ pub fn draw(lines: Vec<String>) {
     if drawn.is_empty() && lines.is_empty() {
         return;
     }
-    let mut text = erasing(&drawn, size().map(|size| size.columns));
+    let mut text = erasing(&drawn, size().columns);
     append(&mut text, &lines);
     *drawn = lines;
     // A closed stderr is no error.
@@ -44,7 +44,7 @@ pub fn clear() {
 /// As `clear`, for the end of the process: another thread may be drawing for ever.
 pub(super) fn clear_at_exit() {
     if let Ok(drawn) = DRAWN.try_lock() {
-        let text = erasing(&drawn, size().map(|size| size.columns));
+        let text = erasing(&drawn, size().columns);
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
 }
@@ -56,7 +56,7 @@ pub fn write(bytes: &[u8]) -> io::Result<()> {
     if drawn.is_empty() {
         return io::stderr().lock().write_all(bytes);
     }
-    let mut text = erasing(&drawn, size().map(|size| size.columns)).into_bytes();
+    let mut text = erasing(&drawn, size().columns).into_bytes();
     text.extend_from_slice(bytes);
     if bytes.ends_with(b"\n") {
         let mut again = String::new();
@@ -69,8 +69,8 @@ pub fn write(bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Returns the text that moves the cursor to the first of these lines and erases them.
-fn erasing(lines: &[String], columns: Option<u16>) -> String {
-    let columns = usize::from(columns.unwrap_or(u16::MAX).max(1));
+fn erasing(lines: &[String], columns: u16) -> String {
+    let columns = usize::from(columns.max(1));
     let rows = lines
         .iter()
         .map(|line| measure_text_width(line).div_ceil(columns));
@@ -87,10 +87,12 @@ fn append(text: &mut String, lines: &[String]) {
     }
 }
 
-/// Returns the size of the terminal behind stderr, where it is known.
-pub fn size() -> Option<TerminalSize> {
-    let (rows, columns) = Term::stderr().size_checked()?;
-    (columns > 0 && rows > 0).then_some(TerminalSize { columns, rows })
+/// Returns the size of the terminal behind stderr, or a usual one where it is not known.
+pub fn size() -> TerminalSize {
+    let known = Term::stderr().size_checked();
+    let known = known.filter(|(rows, columns)| *rows > 0 && *columns > 0);
+    let (rows, columns) = known.unwrap_or((24, 80));
+    TerminalSize { columns, rows }
 }
 
 /// Tells whether the terminal behind stderr moves its cursor when it is asked to. An old
@@ -107,10 +109,9 @@ mod tests {
     fn lines_that_a_narrower_terminal_has_folded_are_erased_whole() {
         let coloured = format!("\u{1b}[36m{}\u{1b}[0m", "x".repeat(20));
         let lines = ["x".repeat(79), String::new(), coloured];
-        assert_eq!(erasing(&lines, Some(80)), "\r\u{1b}[3A\u{1b}[J");
-        assert_eq!(erasing(&lines, Some(60)), "\r\u{1b}[4A\u{1b}[J");
-        assert_eq!(erasing(&lines, Some(20)), "\r\u{1b}[6A\u{1b}[J");
-        assert_eq!(erasing(&lines, None), "\r\u{1b}[3A\u{1b}[J");
-        assert_eq!(erasing(&[], Some(80)), "");
+        assert_eq!(erasing(&lines, 80), "\r\u{1b}[3A\u{1b}[J");
+        assert_eq!(erasing(&lines, 60), "\r\u{1b}[4A\u{1b}[J");
+        assert_eq!(erasing(&lines, 20), "\r\u{1b}[6A\u{1b}[J");
+        assert_eq!(erasing(&[], 80), "");
     }
 }

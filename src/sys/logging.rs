@@ -188,7 +188,9 @@ fn filter_problem(filter: &str) -> Option<String> {
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
     let is_package = |word: &str| {
         let package = word.split("::").next().unwrap_or(word);
-        PACKAGES.contains(&package)
+        PACKAGES
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(package))
     };
     let directives = filter.split('/').next().unwrap_or(filter).split(',');
     let mut directives = directives.map(str::trim).filter(|word| !word.is_empty());

@@ -12,6 +12,7 @@
 mod clock;
 mod output;
 pub mod progress;
+mod rate;
 pub mod table;
 pub mod text;
 pub mod yaml;

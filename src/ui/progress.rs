@@ -4,12 +4,13 @@
 //! Counts enter by methods as the run makes progress; `draw` renders them for the present
 //! width and is called many times a second.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use console::measure_text_width;
 
 use super::Output;
+use super::rate::{Rate, Share, time_left};
 use super::table::{clean, cut_middle};
 use super::text::count;
 use crate::domain::units::{ByteSize, Seconds};
@@ -25,9 +26,6 @@ const MOST_WAITS: usize = 2;
 /// The time between two drawings.
 const DRAW_EVERY: Duration = Duration::from_millis(125);
 
-/// The time over which the rate is measured.
-const RATE_SPAN: Duration = Duration::from_secs(10);
-
 /// The time until the rate allows an estimate of the time left.
 const LEAST_RATE_SPAN: Duration = Duration::from_secs(2);
 
@@ -40,13 +38,6 @@ const WAIT_LASTS: Duration = Duration::from_secs(1);
 const CYAN: u8 = 36;
 const YELLOW: u8 = 33;
 const DIM: u8 = 2;
-
-/// A part that is done of a total.
-#[derive(Clone, Copy, Debug, Default)]
-struct Share {
-    done: u64,
-    total: u64,
-}
 
 /// A file that is fetched or read.
 struct ActiveFile {
@@ -204,12 +195,8 @@ impl Progress {
             return;
         }
         self.drawn = Some(Stopwatch::start());
-        let size = live_lines::size().unwrap_or(TerminalSize {
-            columns: 80,
-            rows: 24,
-        });
         let now = self.since_start.elapsed();
-        live_lines::draw(self.render(size, now));
+        live_lines::draw(self.render(live_lines::size(), now));
     }
 
     /// Removes the progress from the screen.
@@ -277,7 +264,7 @@ impl Progress {
     fn total(&self, width: usize) -> String {
         let bytes = self.main_bytes();
         let size = |bytes: u64| ByteSize(bytes).render_short();
-        let percent = percent(bytes);
+        let percent = bytes.percent();
         let mut parts = vec![format!("{} of {}", size(bytes.done), size(bytes.total))];
         if let Some(rate) = self.rate.bytes_per_second() {
             parts.push(format!("{}/s", size(rate)));
@@ -347,9 +334,9 @@ impl Progress {
         let shown = self.active.iter().filter(|file| file.is_shown);
         let lines = shown.map(|file| {
             let own = label.as_deref().and_then(|it| file.name.strip_prefix(it));
-            let room = width.saturating_sub(8);
+            let room = width.saturating_sub(9);
             let name = cut_middle(own.unwrap_or(&file.name), room, self.ellipsis);
-            format!("  {:>3} %  {name}", percent(file.bytes))
+            format!("  {:>3} %  {name}", file.bytes.percent())
         });
         lines.collect()
     }
@@ -391,64 +378,6 @@ impl Progress {
         } else {
             text.to_owned()
         }
-    }
-}
-
-fn percent(bytes: Share) -> u64 {
-    let percent = u128::from(bytes.done) * 100;
-    let percent = percent.checked_div(u128::from(bytes.total));
-    u64::try_from(percent.unwrap_or(100).min(100)).unwrap_or(100)
-}
-
-/// Renders a time with its two largest units: `2d3h`, `4m10s`.
-fn time_left(seconds: u64) -> Seconds {
-    let unit = match seconds {
-        0..3_600 => 1,
-        3_600..86_400 => 60,
-        _ => 3_600,
-    };
-    Seconds(seconds.div_ceil(unit) * unit)
-}
-
-/// The rate of the last seconds.
-#[derive(Default)]
-struct Rate {
-    samples: VecDeque<(Duration, u64)>,
-    /// Bytes that were counted without having been transferred.
-    base: u64,
-}
-
-impl Rate {
-    fn sample(&mut self, now: Duration, done: u64) {
-        const EVERY: Duration = Duration::from_millis(250);
-        let done = done.saturating_sub(self.base);
-        let is_new = |(at, _): &(Duration, u64)| now >= *at + EVERY;
-        // Before the first byte the Hub was asked, and nothing was transferred.
-        if done == 0 {
-            self.samples.clear();
-        }
-        if self.samples.back().is_none_or(is_new) {
-            self.samples.push_back((now, done));
-        }
-        while self.samples.len() > 2 && self.samples[1].0 + RATE_SPAN <= now {
-            self.samples.pop_front();
-        }
-    }
-
-    fn span(&self) -> Duration {
-        let ends = self.samples.front().zip(self.samples.back());
-        ends.map_or(Duration::ZERO, |((first, _), (last, _))| {
-            last.saturating_sub(*first)
-        })
-    }
-
-    /// Returns the rate; `None` before it can be measured.
-    fn bytes_per_second(&self) -> Option<u64> {
-        let (first, last) = self.samples.front().zip(self.samples.back())?;
-        let millis = self.span().as_millis().max(1);
-        let bytes = u128::from(last.1.saturating_sub(first.1));
-        let is_known = self.samples.len() > 1;
-        is_known.then(|| u64::try_from(bytes * 1000 / millis).unwrap_or(u64::MAX))
     }
 }
 
@@ -498,10 +427,9 @@ mod tests {
                 progress.copied("other", 5 << 30);
                 progress.wait(&"x".repeat(300), Some(at(8)));
                 progress.chosen = Stopwatch::start();
-                progress
-                    .active
-                    .iter_mut()
-                    .for_each(|file| file.is_shown = false);
+                for file in &mut progress.active {
+                    file.is_shown = false;
+                }
                 let lines = progress.render(size(columns), at(3));
                 assert_eq!(lines.len(), 2 + MOST_FILES + 1, "{lines:#?}");
                 for line in &lines {
@@ -510,7 +438,7 @@ mod tests {
                     assert!(unicode || line.is_ascii(), "{line}");
                     assert!(colour || !line.contains('\u{1b}'), "{line}");
                 }
-                assert!(columns < 60 || lines[2].ends_with("05-of-00006.safetensors"));
+                assert!(columns < 60 || lines[5].ends_with("05-of-00006.safetensors"));
             }
         }
     }
@@ -567,15 +495,5 @@ mod tests {
         progress.end_model(1);
         progress.waits.clear();
         assert!(progress.render(size(80), at(1)).is_empty());
-    }
-
-    #[test]
-    fn a_time_left_has_two_units() {
-        let shown = |seconds| time_left(seconds).to_string();
-        assert_eq!((shown(59), shown(3_599)), ("59s".into(), "59m59s".into()));
-        assert_eq!(
-            (shown(3_601), shown(90_000)),
-            ("1h1m".into(), "1d1h".into())
-        );
     }
 }

@@ -256,6 +256,33 @@ pub fn facts(out: &Output, rows: &[(&str, String)]) -> String {
     text
 }
 
+/// Folds lines of text between words on a terminal; the lines after the first of each are
+/// indented.
+pub fn paragraph(out: &Output, text: &str, indent: usize) -> String {
+    let room = out.width.map_or(usize::MAX, |width| {
+        usize::from(width).saturating_sub(indent)
+    });
+    let lines = text.lines().flat_map(|line| folded(&clean(line), room));
+    let indent = format!("\n{:indent$}", "");
+    lines.collect::<Vec<String>>().join(&indent) + "\n"
+}
+
+/// Splits a line at its spaces. A command in backticks stays whole, so that it can be copied.
+fn words(line: &str) -> Vec<String> {
+    let is_paired = line.matches('`').count() % 2 == 0;
+    let mut words: Vec<String> = Vec::new();
+    for word in line.split_whitespace() {
+        match words.last_mut() {
+            Some(last) if is_paired && last.matches('`').count() % 2 == 1 => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
+}
+
 /// Folds a line between its words; a longer word has a line of its own.
 pub fn folded(line: &str, width: usize) -> Vec<String> {
     if measure_text_width(line) <= width {
@@ -263,14 +290,14 @@ pub fn folded(line: &str, width: usize) -> Vec<String> {
     }
     let indent = line.len() - line.trim_start().len();
     let mut lines = vec![line[..indent].to_owned()];
-    for word in line.split_whitespace() {
+    for word in words(line) {
         let Some(last) = lines.last_mut() else { break };
         let is_first = last.trim().is_empty();
-        if is_first || measure_text_width(last) + 1 + measure_text_width(word) <= width {
+        if is_first || measure_text_width(last) + 1 + measure_text_width(&word) <= width {
             if !is_first {
                 last.push(' ');
             }
-            last.push_str(word);
+            last.push_str(&word);
         } else {
             lines.push(format!("{}{word}", &line[..indent]));
         }
@@ -283,11 +310,6 @@ pub fn clean(text: &str) -> String {
     text.chars()
         .map(|c| if steers_terminal(c) { '\u{fffd}' } else { c })
         .collect()
-}
-
-/// Replaces control characters within lines, and keeps the line breaks.
-pub fn clean_lines(text: &str) -> String {
-    text.lines().map(clean).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -346,6 +368,19 @@ mod tests {
         let rows = vec![["a", "ok", "1", "-", "-"].map(str::to_owned).to_vec()];
         let text = render(&Output::plain(None), &COLUMNS, rows);
         assert!(text.contains("CHECKED") && !text.contains("TAGS"), "{text}");
+    }
+
+    #[test]
+    fn a_paragraph_folds_between_words_and_keeps_commands_whole() {
+        let text = "the next step is `hfdl models add org/name`, then wait";
+        assert_eq!(
+            paragraph(&Output::plain(Some(24)), text, 2),
+            "the next step is\n  `hfdl models add org/name`,\n  then wait\n"
+        );
+        assert_eq!(
+            paragraph(&Output::plain(None), text, 2),
+            format!("{text}\n")
+        );
     }
 
     #[test]

@@ -10,10 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use hfdl::domain::guard::GUARDS;
+use hfdl::domain::health::NoticeReason;
 use hfdl::domain::outcome::{ExitStatus, Outcome, VerifyOutcome};
 use hfdl::domain::settings::SettingKey;
+use hfdl::json::schema_names;
 use hfdl::manual::markdown::{Element, Inline};
 use hfdl::manual::{TOPICS, Topic, terminal};
+use hfdl::notify::hooks::VARIABLES;
+use hfdl::notify::metrics::FAMILIES;
 
 use crate::cron_examples::command_lines;
 use crate::readme::{README, blocks, pages, section};
@@ -158,26 +162,13 @@ fn the_tables_of_settings_exit_codes_and_outcomes_are_those_of_the_code() {
 }
 
 #[test]
-fn the_table_of_metrics_is_that_of_the_code() {
-    let source = fs::read_to_string(root().join("src/notify/metrics.rs")).unwrap();
-    let (code, _) = source.split_once("#[cfg(test)]\nmod ").unwrap();
-    // A name stands directly before its help, with nothing but its kind between them.
-    let words = literals(code, |text| {
-        text.starts_with("hfdl_") || text.ends_with('.') && !text.contains('\n')
-    });
-    let rows: Vec<String> = (words.windows(2))
-        .filter(|pair| pair[0].starts_with("hfdl_") && pair[1].ends_with('.'))
-        .map(|pair| {
-            let kind = if pair[0].ends_with("_total") {
-                "counter"
-            } else {
-                "gauge"
-            };
-            format!("| `{}` | {kind} | {} |", pair[0], pair[1])
-        })
-        .collect();
-    assert!(rows.len() > 20, "{rows:#?}");
-    check_table("metrics", "Metrics", &rows);
+fn the_tables_of_metrics_and_of_hook_variables_are_those_of_the_code() {
+    let metrics = FAMILIES.iter();
+    let metrics = metrics.map(|(name, kind, help)| format!("| `{name}` | {kind} | {help} |"));
+    check_table("metrics", "Metrics", &metrics.collect::<Vec<_>>());
+    let variables = VARIABLES.iter();
+    let variables = variables.map(|(name, meaning)| format!("| `{name}` | {meaning} |"));
+    check_table("hooks", "Variables", &variables.collect::<Vec<_>>());
 }
 
 /// Returns the first column of the table below a heading.
@@ -189,42 +180,27 @@ fn first_column(name: &str, heading: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_variable_and_event_of_hooks_is_described() {
-    let source = sources();
-    let hooks = source
-        .iter()
-        .find(|(name, _)| name == "src/notify/hooks.rs");
-    let given = literals(&hooks.unwrap().1, |text| {
-        text.starts_with("HFDL_") && !text.contains([' ', '\n'])
-    });
-    let given: BTreeSet<String> = given.iter().map(|name| format!("`{name}`")).collect();
-    assert!(given.len() > 15, "{given:?}");
-    assert_eq!(first_column("hooks", "Variables"), given);
+fn every_event_of_hooks_is_described() {
     let events = SettingKey::ALL.iter().map(|key| key.as_str());
     let events = events.filter(|key| key.starts_with("hooks.") && !key.contains("timeout"));
     let events: BTreeSet<String> = events.map(|key| format!("`{key}`")).collect();
     assert_eq!(first_column("hooks", "Events"), events);
+    let words = code_words(topic("hooks"));
+    for reason in NoticeReason::ALL {
+        assert!(words.contains(&reason.to_string()), "{reason}");
+    }
 }
 
 #[test]
 fn every_document_is_named() {
-    let is_schema = |text: &str| {
-        let words = text
-            .strip_prefix("hfdl.")
-            .and_then(|rest| rest.split_once('/'));
-        words.is_some_and(|(name, number)| {
-            name.chars().all(|c| c.is_ascii_lowercase() || c == '-')
-                && !number.is_empty()
-                && number.chars().all(|c| c.is_ascii_digit())
-        })
-    };
-    let written: BTreeSet<String> = (sources().iter())
-        .flat_map(|(_, code)| literals(code, is_schema))
+    let words = code_words(topic("json")).into_iter();
+    let named: BTreeSet<String> = words
+        .filter(|word| word.starts_with("hfdl.") && word.ends_with("/1"))
         .collect();
-    let named = code_words(topic("json"))
-        .into_iter()
-        .filter(|word| is_schema(word));
-    assert_eq!(named.collect::<BTreeSet<_>>(), written);
+    // An export is not named in itself, and a line of the log is none of stdout.
+    let written = schema_names().filter(|name| !["export", "log-line"].contains(name));
+    let written: BTreeSet<String> = written.map(|name| format!("hfdl.{name}/1")).collect();
+    assert_eq!(named, written);
 }
 
 #[test]
@@ -347,11 +323,16 @@ fn example(word: &str) -> String {
 #[test]
 fn topics_name_only_flags_settings_and_variables_that_exist() {
     let env = TestEnv::new();
-    let completions = env.line("completions fish").succeeds().stdout().to_owned();
-    let is_flag = |flag: &str| {
-        let name = flag.trim_start_matches('-');
-        FOREIGN_FLAGS.contains(&flag) || completions.contains(&format!("-l {name} "))
-    };
+    env.line("man pages").succeeds();
+    let pages = fs::read_dir(env.root().join("work/pages")).unwrap();
+    let pages = pages.map(|entry| entry.unwrap().path());
+    let commands = pages.filter(|path| path.extension().is_some_and(|section| section == "1"));
+    let commands: String = commands
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let commands = commands.replace("\\-", "-");
+    let is_flag =
+        |flag: &str| FOREIGN_FLAGS.contains(&flag) || commands.contains(&format!("\\fB{flag}\\fR"));
     let hooks = first_column("hooks", "Variables");
     let page = env.line("man").succeeds().stdout().replace("\\-", "-");
     let prefixes: BTreeSet<&str> = (SettingKey::ALL.iter())
@@ -438,7 +419,6 @@ fn manual_pages_are_well_made() {
         assert!(pages.contains(&page), "{page:?}");
     }
     if has_program("groff") {
-        // One page at a time: a table that meets the end of a sheet is a warning.
         for page in pages
             .iter()
             .filter(|page| page.ends_with("hfdl.1") || is_topic(page))
@@ -449,10 +429,9 @@ fn manual_pages_are_well_made() {
                 .arg(page);
             let output = groff.stdin(Stdio::null()).output().unwrap();
             let complaints = String::from_utf8_lossy(&output.stderr);
-            assert!(
-                output.status.success() && complaints.is_empty(),
-                "{complaints}"
-            );
+            let on_paper = "table text block will not fit on one page";
+            let new = (complaints.lines()).any(|line| !line.is_empty() && !line.contains(on_paper));
+            assert!(output.status.success() && !new, "{page:?}: {complaints}");
         }
     }
     if has_program("mandoc") {
@@ -518,7 +497,7 @@ fn the_first_manual_page_has_all_codes_variables_and_settings() {
     for usage in [
         "[\\fB--revision\\fR \\fIREV\\fR]",
         "[\\fB--include\\fR \\fIGLOB\\fR]...",
-        "\\fIREPO\\fR\n",
+        "\\fIREPO\\fR...\n",
     ] {
         assert!(add.contains(usage), "{usage} in {add}");
     }
@@ -538,8 +517,8 @@ fn the_picture_of_the_readme_is_text_in_both_themes_and_its_commands_exist() {
         let spans = line
             .split("</tspan>")
             .filter_map(|span| span.rsplit('>').next());
-        let text: String = spans.collect();
-        Some(text.strip_prefix('$')?.trim().replace("&#x27;", "'"))
+        let text = spans.collect::<Vec<_>>().join(" ");
+        Some(text.strip_prefix("$ ")?.replace("&#x27;", "'"))
     });
     let commands: Vec<String> = texts.collect();
     assert!(commands.len() >= 4, "{commands:?}");

@@ -399,7 +399,7 @@ fn a_delayed_update_is_listed_shown_and_decided_about() {
         ("commit", second.as_str()),
         ("old_commit", &first),
         ("state", "delayed"),
-        ("waits_until", "2026-03-09T09:00:00Z"),
+        ("waiting_until", "2026-03-09T09:00:00Z"),
         ("found_at", "2026-03-02T09:00:00Z"),
         ("decision", "waiting"),
     ] {
@@ -414,7 +414,7 @@ fn a_delayed_update_is_listed_shown_and_decided_about() {
     shown.succeeds().prints("delayed").prints("config.json");
     shown.prints("updates approve acme/tiny");
     let document = env.line("updates show acme/tiny --json").json();
-    assert_eq!(document["waits_until"], "2026-03-09T09:00:00Z");
+    assert_eq!(document["waiting_until"], "2026-03-09T09:00:00Z");
     env.line("updates approve acme/tiny --commit 0123456789")
         .exits(2)
         .explains(&second);

@@ -189,10 +189,10 @@ fn without_bars_the_table_of_a_run_is_shown_all_the_same() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_retry_is_shown_above_the_bars_at_once() {
+fn a_retry_is_shown_below_the_bars_at_once() {
     let Some(shown) = shown_at_a_terminal(None, Some(Fault::Status(503))) else {
         return;
     };
-    let (retry, end) = (shown.find("answered HTTP 503"), shown.find("updated"));
+    let (retry, end) = (shown.find("503, trying again"), shown.find("updated"));
     assert!(retry.is_some() && retry < end, "{shown:?}");
 }

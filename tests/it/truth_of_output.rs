@@ -184,8 +184,17 @@ fn yaml_is_yaml_for_readers_of_every_version() {
     );
     env.line("schedules add noon --daily 12:30 --all")
         .succeeds();
+    for name in ["no", "2026-03-01", "1_000", "1234e5"] {
+        let add = ["models", "add", "acme/b", "--no-check", "--name", name];
+        env.hfdl(add.iter().chain(&["--to", name])).succeeds();
+    }
     let exported = env.line("export");
     exported.succeeds().prints("daily: '12:30'");
+    for name in ["no", "2026-03-01", "1_000"] {
+        exported.prints(&format!("name: '{name}'"));
+    }
+    let read: Value = serde_yaml::from_str(exported.stdout()).unwrap();
+    assert_eq!(read, env.line("export --format json").json());
     env.line("schedules list --format yaml")
         .prints("when: '12:30'");
     fs::write(env.root().join("hfdl.yaml"), exported.stdout()).unwrap();

@@ -101,7 +101,12 @@ pub fn say_token(context: &Context) {
 }
 
 /// Asks for models until the answer is empty. Those that are kept already are left out.
-pub fn models(context: &Context, found: &Found, flags: &[String]) -> Result<Vec<ModelSpec>> {
+pub fn models(
+    context: &Context,
+    found: &Found,
+    cache: Option<&str>,
+    flags: &[String],
+) -> Result<Vec<ModelSpec>> {
     let settings = &found.settings;
     let stop = StopFlag::new();
     let clients = ops::hub::connect(&context.host, settings, &stop, Renewal::Never)?;
@@ -148,6 +153,13 @@ pub fn models(context: &Context, found: &Found, flags: &[String]) -> Result<Vec<
     if chosen.len() > 1 && n_bytes > 0 {
         let total = ByteSize(n_bytes).render_short();
         context.say_to_people(&format!("  together {total}"));
+    }
+    let cache = cache.unwrap_or(settings.cache_dir());
+    if let Some(free) = free_space(Path::new(cache)).filter(|free| free.bytes() < n_bytes) {
+        let (total, free) = (ByteSize(n_bytes).render_short(), free.render_short());
+        context.out.warn(&format!(
+            "{total} do not fit: {free} are free for the cache `{cache}`"
+        ));
     }
     Ok(chosen)
 }

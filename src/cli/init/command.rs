@@ -36,10 +36,10 @@ use crate::ui::{ask, text};
 Examples:
   hfdl init
   hfdl init --yes --model org/name --daily 02:30 --window 22:00-07:00
-  hfdl init --yes --model org/name --cache /srv/hub --timer none --file /srv/hfdl.yaml"
+  hfdl init --yes --model org/name --timer none --file /srv/hfdl.yaml"
 )]
 pub struct InitCommand {
-    /// A repository to keep; repeatable
+    /// A repository to keep
     #[arg(long, value_name = "REPO")]
     model: Vec<String>,
 
@@ -55,7 +55,7 @@ pub struct InitCommand {
     #[arg(long, value_name = "ZONE")]
     tz: Option<String>,
 
-    /// Hours in which bytes may flow, such as 22:00-07:00; repeatable
+    /// Hours in which bytes may flow, such as 22:00-07:00 or Sat,Sun@00:00-24:00
     #[arg(long, value_name = "[DAYS@]HH:MM-HH:MM")]
     window: Vec<String>,
 
@@ -98,12 +98,11 @@ impl InitCommand {
         self.refuse_without_terminal(context)?;
         let found = look_around(context)?;
         greet(context, &found)?;
+        let cache = answers::cache(context, &found, self.cache.as_deref())?;
+        answers::say_token(context);
         let additions = Additions {
-            cache: answers::cache(context, &found, self.cache.as_deref())?,
-            models: {
-                answers::say_token(context);
-                answers::models(context, &found, &self.model)?
-            },
+            models: answers::models(context, &found, cache.as_deref(), &self.model)?,
+            cache,
             schedule: answers::schedule(
                 context,
                 &found,

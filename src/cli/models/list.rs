@@ -15,7 +15,7 @@ use crate::json::{ModelView, destination, document};
 use crate::ops::sizes::ModelSizes;
 use crate::store::ModelFilter;
 use crate::ui::table::Column;
-use crate::ui::{table, text};
+use crate::ui::{Clock, Output, table, text};
 
 /// List all models
 #[derive(Debug, Args)]
@@ -54,62 +54,13 @@ impl ListModels {
         let settings = context.settings(store.as_ref())?;
         let all: Vec<&Model> = models.iter().map(|(model, _)| model).collect();
         let sizes = ModelSizes::of(&settings, &all);
-        let clock = context.clock();
         context.out.list(
             || {
                 let names = models.iter().map(|(model, _)| model.spec.name.to_string());
                 names.collect()
             },
-            |out| {
-                if models.is_empty() {
-                    return String::new();
-                }
-                let columns = [
-                    Column::name("NAME"),
-                    Column::name("REVISION").least(3),
-                    Column::name("TO").least(6),
-                    Column::kept("STATE"),
-                    Column::number("SIZE").least(1),
-                    Column::kept("COMMIT").least(4),
-                    Column::kept("CHECKED").least(2),
-                    Column::sentence("TAGS").least(5).if_any(),
-                ];
-                let rows = models.iter().zip(&sizes.published);
-                let rows = rows.map(|((model, last), size)| {
-                    let commit = model.state.published_commit.as_ref();
-                    vec![
-                        model.spec.name.to_string(),
-                        shown_revision(model),
-                        destination(&model.spec.destination),
-                        state_text(model.summary(*last), model.state.rejected_first()),
-                        text::or_nothing(size.map(|size| ByteSize(size.bytes).render_short())),
-                        commit
-                            .map_or(text::NOTHING, |commit| commit.short())
-                            .to_owned(),
-                        clock.past_or_nothing(model.state.last_check_at),
-                        text::list(&model.spec.tags),
-                    ]
-                });
-                table::render(out, &columns, rows.collect()) + &total_line(&sizes)
-            },
-            || {
-                let views = models.iter().zip(&sizes.published);
-                let views = views.map(|((model, last), size)| {
-                    let mut view = json!(ModelView::new(model, *last));
-                    view["size_bytes"] = json!(size.map(|size| size.bytes));
-                    view
-                });
-                let views: Vec<Value> = views.collect();
-                let totals = json!({
-                    "models": sizes.published.len(),
-                    "size_bytes": sizes.published_bytes(),
-                    "disk_bytes": sizes.disk_bytes,
-                });
-                document(
-                    "hfdl.models/1",
-                    json!({ "models": views, "totals": totals }),
-                )
-            },
+            |out| list_text(out, &context.clock(), &models, &sizes),
+            || list_document(&models, &sizes),
         )?;
         if models.is_empty() {
             self.say_nothing_found(context)?;
@@ -142,6 +93,63 @@ impl ListModels {
         context.hint(if tags.is_empty() { &none } else { &there_are });
         Ok(())
     }
+}
+
+fn list_text(
+    out: &Output,
+    clock: &Clock,
+    models: &[(Model, Option<Outcome>)],
+    sizes: &ModelSizes,
+) -> String {
+    if models.is_empty() {
+        return String::new();
+    }
+    let columns = [
+        Column::name("NAME"),
+        Column::name("REVISION").least(3),
+        Column::name("TO").least(6),
+        Column::kept("STATE"),
+        Column::number("SIZE").least(1),
+        Column::kept("COMMIT").least(4),
+        Column::kept("CHECKED").least(2),
+        Column::sentence("TAGS").least(5).if_any(),
+    ];
+    let rows = models.iter().zip(&sizes.published);
+    let rows = rows.map(|((model, last), size)| {
+        let commit = model.state.published_commit.as_ref();
+        vec![
+            model.spec.name.to_string(),
+            shown_revision(model),
+            destination(&model.spec.destination),
+            state_text(model.summary(*last), model.state.rejected_first()),
+            text::or_nothing(size.map(|size| ByteSize(size.bytes).render_short())),
+            text::or_nothing(commit.map(|commit| commit.short())),
+            clock.past_or_nothing(model.state.last_check_at),
+            text::list(&model.spec.tags),
+        ]
+    });
+    table::render(out, &columns, rows.collect()) + &total_line(sizes)
+}
+
+fn list_document(models: &[(Model, Option<Outcome>)], sizes: &ModelSizes) -> Value {
+    let views = models.iter().zip(&sizes.published);
+    let views = views.map(|((model, last), size)| {
+        let mut view = json!(ModelView::new(model, *last));
+        view["size_bytes"] = json!(size.map(|size| size.bytes));
+        view
+    });
+    let views: Vec<Value> = views.collect();
+    let content = json!({ "models": views, "totals": totals(sizes) });
+    document("hfdl.models/1", content)
+}
+
+/// Returns the sums over models for a document.
+pub(super) fn totals(sizes: &ModelSizes) -> Value {
+    json!({
+        "models": sizes.published.len(),
+        "size_bytes": sizes.published_bytes(),
+        "disk_bytes": sizes.disk_bytes,
+    })
 }
 
 fn total_line(sizes: &ModelSizes) -> String {

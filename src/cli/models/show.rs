@@ -104,6 +104,13 @@ fn last_sessions(sessions: &[Session], clock: &Clock) -> String {
     lines.collect::<Vec<String>>().join("\n")
 }
 
+fn last_verified(model: &Model, clock: &Clock) -> String {
+    match (model.state.last_verify_at, model.state.last_verify_outcome) {
+        (Some(at), Some(word)) => format!("{} ({word})", clock.past(at)),
+        _ => text::NOTHING.to_owned(),
+    }
+}
+
 fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
     let clock = context.clock();
     let (spec, state) = (&model.spec, &model.state);
@@ -137,13 +144,7 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
         ("last check", clock.past_in_full(state.last_check_at)),
         ("last success", clock.past_in_full(state.last_success_at)),
         ("last change", clock.past_in_full(state.last_change_at)),
-        (
-            "last verified",
-            match (state.last_verify_at, state.last_verify_outcome) {
-                (Some(at), Some(word)) => format!("{} ({word})", clock.past(at)),
-                _ => text::NOTHING.to_owned(),
-            },
-        ),
+        ("last verified", last_verified(model, &clock)),
         ("schedules", text::list(schedules)),
         ("next due", text::or_nothing(next)),
         (

@@ -10,7 +10,8 @@ pub(super) fn render(page: &Page, out: &Output, is_file: bool) -> String {
     if is_file {
         (out.width, out.colour) = (None, false);
     }
-    let mut text = format!("{}\n{}\n", page.title, table::clean(&page.subtitle));
+    let subtitle = table::paragraph(&out, &page.subtitle, 0);
+    let mut text = format!("{}\n{subtitle}", page.title);
     for section in &page.sections {
         let title = section.title.to_uppercase();
         text.push_str(&format!("\n{title}\n"));
@@ -26,7 +27,7 @@ pub(super) fn render(page: &Page, out: &Output, is_file: bool) -> String {
 
 fn render_block(block: &Block, out: &Output) -> String {
     match block {
-        Block::Paragraph(words) => format!("{}\n", table::clean(words)),
+        Block::Paragraph(words) => table::paragraph(out, words, 0),
         Block::Facts(facts) => table::facts(out, facts),
         Block::Table(grid) => render_grid(grid, out),
         Block::Entry(entry) => render_entry(entry, out),
@@ -52,7 +53,7 @@ fn render_grid(grid: &Grid, out: &Output) -> String {
 }
 
 fn render_entry(entry: &PageEntry, out: &Output) -> String {
-    let mut text = format!("{}\n", table::clean(&entry.heading));
+    let mut text = table::paragraph(out, &entry.heading, 2);
     let mut facts = entry.facts.clone();
     for (name, lines) in &entry.lists {
         let name = match *name {

@@ -69,9 +69,9 @@ fn list_text(
         Column::sentence("WHEN"),
         Column::name("ZONE").least(4),
         Column::sentence("COVERS").least(1),
-        Column::sentence("WINDOWS").least(3),
+        Column::sentence("WINDOWS").least(3).if_any(),
         Column::kept("NEXT DUE"),
-        Column::kept("LAST SLOT").least(2),
+        Column::kept("LAST SLOT").least(2).if_any(),
     ];
     let rows = schedules.iter().map(|schedule| {
         let (spec, state) = (&schedule.spec, &schedule.state);

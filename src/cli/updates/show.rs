@@ -86,16 +86,18 @@ fn show_text(context: &Context, out: &Output, details: &UpdateDetails) -> String
     }
     let name = &spec.name;
     if update.state() == UpdateState::Delayed {
-        shown.push_str(&format!(
-            "\n`hfdl updates approve {name}` publishes it with the next run, whatever guards would \
-             find, and `hfdl updates reject {name}` keeps it back\n"
-        ));
+        let next = format!(
+            "`hfdl updates approve {name}` publishes it with the next run, whatever guards would \
+             find, and `hfdl updates reject {name}` keeps it back"
+        );
+        shown.push_str(&format!("\n{}", table::paragraph(out, &next, 0)));
     }
     if update.state() == UpdateState::Waiting {
-        shown.push_str(&format!(
-            "\n`hfdl updates approve {name}` publishes it with the next run, and \
-             `hfdl updates reject {name}` keeps it back\n"
-        ));
+        let next = format!(
+            "`hfdl updates approve {name}` publishes it with the next run, and \
+             `hfdl updates reject {name}` keeps it back"
+        );
+        shown.push_str(&format!("\n{}", table::paragraph(out, &next, 0)));
     }
     shown
 }

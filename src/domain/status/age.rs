@@ -1,10 +1,10 @@
-//! Warnings about time: clocks that cannot be right, checks that are too old,
-//! schedules for which the timer ticks too seldom.
+//! Warnings about time: clocks that cannot be right, checks that are too old, schedules
+//! that check nothing.
 
 use super::facts::{ModelStatus, Status};
 use super::health::{Warning, WarningKind};
 use crate::domain::model::{EntryName, ModelSummary};
-use crate::domain::schedule::Impossible;
+use crate::domain::schedule::{Impossible, Selection};
 use crate::domain::time::{EARLIEST_BELIEVABLE, render_utc};
 
 /// Returns a warning about a clock that shows a time before the release of this
@@ -35,6 +35,27 @@ pub(super) fn impossible_schedule((name, why): &(EntryName, Impossible)) -> Warn
          `hfdl start --every`"
     );
     Warning::new(WarningKind::ScheduleImpossible, message, hint)
+}
+
+/// Returns a warning about a schedule without a model, and names the way to one.
+pub fn empty_schedule((name, selection): &(EntryName, Selection)) -> Warning {
+    let (why, hint) = match selection.tags.first() {
+        _ if selection.all => (
+            "there are no models".to_owned(),
+            "`hfdl models add org/name` keeps one".to_owned(),
+        ),
+        Some(tag) => (
+            format!("no model has the tag `{tag}`"),
+            format!("`hfdl models set NAME --tag {tag}` gives it to a model"),
+        ),
+        None => (
+            "the models that it named were removed".to_owned(),
+            format!("`hfdl schedules set {name} --all` includes all models"),
+        ),
+    };
+    let message = format!("the schedule `{name}` includes no model: {why}");
+    let hint = format!("{hint}; `hfdl schedules remove {name}` removes the schedule");
+    Warning::new(WarningKind::ScheduleEmpty, message, hint)
 }
 
 /// Returns a warning about a check that is too old. A model without a schedule is

@@ -1,6 +1,6 @@
 //! The warnings of `status`: pure functions of its facts.
 
-use super::age::{impossible_schedule, stale_check, wrong_clock};
+use super::age::{empty_schedule, impossible_schedule, stale_check, wrong_clock};
 use super::facts::{DiskFacts, ModelStatus, Status};
 use super::failed_tick::FailedTick;
 use super::timer_health::timer_warnings;
@@ -9,7 +9,7 @@ use crate::domain::login::LOGIN_ADVICE;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::words;
 use crate::domain::run::Run;
-use crate::domain::schedule::{Selection, Unusable};
+use crate::domain::schedule::Unusable;
 
 words! {
     /// The kind of a warning.
@@ -170,39 +170,16 @@ fn unusable_schedule(schedule: &Unusable) -> Warning {
     Warning::new(kind, schedule.to_string(), schedule.hint())
 }
 
-/// Returns a warning about a schedule without a model, and names the way to one.
-pub fn empty_schedule((name, selection): &(EntryName, Selection)) -> Warning {
-    let (why, hint) = match selection.tags.first() {
-        _ if selection.all => (
-            "there are no models".to_owned(),
-            "`hfdl models add org/name` keeps one".to_owned(),
-        ),
-        Some(tag) => (
-            format!("no model has the tag `{tag}`"),
-            format!("`hfdl models set NAME --tag {tag}` gives it to a model"),
-        ),
-        None => (
-            "the models that it named were removed".to_owned(),
-            format!("`hfdl schedules set {name} --all` includes all models"),
-        ),
-    };
-    let message = format!("the schedule `{name}` includes no model: {why}");
-    let hint = format!("{hint}; `hfdl schedules remove {name}` removes the schedule");
-    Warning::new(WarningKind::ScheduleEmpty, message, hint)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::model::ModelSummary;
     use crate::domain::outcome::{ErrorKind, Outcome, VerifyOutcome};
     use crate::domain::pause::Pause;
-    use crate::domain::schedule::{NextStart, PlannedSlot, ScheduleId, UnusableKind, WaitReason};
+    use crate::domain::schedule::{ScheduleId, UnusableKind};
     use crate::domain::session::Trouble;
     use crate::domain::snapshot::Amount;
-    use crate::domain::status::{
-        DatabaseTrouble, DiskUse, NextDue, TimerFacts, missed_ticks, missing_timer,
-    };
+    use crate::domain::status::{DatabaseTrouble, DiskUse, TimerFacts, missed_ticks};
     use crate::domain::time::Timestamp;
     use crate::domain::units::{ByteSize, Seconds};
 
@@ -470,42 +447,6 @@ mod tests {
         timer.installed = false;
         status.last_timer_tick = None;
         status.timer = Some(timer);
-        assert_eq!(kinds(&status), []);
-    }
-
-    #[test]
-    fn schedules_without_a_timer_wait_for_two_periods_and_count_each_tick() {
-        let due = |late| NextDue {
-            schedule: "nightly".parse().unwrap(),
-            zone: jiff::tz::TimeZone::UTC,
-            next: NextStart {
-                waiting: WaitReason::Due,
-                planned: PlannedSlot {
-                    slot: at(-1),
-                    ready: at(0),
-                    deadline: None,
-                },
-                late: Seconds(late),
-            },
-        };
-        let is_missing = |late: u64, tick: Option<i64>| {
-            missing_timer(&[due(late)], tick.map(at), Seconds(900), at(0)).is_some()
-        };
-        assert!(is_missing(0, None), "nothing has ever ticked");
-        assert!(!is_missing(1_800, Some(-9 * HOUR)));
-        assert!(is_missing(1_801, Some(-9 * HOUR)));
-        assert!(!is_missing(2 * 3_600, Some(-HOUR)), "a tick came since");
-        assert_eq!(missing_timer(&[], None, Seconds(900), at(0)), None);
-
-        let mut status = well();
-        status.next_due = vec![due(9_000)];
-        status.last_tick = Some(at(-9 * HOUR));
-        assert_eq!(kinds(&status), [WarningKind::TimerMissing]);
-        status.pause = Some(Pause {
-            since: at(0),
-            until: None,
-            reason: None,
-        });
         assert_eq!(kinds(&status), []);
     }
 

@@ -13,11 +13,12 @@ mod health;
 mod timer_health;
 mod trouble;
 
+pub use age::empty_schedule;
 pub use facts::{
     CacheSize, CacheUse, DatabaseTrouble, DiskFacts, DiskUse, FailedView, ModelStatus, NextDue,
     RunInProgress, Status, TimerFacts,
 };
 pub use failed_tick::FailedTick;
-pub use health::{Warning, WarningKind, assess, empty_schedule};
+pub use health::{Warning, WarningKind, assess};
 pub use timer_health::{missed_ticks, missing_timer};
 pub use trouble::next_for_ref;

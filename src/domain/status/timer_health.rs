@@ -100,3 +100,40 @@ pub fn missed_ticks(timer: &TimerFacts, last: Option<Timestamp>, now: Timestamp)
         0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::schedule::{NextStart, PlannedSlot};
+
+    const HOUR: i64 = 3600;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_900_000_000 + seconds).unwrap()
+    }
+
+    #[test]
+    fn schedules_without_a_timer_wait_for_two_periods_and_count_each_tick() {
+        let due = |late| NextDue {
+            schedule: "nightly".parse().unwrap(),
+            zone: jiff::tz::TimeZone::UTC,
+            next: NextStart {
+                waiting: WaitReason::Due,
+                planned: PlannedSlot {
+                    slot: at(-1),
+                    ready: at(0),
+                    deadline: None,
+                },
+                late: Seconds(late),
+            },
+        };
+        let is_missing = |late: u64, tick: Option<i64>| {
+            missing_timer(&[due(late)], tick.map(at), Seconds(900), at(0)).is_some()
+        };
+        assert!(is_missing(0, None), "nothing has ever ticked");
+        assert!(!is_missing(1_800, Some(-9 * HOUR)));
+        assert!(is_missing(1_801, Some(-9 * HOUR)));
+        assert!(!is_missing(2 * 3_600, Some(-HOUR)), "a tick came since");
+        assert_eq!(missing_timer(&[], None, Seconds(900), at(0)), None);
+    }
+}

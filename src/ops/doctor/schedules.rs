@@ -5,7 +5,7 @@ use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::UpstreamState;
 use crate::domain::schedule::{Selection, Unusable};
 use crate::domain::status::empty_schedule;
-use crate::ops::status::empty_schedules;
+use crate::ops::next_due::empty_schedules;
 use crate::store::{ModelFilter, Store};
 
 /// The rows about models and schedules.
@@ -14,6 +14,21 @@ struct Read {
     n_schedules: usize,
     unusable: Vec<Unusable>,
     empty: Vec<(EntryName, Selection)>,
+}
+
+fn read(store: &Store) -> anyhow::Result<Read> {
+    let enabled = ModelFilter {
+        enabled: Some(true),
+        ..ModelFilter::default()
+    };
+    let schedules = store.schedules()?;
+    let enabled_schedules = schedules.readable.iter().filter(|one| one.spec.enabled);
+    Ok(Read {
+        models: store.readable_models(&enabled)?,
+        n_schedules: enabled_schedules.count(),
+        unusable: schedules.unusable(),
+        empty: empty_schedules(store, &schedules.readable)?,
+    })
 }
 
 /// Checks that there are models and usable schedules, and that access to the
@@ -27,27 +42,12 @@ pub(super) fn schedules(store: Option<&Store>, is_new: bool) -> Vec<Finding> {
             Finding::skipped("schedules", "they are in the database")
         }];
     };
-    let read = || -> anyhow::Result<Read> {
-        let enabled = ModelFilter {
-            enabled: Some(true),
-            ..ModelFilter::default()
-        };
-        let schedules = store.schedules()?;
-        let enabled_schedules = schedules.readable.iter().filter(|one| one.spec.enabled);
-        let (n_enabled, unusable) = (enabled_schedules.count(), schedules.unusable());
-        Ok(Read {
-            models: store.readable_models(&enabled)?,
-            n_schedules: n_enabled,
-            unusable,
-            empty: empty_schedules(store, &schedules.readable)?,
-        })
-    };
     let Read {
         models,
         n_schedules,
         unusable,
         empty,
-    } = match read() {
+    } = match read(store) {
         Ok(read) => read,
         Err(err) => return vec![Finding::of_error("schedules", "cannot be read", &err)],
     };

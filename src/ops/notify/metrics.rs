@@ -20,7 +20,7 @@ use crate::domain::time::{Timestamp, believed};
 use crate::notify::metrics::{AllowanceMetrics, Facts, LastRun, ModelMetrics, render};
 use crate::ops::allowances::all_in_force;
 use crate::ops::login::logins_in_use;
-use crate::ops::status::empty_schedules;
+use crate::ops::next_due::empty_schedules;
 use crate::ops::ticks::last_ticks;
 use crate::store::{MetaKey, ModelFilter, RunFilter, Store};
 use crate::sys::disk::space_at;

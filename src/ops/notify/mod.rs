@@ -45,6 +45,7 @@ use crate::sys::search_path::find_named;
 use crate::sys::signals::exit_status;
 use crate::sys::stop::StopFlag;
 
+pub use crate::notify::hooks::VARIABLES as HOOK_VARIABLES;
 pub use early::{EarlyEnd, tell_early_end};
 pub use ping::Ping;
 

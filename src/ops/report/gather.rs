@@ -15,7 +15,8 @@ use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::hub::Endpoint;
 use crate::ops::changes::{note_of, note_of_session};
-use crate::ops::status::{StatusContext, next_due_of_all};
+use crate::ops::next_due::next_due_of_all;
+use crate::ops::status::StatusContext;
 use crate::store::{ModelFilter, Period, SessionFilter, Store};
 
 /// So many entries of a list are shown; the others are counted.

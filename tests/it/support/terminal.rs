@@ -66,12 +66,17 @@ impl Terminal {
     /// Types a line on an empty screen, and returns the screen once the shell waits for
     /// the next one.
     pub fn run(&self, line: &str) -> String {
-        self.tmux(&["send-keys", "-R"]);
+        self.clear();
         self.type_line(line);
         self.wait_until("the prompt", |screen| {
             let screen = screen.trim_end();
             screen.lines().count() > 1 && screen.lines().last() == Some(PROMPT)
         })
+    }
+
+    /// Empties the screen, also of the prompt.
+    pub fn clear(&self) {
+        self.tmux(&["send-keys", "-R"]);
     }
 
     pub fn type_line(&self, line: &str) {

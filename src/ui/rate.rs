@@ -1,0 +1,91 @@
+//! The share of a transfer that is done, its rate, and the time left by it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::domain::units::Seconds;
+
+/// The time over which the rate is measured.
+const RATE_SPAN: Duration = Duration::from_secs(10);
+
+/// A part that is done of a total.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Share {
+    pub(super) done: u64,
+    pub(super) total: u64,
+}
+
+impl Share {
+    pub(super) fn percent(self) -> u64 {
+        let percent = u128::from(self.done) * 100;
+        let percent = percent.checked_div(u128::from(self.total));
+        u64::try_from(percent.unwrap_or(100).min(100)).unwrap_or(100)
+    }
+}
+
+/// Renders a time with its two largest units: `2d3h`, `4m10s`.
+pub(super) fn time_left(seconds: u64) -> Seconds {
+    let unit = match seconds {
+        0..3_600 => 1,
+        3_600..86_400 => 60,
+        _ => 3_600,
+    };
+    Seconds(seconds.div_ceil(unit) * unit)
+}
+
+/// The rate of the last seconds.
+#[derive(Default)]
+pub(super) struct Rate {
+    samples: VecDeque<(Duration, u64)>,
+    /// Bytes that were counted without having been transferred.
+    pub(super) base: u64,
+}
+
+impl Rate {
+    pub(super) fn sample(&mut self, now: Duration, done: u64) {
+        const EVERY: Duration = Duration::from_millis(250);
+        let done = done.saturating_sub(self.base);
+        let is_new = |(at, _): &(Duration, u64)| now >= *at + EVERY;
+        // Before the first byte the Hub was asked, and nothing was transferred.
+        if done == 0 {
+            self.samples.clear();
+        }
+        if self.samples.back().is_none_or(is_new) {
+            self.samples.push_back((now, done));
+        }
+        while self.samples.len() > 2 && self.samples[1].0 + RATE_SPAN <= now {
+            self.samples.pop_front();
+        }
+    }
+
+    pub(super) fn span(&self) -> Duration {
+        let ends = self.samples.front().zip(self.samples.back());
+        ends.map_or(Duration::ZERO, |((first, _), (last, _))| {
+            last.saturating_sub(*first)
+        })
+    }
+
+    /// Returns the rate; `None` before it can be measured.
+    pub(super) fn bytes_per_second(&self) -> Option<u64> {
+        let (first, last) = self.samples.front().zip(self.samples.back())?;
+        let millis = self.span().as_millis().max(1);
+        let bytes = u128::from(last.1.saturating_sub(first.1));
+        let is_known = self.samples.len() > 1;
+        is_known.then(|| u64::try_from(bytes * 1000 / millis).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_left_has_two_units() {
+        let shown = |seconds| time_left(seconds).to_string();
+        assert_eq!((shown(59), shown(3_599)), ("59s".into(), "59m59s".into()));
+        assert_eq!(
+            (shown(3_601), shown(90_000)),
+            ("1h1m".into(), "1d1h".into())
+        );
+    }
+}
