@@ -9,8 +9,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::explain::Complaint;
+use super::explain::{Complaint, explain};
 use super::lock_file::{LOCK_FILE, read_lock_file};
+use super::models::{amount, check_view, warn_about};
 use super::views::update_views;
 use crate::domain::lock_file::LockFile;
 use crate::domain::model::ModelId;
@@ -21,15 +22,16 @@ use crate::domain::units::Seconds;
 use crate::json::document;
 use crate::ops;
 use crate::ops::apply::{ApplyAction, ApplyPlan, Change, Current, Kind, PINNED, Rules, plan_apply};
+use crate::ops::apply_check::{CheckedModel, check_models};
 use crate::ops::directories::Reserved;
 use crate::ops::document::{Document, FileFault, MAX_BYTES, Node, to_json};
 use crate::ops::entries::{Objection, Surroundings, Wanted};
 use crate::ops::lock_file;
-use crate::ops::login::Renewal;
+use crate::ops::login::{HubClients, Renewal};
 use crate::store::{ModelFilter, Store};
 use crate::sys::paths;
 use crate::sys::stop::StopFlag;
-use crate::ui::text;
+use crate::ui::{Format, text};
 
 /// Apply a file of models, schedules, tags and settings
 ///
@@ -54,6 +56,7 @@ use crate::ui::text;
 
 Examples:
   hfdl apply -f hfdl.yaml --dry-run
+  hfdl apply -f hfdl.yaml --check
   hfdl apply -f hfdl.yaml --prune
   hfdl apply -f hfdl.yaml --locked && hfdl download --all
   ssh old hfdl export | hfdl apply -f -")]
@@ -65,6 +68,11 @@ pub struct Apply {
     /// Print the differences and change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
+
+    /// Ask the Hub about each new or changed model first; apply nothing if one of them is unknown,
+    /// not readable, or selects no file
+    #[arg(long)]
+    check: bool,
 
     /// Remove models, schedules, tags and settings that are not in the file; asks
     #[arg(long)]
@@ -82,12 +90,27 @@ pub(super) struct Planned {
     pub plan: ApplyPlan,
     reserved: Reserved,
     lock: Option<LockFile>,
+    /// The answers of the Hub, if it was to be asked.
+    checks: Option<Vec<CheckedModel>>,
     tick: Seconds,
     prune: bool,
     now: Timestamp,
 }
 
 impl Planned {
+    /// Shows the failed checks, and returns the worst of their exit codes.
+    fn show_failed_checks(&self, context: &Context) -> ExitStatus {
+        let checks = self.checks.iter().flatten();
+        let failed = checks.filter_map(|check| check.answer.as_ref().err());
+        let mut worst = ExitStatus::Ok;
+        for error in failed {
+            let explanation = explain(error);
+            worst = worst.worst(explanation.status);
+            context.show_problem(&explanation);
+        }
+        worst
+    }
+
     fn rules(&self) -> Rules<'_> {
         Rules {
             prune: self.prune,
@@ -109,6 +132,7 @@ impl Apply {
         Self {
             file,
             dry_run: false,
+            check: false,
             prune: false,
             locked: None,
         }
@@ -120,14 +144,27 @@ impl Apply {
         for warning in &plan.warnings {
             context.out.warn(warning);
         }
+        for check in planned.checks.iter().flatten() {
+            if let Ok(answer) = &check.answer {
+                warn_about(context, &check.spec, answer);
+            }
+        }
+        let status = planned.show_failed_checks(context);
+        if status != ExitStatus::Ok && !self.dry_run {
+            context.say_to_people("nothing was applied");
+            if context.out.format != Format::Table {
+                self.report(context, &planned)?;
+            }
+            return Ok(status);
+        }
         if !self.dry_run && !plan.changes.is_empty() {
             if let Some(question) = question(plan) {
                 context.confirm(&question)?;
             }
             planned.carry_out(context)?;
         }
-        self.report(context, plan)?;
-        Ok(ExitStatus::Ok)
+        self.report(context, &planned)?;
+        Ok(status)
     }
 
     /// Reads the bytes of the file and compares them with the database. Writes nothing.
@@ -154,6 +191,7 @@ impl Apply {
             wanted,
             plan: ApplyPlan::default(),
             lock,
+            checks: None,
             prune: self.prune,
             now: context.now(),
         };
@@ -161,6 +199,10 @@ impl Apply {
         planned.plan = plan.map_err(object)?;
         if let Some(lock) = &planned.lock {
             compare(context, &looked, &planned.wanted, &planned.plan, lock)?;
+        }
+        if self.check {
+            let (_, clients) = connect(context, &looked, &planned.wanted)?;
+            planned.checks = Some(check_models(&clients, &planned.plan));
         }
         Ok(planned)
     }
@@ -189,6 +231,7 @@ impl Apply {
             .map_err(|err| {
                 Complaint::usage(format!("cannot read `{}`", self.file.display()))
                     .cause(err.to_string())
+                    .next("name a file that exists and that this user may read, or - for stdin")
             })?;
         Ok(bytes)
     }
@@ -213,13 +256,17 @@ impl Apply {
         }
     }
 
-    fn report(&self, context: &Context, plan: &ApplyPlan) -> Result<()> {
-        let out = &context.out;
+    fn report(&self, context: &Context, planned: &Planned) -> Result<()> {
+        let (out, plan) = (&context.out, &planned.plan);
         let document = || {
             let changes: Vec<Value> = plan.changes.iter().map(change_document).collect();
             let locked = self.lock_path().map(|path| path.display().to_string());
-            let body = json!({ "dry_run": self.dry_run, "locked": locked, "changes": changes });
-            document("hfdl.apply/1", body)
+            let checks = planned.checks.as_ref();
+            let checks = checks.map(|all| all.iter().map(check_document).collect::<Vec<_>>());
+            document(
+                "hfdl.apply/1",
+                json!({ "dry_run": self.dry_run, "locked": locked, "changes": changes, "checks": checks }),
+            )
         };
         let sentences = || {
             if plan.changes.is_empty() {
@@ -235,6 +282,7 @@ impl Apply {
                     "models without their pin follow their revisions again, as their policies say";
                 lines.push(text.to_owned());
             }
+            lines.extend(planned.checks.iter().flatten().filter_map(check_line));
             if self.dry_run {
                 lines.push("dry run: nothing was changed".to_owned());
             }
@@ -248,6 +296,15 @@ impl Apply {
     }
 }
 
+/// Connects to the Hub with the settings as they will be.
+fn connect(context: &Context, looked: &Store, wanted: &Wanted) -> Result<(Settings, HubClients)> {
+    let flags = context.flags.clone();
+    let settings = ops::settings::resolve_with(&context.host, looked, wanted, flags)?;
+    let stop = StopFlag::new();
+    let clients = ops::hub::connect(&context.host, &settings, &stop, Renewal::Never)?;
+    Ok((settings, clients))
+}
+
 /// Fails with all differences between the lock file and the models as they will be.
 fn compare(
     context: &Context,
@@ -256,10 +313,7 @@ fn compare(
     plan: &ApplyPlan,
     lock: &LockFile,
 ) -> Result<()> {
-    let flags = context.flags.clone();
-    let settings = ops::settings::resolve_with(&context.host, looked, wanted, flags)?;
-    let stop = StopFlag::new();
-    let clients = ops::hub::connect(&context.host, &settings, &stop, Renewal::Never)?;
+    let (settings, clients) = connect(context, looked, wanted)?;
     let differences = lock_file::differences(&clients, &settings, &plan.resulting, lock)?;
     if differences.is_empty() {
         return Ok(());
@@ -402,5 +456,21 @@ pub(super) fn change_document(change: &Change) -> Value {
         "kind": change.kind.as_str(),
         "name": change.name,
         "fields": fields,
+    })
+}
+
+/// Returns the line about a model that the Hub has.
+fn check_line(check: &CheckedModel) -> Option<String> {
+    let answer = check.answer.as_ref().ok()?;
+    Some(format!("checked `{}`: {}", check.spec.name, amount(answer)))
+}
+
+fn check_document(check: &CheckedModel) -> Value {
+    let error = check.answer.as_ref().err();
+    json!({
+        "name": check.spec.name.to_string(),
+        "repo": check.spec.repo.to_string(),
+        "check": check_view(check.answer.as_ref().ok()),
+        "error": error.map(|error| explain(error).document()),
     })
 }

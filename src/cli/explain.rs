@@ -6,6 +6,7 @@
 use std::fmt;
 
 use anyhow::Error;
+use serde_json::Value;
 
 use crate::domain::nearest::nearest;
 use crate::domain::outcome::ExitStatus;
@@ -112,6 +113,14 @@ pub fn explain(error: &Error) -> Explanation {
     }
 }
 
+impl Explanation {
+    /// Returns the document of an error.
+    pub fn document(&self) -> Value {
+        let (cause, next) = (self.cause.as_deref(), self.next.as_deref());
+        json::error(&self.headline, cause, next, self.status)
+    }
+}
+
 /// Shows a note, which is no error.
 pub fn show_note(explanation: &Explanation, out: &Output, format: LogFormat) {
     match format {
@@ -124,12 +133,7 @@ pub fn show_note(explanation: &Explanation, out: &Output, format: LogFormat) {
 pub fn show(explanation: &Explanation, out: &Output, format: LogFormat) {
     match format {
         LogFormat::Text => out.say(&render(ERROR, explanation, out.colour_on_stderr)),
-        LogFormat::Json => out.say(&json::line(&json::error(
-            &explanation.headline,
-            explanation.cause.as_deref(),
-            explanation.next.as_deref(),
-            explanation.status,
-        ))),
+        LogFormat::Json => out.say(&json::line(&explanation.document())),
     }
 }
 

@@ -68,6 +68,7 @@ use self::explain::{Complaint, Quiet, explain};
 use crate::domain::outcome::{ExitStatus, UnknownWord};
 use crate::domain::settings::SettingKey;
 use crate::ops::login::known_tokens;
+use crate::store::StoreError;
 use crate::sys::child;
 use crate::sys::file_limit;
 use crate::sys::host::Host;
@@ -266,7 +267,10 @@ fn run_with(host: &Host) -> ExitStatus {
     let prepared = check_format(format, &cli.command)
         .and_then(|()| prepare(host, &global, out.clone()))
         .inspect_err(|err| tell_unreadable_tick(host, &explain(err).headline));
-    let result = prepared.and_then(|context| dispatch(cli.command, &context));
+    let result = prepared.and_then(|context| {
+        let located = |err| naming_database(err, &context.home);
+        dispatch(cli.command, &context).map_err(located)
+    });
     match result {
         Ok(status) => status,
         Err(error) => {
@@ -279,6 +283,14 @@ fn run_with(host: &Host) -> ExitStatus {
             explanation.status
         }
     }
+}
+
+/// Names the file in an error of the database that was found after it was opened.
+fn naming_database(mut error: Error, home: &Home) -> Error {
+    if let Some(found) = error.downcast_mut::<StoreError>() {
+        found.name_file(&home.database());
+    }
+    error
 }
 
 /// Tells of a timer's tick whose command line cannot be used, such as one that

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::error::{Fault, HubError, RequestContext};
 use super::text::clean;
 use crate::domain::login::LOGIN_ADVICE;
+use crate::domain::retry::is_transient_status;
 
 impl HubError {
     /// Returns the next step for a user, where one is certain.
@@ -52,6 +53,19 @@ impl HubError {
             Fault::RevisionNotFound => Some(format!("choose one of the revisions at {page}")),
             Fault::RateLimited { .. } if !about.has_token => {
                 Some("set `HF_TOKEN`: the limits of an account are higher".to_owned())
+            }
+            Fault::RateLimited { .. } => {
+                Some("run it again after that time: a download goes on where it ended".to_owned())
+            }
+            Fault::EntryNotFound => Some(format!("choose one of the files at {page}")),
+            Fault::Server { status: 404 } => Some(
+                "check the name, and that `HF_ENDPOINT` is the address of a Hub or of a mirror"
+                    .to_owned(),
+            ),
+            Fault::Server { status } | Fault::Storage { status, .. }
+                if is_transient_status(*status) =>
+            {
+                Some("run it again in some minutes: a download goes on where it ended".to_owned())
             }
             Fault::Network(error) => error.hint().map(str::to_owned),
             Fault::Offline => Some("unset `HF_HUB_OFFLINE` and run it again".to_owned()),

@@ -72,8 +72,17 @@ pub fn is_offline(error: &Error) -> bool {
 
 /// Returns the hint for a file of which only the kind of its trouble is known.
 pub fn hint_for_file(kind: ErrorKind) -> Option<String> {
-    let hint = "free space there, or make it writable; the next run resumes the download";
-    (kind == ErrorKind::Disk).then(|| hint.to_owned())
+    let hint = match kind {
+        ErrorKind::Disk => {
+            "free space there, or make it writable; the next run resumes the download"
+        }
+        ErrorKind::Integrity => {
+            "nothing of it was published, and the published files stay as they are: run it again, \
+             preferably from another network; `hfdl verify` reads the published files"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 fn hub_error(error: &Error) -> Option<&HubError> {

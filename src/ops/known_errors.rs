@@ -95,9 +95,10 @@ fn configuration(link: &(dyn StdError + 'static)) -> Option<Known> {
         Some("name another directory: each model deletes files outside its revision".to_owned())
     } else if link.is::<VariableNotUtf8>() {
         Some("give it a value in UTF-8, or unset it".to_owned())
+    } else if let Some(wrong) = link.downcast_ref::<SpecError>() {
+        wrong.hint().map(str::to_owned)
     } else if link.is::<NameError>()
         || link.is::<UnitError>()
-        || link.is::<SpecError>()
         || link.is::<Impossible>()
         || link.is::<Duplicate>()
         || link.is::<MomentError>()
@@ -178,7 +179,7 @@ fn database(error: &StoreError) -> Option<Known> {
             "`hfdl models set {existing}` changes it; another revision, place or selection needs another `--name`"
         )),
         StoreError::UnusableSchedule(schedule) => Some(schedule.hint()),
-        other => other.hint().map(str::to_owned),
+        other => other.hint(),
     };
     let kind = match error {
         StoreError::File { .. } => return None,
@@ -235,6 +236,14 @@ fn file_operation(error: &io::Error) -> Option<Known> {
         return Some(Known::hinted(ErrorKind::Internal, file_limit::ADVICE));
     }
     let hint = match error.kind() {
+        io::ErrorKind::NotADirectory => {
+            let hint = "a part of this path is a file: move it away, or use another place";
+            return Some(Known::hinted(ErrorKind::Internal, hint));
+        }
+        io::ErrorKind::IsADirectory => {
+            let hint = "this path is a directory: remove it, or name a file";
+            return Some(Known::hinted(ErrorKind::Internal, hint));
+        }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Some("free space there, and run it again; a download is resumed")
         }

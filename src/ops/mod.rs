@@ -3,6 +3,7 @@
 pub mod adopt;
 pub mod allowances;
 pub mod apply;
+pub mod apply_check;
 mod apply_models;
 mod apply_pins;
 mod apply_schedules;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use thiserror::Error;
 
 use super::directories::is_same_place;
+use super::login::HubClients;
 use super::ownership;
 use crate::cache::{self, CacheLayout, Forgotten, Leaving, LocalDir, LocalRepo, Rest};
 use crate::domain::content::ContentId;
@@ -34,8 +35,8 @@ pub struct HubCheck {
     pub nothing_selected: Option<NothingSelected>,
     /// The repository's present id, when it has been renamed.
     pub renamed_to: Option<RepoId>,
-    /// Terms must be accepted, and this token has not got access.
-    pub access_missing: bool,
+    /// The refusal of a gated repository to which the token has no access.
+    pub refused: Option<HubError>,
 }
 
 /// Asks the Hub whether repository and revision exist and are readable, and
@@ -46,10 +47,10 @@ pub fn check_with_hub(hub: &HubClient, spec: &ModelSpec) -> Result<HubCheck, Hub
         .map_err(|error| hub.explain_type(error))?;
     let snapshot = hub.tree(&spec.repo, &info.commit)?;
     // The listing of a gated repository is open; only the files are not.
-    let access_missing = match info.gated {
-        Gated::No => false,
+    let refused = match info.gated {
+        Gated::No => None,
         Gated::Auto | Gated::Manual => match snapshot.files.first() {
-            None => false,
+            None => None,
             Some(file) => {
                 let address = FileAddress {
                     repo: spec.repo.clone(),
@@ -57,9 +58,9 @@ pub fn check_with_hub(hub: &HubClient, spec: &ModelSpec) -> Result<HubCheck, Hub
                     path: file.path.clone(),
                 };
                 match hub.check_access(&address) {
-                    Ok(()) => false,
+                    Ok(()) => None,
                     Err(err) if err.is_transient() => return Err(err),
-                    Err(_) => true,
+                    Err(err) => Some(err),
                 }
             }
         },
@@ -79,8 +80,18 @@ pub fn check_with_hub(hub: &HubClient, spec: &ModelSpec) -> Result<HubCheck, Hub
         total,
         commit: info.commit,
         renamed_to: (info.id != spec.repo.id).then_some(info.id),
-        access_missing,
+        refused,
     })
+}
+
+/// As `check_with_hub`, with the token of the model; an error if it selects no file.
+pub fn check_selection(clients: &HubClients, spec: &ModelSpec) -> Result<HubCheck> {
+    let hub = clients.with_token(spec.token_name.as_ref())?;
+    let mut check = check_with_hub(&hub, spec)?;
+    match check.nothing_selected.take() {
+        Some(nothing) => Err(nothing.into()),
+        None => Ok(check),
+    }
 }
 
 /// Returns the revision that the first download takes: a pinned commit, the newest tag, or

@@ -1,12 +1,13 @@
 //! Errors of the database, in the cases that callers distinguish.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 use thiserror::Error;
 
 use super::value::UnreadableValue;
+use super::way_back;
 use crate::domain::schedule::Unusable;
 
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -15,14 +16,23 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 #[derive(Debug, Error)]
 pub enum StoreError {
     #[error("the database has version {found}, and this hfdl knows versions up to {known}")]
-    NewerDatabase { found: i64, known: i64 },
+    NewerDatabase {
+        found: i64,
+        known: i64,
+        /// The file, where it is known.
+        path: Option<PathBuf>,
+    },
 
     #[error("`{}` is the database of another program", .0.display())]
     NotOurs(PathBuf),
 
     /// Never repaired or replaced automatically: the remains may be the only copy.
     #[error("the database is damaged: {detail}")]
-    Damaged { detail: String },
+    Damaged {
+        detail: String,
+        /// The file, where it is known.
+        path: Option<PathBuf>,
+    },
 
     #[error("the database is busy: another process has been writing for longer than 5 seconds")]
     Busy,
@@ -85,15 +95,17 @@ pub enum StoreError {
 
 impl StoreError {
     /// Returns the next step for the user, where it is certain.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::NewerDatabase { .. } => Some(
-                "update hfdl, or restore the copy that the newer one kept beside it (`hfdl.db.before-v…`)",
-            ),
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NewerDatabase {
+                path: Some(path), ..
+            } => return Some(way_back::from_newer(path)),
+            Self::Damaged {
+                path: Some(path), ..
+            } => return Some(way_back::from_damage(path)),
+            Self::NewerDatabase { .. } => Some("update hfdl"),
             Self::NotOurs(_) => Some("choose another directory with `--home`"),
-            Self::Damaged { .. } => Some(
-                "nothing was changed; move the file aside and restore a backup, or begin anew with `hfdl apply` from an export",
-            ),
+            Self::Damaged { .. } => Some("restore a backup of the database"),
             Self::Busy => Some("try again; `hfdl status` shows whether a run is in progress"),
             Self::CannotOpen | Self::ReadOnly => {
                 Some("make the home directory and `hfdl.db` writable for this user")
@@ -101,8 +113,24 @@ impl StoreError {
             Self::DiskFailed { .. } => Some(
                 "look at the disk that holds the home directory; `hfdl doctor` tests the database",
             ),
+            Self::Unreadable(_) => Some("if a newer hfdl wrote it, update this one"),
+            Self::Sqlite(_) => Some("`hfdl doctor` tests the database"),
             Self::DiskFull => Some("free some space on the disk that holds the home directory"),
             _ => None,
+        };
+        hint.map(str::to_owned)
+    }
+
+    /// Names the file in an error whose next step depends on it.
+    pub fn at(mut self, database: &Path) -> Self {
+        self.name_file(database);
+        self
+    }
+
+    /// As `at`, for an error inside another one.
+    pub fn name_file(&mut self, database: &Path) {
+        if let Self::NewerDatabase { path, .. } | Self::Damaged { path, .. } = self {
+            path.get_or_insert_with(|| database.to_owned());
         }
     }
 
@@ -148,7 +176,8 @@ impl From<rusqlite::Error> for StoreError {
         match inner.code {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Busy,
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
-                Self::Damaged { detail: text() }
+                let detail = text();
+                Self::Damaged { detail, path: None }
             }
             ErrorCode::ReadOnly => Self::ReadOnly,
             ErrorCode::DiskFull => Self::DiskFull,

@@ -103,14 +103,14 @@ pub(super) fn schema_age(
         let n_objects: i64 = connection.query_row(objects, [], |row| row.get(0))?;
         if n_objects == 0 {
             let detail = "the file is empty".to_owned();
-            return Err(StoreError::Damaged { detail });
+            return Err(StoreError::Damaged { detail, path: None });
         }
     }
     if application != APPLICATION_ID || found <= 0 {
         return Err(StoreError::NotOurs(path.to_owned()));
     }
     match found {
-        found if found > known => Err(StoreError::NewerDatabase { found, known }),
+        found if found > known => Err(newer(found, known)),
         found if found < known => Ok(SchemaAge::Older),
         _ => Ok(SchemaAge::Current),
     }
@@ -148,7 +148,7 @@ fn apply_missing(
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let found = version(&transaction)?;
         if found > known {
-            return Err(StoreError::NewerDatabase { found, known });
+            return Err(newer(found, known));
         }
         let Some(migration) = usize::try_from(found)
             .ok()
@@ -180,7 +180,7 @@ fn apply(
     let n_broken: i64 = transaction.query_row(broken, [], |row| row.get(0))?;
     if n_broken > 0 {
         let detail = format!("{n_broken} rows refer to entries that do not exist");
-        return Err(StoreError::Damaged { detail });
+        return Err(StoreError::Damaged { detail, path: None });
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", version)?;
@@ -215,7 +215,16 @@ fn keep_copy(path: &Path, next_version: i64) -> Result<()> {
     Ok(())
 }
 
-fn copy_path(path: &Path, next_version: i64) -> PathBuf {
+fn newer(found: i64, known: i64) -> StoreError {
+    StoreError::NewerDatabase {
+        found,
+        known,
+        path: None,
+    }
+}
+
+/// Returns the path of the copy that is made before a migration to a version.
+pub(super) fn copy_path(path: &Path, next_version: i64) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".before-v{next_version}"));
     name.into()

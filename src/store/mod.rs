@@ -50,6 +50,7 @@ mod transfers;
 mod updates;
 mod value;
 mod views;
+mod way_back;
 mod wire;
 
 pub use blobs::Blob;

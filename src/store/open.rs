@@ -58,6 +58,7 @@ impl Store {
         now: Timestamp,
     ) -> anyhow::Result<Self> {
         Self::open_file(path, migrations, now)
+            .map_err(|err| err.at(path))
             .with_context(|| format!("cannot open the database `{}`", path.display()))
     }
 
@@ -90,6 +91,7 @@ impl Store {
     /// memory.
     pub fn open_read_only(path: &Path, now: Timestamp) -> anyhow::Result<Self> {
         Self::open_file_read_only(path, MIGRATIONS, now)
+            .map_err(|err| err.at(path))
             .with_context(|| format!("cannot open the database `{}`", path.display()))
     }
 

@@ -175,6 +175,7 @@ fn differences_are_listed_field_by_field() {
                     ("weekly", none, text("Sat@03:00")),
                 ]),
             ],
+            "checks": null,
         })
     );
     assert_eq!(env.applies(&[], &file), expected);

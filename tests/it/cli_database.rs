@@ -206,6 +206,57 @@ fn a_damaged_database_is_refused_and_left_as_it_is() {
     }
 }
 
+/// The copy is beside the database, as an update of hfdl leaves it.
+#[cfg(unix)]
+#[test]
+fn the_commands_after_damage_put_the_newest_copy_back() {
+    use std::process::Command;
+
+    let env = TestEnv::new();
+    env.line("models add acme/tiny --no-check").succeeds();
+    let copy = |version: usize| env.home().join(format!("hfdl.db.before-v{version}"));
+    fs::copy(env.database(), copy(2)).unwrap();
+    env.line("models add acme/newer --no-check").succeeds();
+    fs::copy(env.database(), copy(9)).unwrap();
+    env.line("models add acme/newest --no-check").succeeds();
+    fs::write(env.database(), "no database").unwrap();
+
+    let ran = env.line("models list");
+    ran.exits(1).explains("put back the newest automatic copy");
+    let commands = ran.stderr().lines().map(str::trim);
+    let commands = commands.filter(|line| line.starts_with("mv ") || line.starts_with("cp "));
+    let commands: Vec<&str> = commands.collect();
+    assert_eq!(commands.len(), 2, "{}", ran.report());
+    let mut shell = Command::new("sh");
+    let status = shell.args(["-ec", &commands.join("\n")]).status();
+    assert!(status.unwrap().success());
+
+    let listed = env.line("models list --quiet");
+    assert_eq!(listed.succeeds().stdout(), "acme/newer\nacme/tiny\n");
+    let damaged = fs::read_to_string(env.home().join("hfdl.db.damaged")).unwrap();
+    assert_eq!(damaged, "no database");
+}
+
+/// The first page is whole, so that opening finds nothing.
+#[cfg(unix)]
+#[test]
+fn damage_that_is_found_later_is_explained_with_the_file() {
+    let env = TestEnv::new();
+    for number in 0..60 {
+        let name = "x".repeat(80);
+        let line = format!("models add acme/{name}{number} --no-check");
+        env.line(&line).succeeds();
+    }
+    let mut bytes = fs::read(env.database()).unwrap();
+    bytes[4096 * 2..].fill(0xaa);
+    fs::write(env.database(), &bytes).unwrap();
+    let path = env.database().display().to_string();
+    env.line("models list --json")
+        .exits(1)
+        .explains("the database is damaged")
+        .explains(&format!("move `{path}` aside"));
+}
+
 #[test]
 fn the_database_of_another_program_is_refused() {
     let env = TestEnv::new();

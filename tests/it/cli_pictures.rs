@@ -325,6 +325,7 @@ fn errors_of_the_hub_look_right() {
     let add = ["models add acme/tiny"];
     for fault in [
         Fault::Status(503),
+        Fault::Status(404),
         Fault::TooManyRequests(Hint::RateLimit(212)),
         Fault::Garbage("text/html".to_owned(), b"<html>".to_vec()),
         Fault::Close,
@@ -333,6 +334,9 @@ fn errors_of_the_hub_look_right() {
         pictures.push(picture(&env, &add));
         hub.heal();
     }
+    env.set("HF_ENDPOINT", "http://127.0.0.1:1");
+    pictures.push(picture(&env, &add));
+    env.set("HF_ENDPOINT", &hub.endpoint());
     env.set("HF_TOKEN", "hf_old");
     pictures.push(picture(&env, &add));
     env.set("HF_TOKEN", "not a token");
@@ -427,6 +431,8 @@ fn errors_look_right() {
                 "schedules add x --daily 25:00 --all",
                 "schedules add nightly --daily 03:00 --all",
                 "schedules add x --cron '0 0 31 4 *' --all",
+                "schedules add x --cron '0 0 *' --all",
+                "schedules add x --daily 03:00 --tz Europe/Berln --all",
                 "schedules add x --daily 03:00 --all --window 04:00-04:05",
                 "schedules add x --daily 03:00 --all --jitter 2d",
                 "schedules add x --daily 03:00 --all --catch-up skip --catch-up-within 3h",
@@ -450,10 +456,60 @@ fn databases_that_cannot_be_used_look_right() {
     let database = rusqlite::Connection::open(env.database()).unwrap();
     database.pragma_update(None, "user_version", 99).unwrap();
     drop(database);
-    let newer = picture(&env, &["models list"]);
+    let mut pictures = vec![picture(&env, &["models list"])];
+    std::fs::write(env.home().join("hfdl.db.before-v12"), "a copy").unwrap();
+    pictures.push(picture(&env, &["models list"]));
+    std::fs::remove_file(env.home().join("hfdl.db.before-v12")).unwrap();
     std::fs::write(env.database(), "no database").unwrap();
-    look(
-        "errors-database",
-        format!("{newer}\n{}", picture(&env, &["models list"])),
-    );
+    pictures.push(picture(&env, &["models list"]));
+    std::fs::write(env.home().join("hfdl.db.before-v12"), "an older copy").unwrap();
+    std::fs::write(env.home().join("hfdl.db.before-v13"), "a copy").unwrap();
+    pictures.push(picture(&env, &["models list"]));
+    look("errors-database", pictures.join("\n"));
+}
+
+/// The numbers of the system's errors differ elsewhere.
+#[cfg(target_os = "linux")]
+#[test]
+fn errors_of_files_look_right() {
+    let env = TestEnv::new();
+    let work = |name: &str, text: &str| std::fs::write(env.root().join("work").join(name), text);
+    std::fs::write(env.home(), "a file").unwrap();
+    let mut pictures = vec![picture(&env, &["models add acme/tiny --no-check"])];
+    std::fs::remove_file(env.home()).unwrap();
+
+    work("brackets.yaml", "version: 1\nmodels: [{repo: a/b}\n").unwrap();
+    work("brackets.json", "{\"version\": 1, \"models\": [}").unwrap();
+    work("key.yaml", "version: 1\nmodels: [{repo: a/b, includ: x}]\n").unwrap();
+    let lines = [
+        "apply -f missing.yaml",
+        "apply -f .",
+        "apply -f brackets.yaml",
+        "apply -f brackets.json",
+        "apply -f key.yaml",
+    ];
+    pictures.push(picture(&env, &lines));
+
+    env.line("models add acme/tiny --no-check").succeeds();
+    std::fs::create_dir(env.home().join("run.lock")).unwrap();
+    pictures.push(picture(&env, &["run-due", "download acme/tiny"]));
+    look("errors-files", pictures.join("\n"));
+}
+
+#[test]
+fn wrong_bytes_look_right() {
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0");
+    let commit = env.hub().repo("acme/bad").commit("main");
+    commit
+        .lfs("model.safetensors", vec![1; 3_000_000])
+        .publish();
+    let bytes = On::cdn("model.safetensors");
+    env.hub().fault(bytes, Fault::FlipByteAt(5));
+    let ran = env.line("download acme/bad");
+    ran.exits(3);
+    let error = ran.stderr().find("error:").unwrap();
+    let root = env.root().to_string_lossy();
+    let shown = ran.stderr()[error..].replace(&*root, "[ROOT]");
+    look("errors-bytes", shown);
 }

@@ -133,6 +133,7 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("doctor", "--fix", "doctor::fix_repairs_permissions_and_leftovers_and_reports_them"),
     ("config list", "--origin", "cli_config::the_origin_is_shown_on_request"),
     ("apply", "--file", "contract_flags::apply_takes_its_file_by_the_long_name_too"),
+    ("apply", "--check", "apply_check::a_model_that_the_hub_does_not_have_stops_the_whole_file"),
     ("apply", "--dry-run", "apply_stories::a_dry_run_writes_nothing_at_all"),
     ("models add", "--checksums", "checksums::coreutils_accepts_the_checksums_of_each_revision"),
     ("models set", "--checksums --no-checksums", "checksums::a_view_has_the_checksums_of_its_folder"),

@@ -294,7 +294,7 @@ fn an_unreachable_hub_is_reported_with_its_reason() {
     );
     env.unset("http_proxy");
     env.hub().close_port(Port::Hub);
-    finds(&env, "hub", "fail", "refused", "other hosts");
+    finds(&env, "hub", "fail", "refused", "firewall");
     assert_eq!(check(&env, "clock").0, "skipped");
     env.hub().open_port(Port::Hub);
     env.set("HF_HUB_OFFLINE", "1");

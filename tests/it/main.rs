@@ -7,6 +7,7 @@
 #[cfg(unix)]
 mod adopt;
 mod allowances;
+mod apply_check;
 mod apply_env;
 mod apply_round_trip;
 mod apply_stories;

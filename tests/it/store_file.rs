@@ -100,7 +100,7 @@ fn a_newer_database_is_refused_and_not_touched() {
     let before = files(&home);
     let err = home.refused();
     assert!(
-        matches!(err, StoreError::NewerDatabase { found, known } if found == newer && known == newer - 1),
+        matches!(err, StoreError::NewerDatabase { found, known, .. } if found == newer && known == newer - 1),
         "{err:?}"
     );
     assert!(err.hint().unwrap().contains("update hfdl"));

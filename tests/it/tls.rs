@@ -153,6 +153,11 @@ fn a_trusted_certificate_is_checked_for_its_dates_and_names() {
             is_expired: true,
             ..ServerCertificate::default()
         };
+        let early = ServerCertificate {
+            is_own_ca,
+            is_early: true,
+            ..ServerCertificate::default()
+        };
         let other_name = ServerCertificate {
             is_own_ca,
             names: vec!["hub.example".to_owned()],
@@ -162,6 +167,11 @@ fn a_trusted_certificate_is_checked_for_its_dates_and_names() {
             (
                 expired,
                 "the server's certificate expired on 2020-12-31T00:00:00Z",
+                "next: correct the clock of this machine, or renew the server's certificate",
+            ),
+            (
+                early,
+                "the server's certificate is not valid yet: it begins on 2090-01-01T00:00:00Z",
                 "next: correct the clock of this machine, or renew the server's certificate",
             ),
             (
@@ -370,7 +380,7 @@ fn a_host_that_cannot_be_reached_is_not_taken_for_the_proxy() {
     let ran = download(&env);
     ran.exits(5)
         .explains("`https://127.0.0.1:1`: the connection was refused");
-    assert!(!ran.stderr().contains("proxy"), "{}", ran.report());
+    assert!(!ran.stderr().contains("the proxy"), "{}", ran.report());
 }
 
 #[test]

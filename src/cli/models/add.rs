@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Error, Result};
+use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -149,13 +149,9 @@ impl AddModel {
         let stop = StopFlag::new();
         let clients = ops::hub::connect(&context.host, settings, &stop, Renewal::Never)?;
         let check = |spec: &ModelSpec| {
-            let problem = || format!("could not add `{}`", spec.name);
-            let hub = clients.with_token(spec.token_name.as_ref())?;
-            let check = ops::models::check_with_hub(&hub, spec).with_context(problem)?;
-            match check.nothing_selected {
-                Some(nothing) => Err(Error::new(nothing).context(problem())),
-                None => Ok(Some(check)),
-            }
+            let check = ops::models::check_selection(&clients, spec);
+            let check = check.with_context(|| format!("could not add `{}`", spec.name))?;
+            Ok(Some(check))
         };
         specs.iter().map(check).collect()
     }
@@ -238,7 +234,7 @@ pub fn warn_about(context: &Context, model: &ModelSpec, check: &HubCheck) {
             model.repo
         ));
     }
-    if check.access_missing {
+    if check.refused.is_some() {
         context.out.warn(&format!(
             "`{}` is gated and access is not granted yet: accept its terms on the Hub before the first download",
             model.repo
@@ -288,7 +284,8 @@ fn report(
     )
 }
 
-fn check_view(check: Option<&HubCheck>) -> Value {
+/// Returns the document of the Hub's answer.
+pub fn check_view(check: Option<&HubCheck>) -> Value {
     match check {
         Some(check) => json!({
             "commit": check.commit.as_str(),
@@ -297,7 +294,7 @@ fn check_view(check: Option<&HubCheck>) -> Value {
             "files_total": check.total.files,
             "bytes_total": check.total.bytes,
             "renamed_to": check.renamed_to.as_ref().map(ToString::to_string),
-            "access_missing": check.access_missing,
+            "access_missing": check.refused.is_some(),
         }),
         None => Value::Null,
     }

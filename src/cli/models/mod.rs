@@ -20,6 +20,6 @@ mod set;
 mod show;
 mod switch;
 
-pub use add::{amount, warn_about};
+pub use add::{amount, check_view, warn_about};
 pub use command::ModelsCommand;
 pub use find::{find, known, named_or_all, open_for, unknown};

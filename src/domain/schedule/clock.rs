@@ -15,6 +15,9 @@ pub struct SpecError {
     why: String,
 }
 
+/// The kind of text of a cron expression.
+pub(super) const CRON_EXPRESSION: &str = "a cron expression";
+
 impl SpecError {
     pub(super) fn new(kind: &'static str, text: &str, why: impl Into<String>) -> Self {
         Self {
@@ -22,6 +25,14 @@ impl SpecError {
             text: text.chars().take(80).flat_map(char::escape_debug).collect(),
             why: why.into(),
         }
+    }
+
+    /// Returns the next step, where the reason does not name the form already.
+    pub fn hint(&self) -> Option<&'static str> {
+        (self.kind == CRON_EXPRESSION).then_some(
+            "write minute, hour, day of month, month and weekday, such as `30 2 * * 1-5`, or use \
+             `--daily 02:30`",
+        )
     }
 
     /// Keeps the reason and names the larger text that contains the error.

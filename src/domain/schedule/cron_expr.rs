@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use jiff::civil::{Date, Weekday};
 
-use super::clock::SpecError;
+use super::clock::{CRON_EXPRESSION, SpecError};
 use super::cron_field::{DAY, HOUR, MINUTE, MONTH, WEEKDAY, parse_number};
 
 /// A cron expression: five fields or a nickname such as `@daily`.
@@ -152,7 +152,7 @@ impl FromStr for CronExpr {
     type Err = SpecError;
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
-        let error = |why: String| SpecError::new("a cron expression", text, why);
+        let error = |why: String| SpecError::new(CRON_EXPRESSION, text, why);
         let text = text.trim();
         if text.len() > 500 {
             return Err(error("it is longer than 500 bytes".to_owned()));

@@ -17,7 +17,7 @@ use crate::ops::login::{HubClients, Renewal, find_token_here, logins_in_use, tok
 use crate::store::{ModelFilter, Store};
 use crate::sys::fs::modes_for_others;
 use crate::sys::host::Host;
-use crate::sys::http::{Http, HttpError, HttpErrorKind, Method, Request, Response, Url};
+use crate::sys::http::{Http, HttpError, Method, Request, Response, Url};
 use crate::sys::stop::StopFlag;
 
 /// The storage hosts differ by region and change over the years.
@@ -68,10 +68,9 @@ fn parse_date(text: &str) -> Option<Timestamp> {
 }
 
 fn unreachable(endpoint: &str, err: &HttpError) -> Finding {
-    let next = err.hint().unwrap_or(match err.kind() {
-        HttpErrorKind::Dns => "look whether this machine knows other names, and `hub.endpoint`",
-        _ => "look whether this machine reaches other hosts; behind a firewall set `HTTPS_PROXY`",
-    });
+    let next = err.hint().unwrap_or(
+        "look whether this machine reaches other hosts; behind a firewall set `HTTPS_PROXY`",
+    );
     Finding::fail("hub", format!("`{endpoint}` cannot be reached"))
         .why(err.reason())
         .next(next)

@@ -74,7 +74,10 @@ mod tests {
         assert_eq!(form("{\"a\": \"\\ud83d\\ude00\"}"), Ok(Form::Json));
         assert_eq!(form("{a: 1}"), Ok(Form::Yaml));
         let fault = form("{\n \"a\": 1 \"b\": 2}").unwrap_err();
-        assert_eq!(fault.message, "expected `,` or `}`");
+        assert_eq!(
+            fault.message,
+            "the JSON cannot be read: expected `,` or `}`"
+        );
         assert_eq!((fault.line, fault.column), (2, 9));
         let fault = form("{a: 1,\n b: ]}").unwrap_err();
         assert_eq!((fault.line, fault.column), (2, 5));

@@ -94,10 +94,14 @@ pub(super) fn read_json(text: &str) -> Result<(Form, Node), FileFault> {
         }
     }
     let (line, column) = json_position(text, &err);
+    let mut message = without_position(&err.to_string(), err.line(), err.column());
+    if err.is_syntax() || err.is_eof() {
+        message.insert_str(0, "the JSON cannot be read: ");
+    }
     Err(FileFault {
         line,
         column,
-        message: without_position(&err.to_string(), err.line(), err.column()),
+        message,
         hint: None,
     })
 }
@@ -141,10 +145,11 @@ fn yaml_fault(text: &str, err: &serde_yaml::Error) -> FileFault {
     // The library only says that it found some character.
     let hint = (refused.skip(column - 1).take(1).collect::<String>() == "\t")
         .then(|| "YAML is indented with spaces, not with tabs".to_owned());
+    let reason = without_position(&err.to_string(), line, column);
     FileFault {
         line,
         column,
-        message: without_position(&err.to_string(), line, column),
+        message: format!("the YAML cannot be read: {reason}"),
         hint,
     }
 }

@@ -49,10 +49,12 @@ impl<R: Read> Read for RangeReader<R> {
         self.0
             .read(buffer)
             .map_err(|err| match HttpError::in_io(&err) {
-                Some(http) if http.is_transient() => {
-                    SourceError::transient(ErrorKind::Network, http.to_string()).into()
+                Some(http) => SourceError {
+                    transient: http.is_transient(),
+                    hint: http.hint().map(str::to_owned),
+                    ..SourceError::permanent(ErrorKind::Network, http.to_string())
                 }
-                Some(http) => SourceError::permanent(ErrorKind::Network, http.to_string()).into(),
+                .into(),
                 None => err,
             })
     }

@@ -71,7 +71,7 @@ impl HttpError {
             url: url.to_string(),
             origin: url.origin().to_owned(),
             reason: reason.into().into(),
-            hint: None,
+            hint: next_step(kind).map(Into::into),
             is_transient,
         }
     }
@@ -265,6 +265,32 @@ impl HttpError {
 }
 
 const NOT_SAFE: &str = "no safe connection";
+
+/// Returns the next step after a failure that went through no proxy.
+fn next_step(kind: HttpErrorKind) -> Option<&'static str> {
+    match kind {
+        HttpErrorKind::Dns => Some(
+            "check the network and the name server of this machine, and `HF_ENDPOINT` if it is set; \
+             then run it again",
+        ),
+        HttpErrorKind::NoRoute => Some("connect this machine to its network, then run it again"),
+        HttpErrorKind::Connect => Some(
+            "check that the server runs and that no firewall refuses it; in a network with a proxy \
+             set `HTTPS_PROXY`",
+        ),
+        HttpErrorKind::Timeout => {
+            Some("run it again later; in a network with a proxy set `HTTPS_PROXY`")
+        }
+        HttpErrorKind::ClosedEarly => Some("run it again: a download goes on where it ended"),
+        HttpErrorKind::Protocol => {
+            Some("check `HF_ENDPOINT` and the proxy: the answer is not one of the Hub")
+        }
+        HttpErrorKind::Tls
+        | HttpErrorKind::Proxy
+        | HttpErrorKind::TooLarge
+        | HttpErrorKind::Other => None,
+    }
+}
 
 pub(super) fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()

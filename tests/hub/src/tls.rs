@@ -21,6 +21,8 @@ pub struct ServerCertificate {
     pub is_own_ca: bool,
     /// It was valid in the year 2020 only.
     pub is_expired: bool,
+    /// It is valid from the year 2090 on.
+    pub is_early: bool,
     pub names: Vec<String>,
 }
 
@@ -29,6 +31,7 @@ impl Default for ServerCertificate {
         Self {
             is_own_ca: false,
             is_expired: false,
+            is_early: false,
             names: ["127.0.0.1", "localhost"].map(str::to_owned).into(),
         }
     }
@@ -90,6 +93,10 @@ fn certify(wanted: ServerCertificate) -> Result<Certified, rcgen::Error> {
     if wanted.is_expired {
         own.not_before = rcgen::date_time_ymd(2020, 1, 1);
         own.not_after = rcgen::date_time_ymd(2020, 12, 31);
+    }
+    if wanted.is_early {
+        own.not_before = rcgen::date_time_ymd(2090, 1, 1);
+        own.not_after = rcgen::date_time_ymd(2090, 12, 31);
     }
     let key = KeyPair::generate()?;
     if wanted.is_own_ca {

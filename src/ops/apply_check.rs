@@ -1,0 +1,42 @@
+//! The Hub's answers about the models that a file adds or changes. Writes nothing.
+
+use anyhow::{Context, Result};
+
+use super::apply::{ApplyPlan, Step};
+use super::login::HubClients;
+use super::models::{HubCheck, check_selection};
+use super::parallel::{QUESTIONS_AT_ONCE, map_at_once};
+use crate::domain::model::ModelSpec;
+
+/// The answer about one model: an error if it could not be downloaded.
+pub struct CheckedModel {
+    pub spec: ModelSpec,
+    pub answer: Result<HubCheck>,
+}
+
+/// Asks the Hub about each new and changed model of a plan, several at a time.
+pub fn check_models(clients: &HubClients, plan: &ApplyPlan) -> Vec<CheckedModel> {
+    let specs = plan.models.iter().filter_map(|step| match step {
+        Step::Add(new) | Step::Change(_, new) => Some(new.clone()),
+        Step::Remove(_) => None,
+    });
+    let specs: Vec<ModelSpec> = specs.collect();
+    let answers = map_at_once(&specs, QUESTIONS_AT_ONCE, |spec| check(clients, spec));
+    let pairs = specs.iter().cloned().zip(answers);
+    pairs
+        .map(|(spec, answer)| {
+            let answer = answer.context("the question ended without a result");
+            let problem = || format!("could not check `{}`", spec.name);
+            let answer = answer.flatten().with_context(problem);
+            CheckedModel { spec, answer }
+        })
+        .collect()
+}
+
+fn check(clients: &HubClients, spec: &ModelSpec) -> Result<HubCheck> {
+    let mut check = check_selection(clients, spec)?;
+    match check.refused.take() {
+        Some(error) => Err(error.into()),
+        None => Ok(check),
+    }
+}
