@@ -40,7 +40,7 @@ use crate::ui::text;
 #[command(after_long_help = "Examples:
   hfdl adopt ~/.lmstudio/models --dry-run     say how much would be read
   hfdl adopt ~/.ollama/models/blobs ~/ComfyUI/models
-  hfdl adopt ~/old-models --match             which registered models they belong to
+  hfdl adopt ~/old-models --match             the models that they belong to
   hfdl adopt ~/old-models --match --move      and move them into the cache now
   hfdl adopt --forget ~/old-models")]
 pub struct AdoptCommand {

@@ -20,7 +20,7 @@ const PIPE_COLUMNS: u16 = 100;
   hfdl help topics                list the pages of the manual
   hfdl help tutorial              read one
   hfdl help unattended | less
-  hfdl help models add            the help of a command, as `hfdl models add --help`")]
+  hfdl help models add            as `hfdl models add --help`")]
 pub struct Help {
     /// A topic of the manual, or a command; `topics` lists the topics
     #[arg(value_name = "TOPIC|COMMAND")]

@@ -17,7 +17,7 @@ use crate::manual::{TOPICS, Topic, roff};
 const COMMANDS_FOLDER: &str = "man1";
 const TOPICS_FOLDER: &str = "man7";
 
-/// Print the manual page, or write one per command and topic into a directory
+/// Print the manual page, or write all pages into a directory
 ///
 /// Topics are pages of section 7. Where DIR is named man1 they go to man7 beside it.
 #[derive(Debug, Args)]

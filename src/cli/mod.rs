@@ -100,14 +100,14 @@ struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  hfdl models add org/name                        keep a model
-  hfdl models add org/name:Q4_K_M                 keep one quantisation of a GGUF repository
+  hfdl models add org/name                     keep a model
+  hfdl models add org/name:Q4_K_M              keep one quantisation
   hfdl models add datasets/org/corpus --to /srv/corpus
   hfdl schedules add nightly --daily 02:30 --all --window 22:00-07:00
-  hfdl schedules next                             see what is planned
-  hfdl start                                      have the system look every 15 minutes
-  hfdl export > hfdl.yaml                         write everything down
-  hfdl apply -f hfdl.yaml                         set it up elsewhere
+  hfdl schedules next                          see what is planned
+  hfdl start                                   look every 15 minutes
+  hfdl export > hfdl.yaml                      write everything down
+  hfdl apply -f hfdl.yaml                      set it up elsewhere
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 integrity, 4 auth, 5 temporary, 6 disk, 8 transfer budget, \
 10 time budget, 11 locked, 130/143 interrupted";

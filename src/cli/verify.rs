@@ -43,7 +43,7 @@ use crate::ui::{self, Format, Output, table, text};
 #[command(after_long_help = "Examples:
   hfdl verify                        all models that are enabled
   hfdl verify org/name --repair
-  hfdl verify --sample 50G --repair  a part each night, the files verified longest ago first
+  hfdl verify --sample 50G --repair  a part each night, the oldest first
   hfdl verify --offline --json")]
 pub struct VerifyCommand {
     /// Registered names, or repositories in the cache (default: all models that are enabled)

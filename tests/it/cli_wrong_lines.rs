@@ -70,7 +70,7 @@ fn wrong_words_and_flags_are_refused() {
         2 modles list => unrecognized subcommand 'modles'
         2 modles list => 'models'
         2 models => Usage: hfdl models
-        2 models lst => a similar subcommand exists: 'list'
+        2 models lst => 'list'
         2 models list extra => unexpected argument 'extra'
         2 models list --tga llm => unexpected argument '--tga'
         2 schedules => Usage: hfdl schedules

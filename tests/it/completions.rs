@@ -55,7 +55,7 @@ fn names_settings_words_and_paths_are_offered_where_they_belong() {
         (&["tags", "show", ""], &["llm"]),
         (&["config", "get", "prune"], &["prune.auto"]),
         (&["config", "set", "prune.auto", ""], &["off", "on"]),
-        (&["config", "set", "timer.every", "2"], &["2m", "20m"]),
+        (&["config", "set", "timer.every", "2"], &["20m", "2m"]),
         (&["-c", "verify.b"], &["verify.budget="]),
         (
             &["status", "--set", "prune.auto=o"],
@@ -147,14 +147,14 @@ fn the_home_of_the_line_comes_before_that_of_the_environment() {
 fn a_completion_writes_nothing_asks_nobody_and_says_no_error() {
     let env = TestEnv::new();
     // A request would be to a closed port.
-    assert_eq!(values(&ask(&env, &["models", "show", ""])), [""; 0]);
+    assert_eq!(values(&ask(&env, &["models", "show", "a"])), [""; 0]);
     assert!(!env.home().exists());
     fs::create_dir(env.home()).unwrap();
     fs::write(env.database(), "this is no database").unwrap();
     let before = tree(env.root());
-    assert_eq!(values(&ask(&env, &["models", "show", ""])), [""; 0]);
+    assert_eq!(values(&ask(&env, &["models", "show", "a"])), [""; 0]);
     assert_eq!(
-        values(&ask(&env, &["config", "set", "no.such.key", ""])),
+        values(&ask(&env, &["config", "set", "no.such.key", "a"])),
         [""; 0]
     );
     assert_eq!(tree(env.root()), before);

@@ -131,7 +131,7 @@ fn several_models_are_added_together_or_not_at_all() {
     let added = added.succeeds().json();
     assert_eq!(added["schema"], "hfdl.models/1");
     assert_eq!(added["models"].as_array().unwrap().len(), 2);
-    assert_eq!(added["models"][1]["check"]["files"], 3);
+    assert_eq!(added["totals"]["models"], 2);
     assert_eq!(added["models"][1]["tags"][0], "t");
     let before = env.database_content();
     for (line, says) in [

@@ -112,7 +112,7 @@ fn known_kind(path: &[&str], id: &str, is_positional: bool, name: &str) -> Optio
         ("TOPIC|COMMAND", _) => Values::Topics,
         ("NAME", ["schema"]) => Values::Schemas,
         ("NAME", _) => match (id, path) {
-            ("backend", _) => {
+            ("backend" | "timer", _) => {
                 let kinds = TimerKind::ALL.iter().map(|kind| kind.as_str());
                 Values::Words(["auto"].into_iter().chain(kinds).collect())
             }
@@ -148,7 +148,7 @@ mod tests {
             let takes_value =
                 arg.get_action().takes_values() && arg.get_possible_values().is_empty();
             if takes_value && !arg.is_hide_set() && values_of(path, arg).is_none() {
-                found.push(format!("hfdl {}: {arg}", path.join(" ")));
+                found.push(format!("hfdl {}: {}", path.join(" "), arg.get_id()));
             }
         }
         for sub in command.get_subcommands() {

@@ -36,7 +36,7 @@ use crate::ui::{ask, text};
 Examples:
   hfdl init
   hfdl init --yes --model org/name --daily 02:30 --window 22:00-07:00
-  hfdl init --yes --model org/name --cache /srv/hub --timer none --file /srv/hfdl.yaml"
+  hfdl init --yes --model org/name --timer none --file /srv/hfdl.yaml"
 )]
 pub struct InitCommand {
     /// A repository to keep
@@ -55,7 +55,7 @@ pub struct InitCommand {
     #[arg(long, value_name = "ZONE")]
     tz: Option<String>,
 
-    /// Hours in which bytes may flow, such as 22:00-07:00
+    /// Hours in which bytes may flow, such as 22:00-07:00 or Sat,Sun@00:00-24:00
     #[arg(long, value_name = "[DAYS@]HH:MM-HH:MM")]
     window: Vec<String>,
 

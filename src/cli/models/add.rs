@@ -6,6 +6,7 @@ use anyhow::{Context as _, Error, Result};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::list::totals;
 use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
 use crate::cli::fields::FieldFlags;
@@ -20,6 +21,7 @@ use crate::json::{ModelView, document};
 use crate::ops;
 use crate::ops::login::Renewal;
 use crate::ops::models::HubCheck;
+use crate::ops::sizes::ModelSizes;
 use crate::store::Store;
 use crate::sys::stop::StopFlag;
 use crate::ui::text;
@@ -35,7 +37,7 @@ kernels/org/name, hf://datasets/org/name@rev, or the address of a page of the Hu
 means one GGUF quantisation with its projector, org/name:FILE.gguf one file.
 
 Examples:
-  hfdl models add org/name --include '*.safetensors' --include '*.json' --tag llm
+  hfdl models add org/name --include '*.safetensors' --include '*.json'
   hfdl models add datasets/org/corpus --to /srv/corpus
   hfdl models add org/name --revision refs/pr/1 --name candidate
   hfdl models add org/one org/two --tag llm
@@ -89,7 +91,7 @@ impl AddModel {
             }
             added.push((model, check));
         }
-        report(context, &added)?;
+        report(context, &settings, &added)?;
         if let Some((model, _)) = added.first() {
             NextSteps::new(context, &store)?.after_models(&model.spec, added.len());
         }
@@ -258,31 +260,30 @@ pub fn amount(check: &HubCheck) -> String {
     }
 }
 
-/// Reports the added models: one as a document of its own, several as a list.
-fn report(context: &Context, added: &[(Model, Option<HubCheck>)]) -> Result<()> {
+/// Reports the added models: one with the answer of the Hub, several as `models list` does.
+fn report(
+    context: &Context,
+    settings: &Settings,
+    added: &[(Model, Option<HubCheck>)],
+) -> Result<()> {
     let line = |(model, check): &(Model, Option<HubCheck>)| match check {
         Some(check) => format!("added `{}`: {}", model.spec.name, amount(check)),
         None => format!("added `{}` without asking the Hub", model.spec.name),
     };
-    let with_check = |mut view: Value, check: &Option<HubCheck>| {
-        view["check"] = check_view(check.as_ref());
-        view
-    };
     context.out.done(
         || added.iter().map(line).collect::<Vec<_>>().join("\n"),
-        || match added {
-            [(model, check)] => {
-                with_check(document("hfdl.model/1", ModelView::new(model, None)), check)
+        || {
+            if let [(model, check)] = added {
+                let mut view = document("hfdl.model/1", ModelView::new(model, None));
+                view["check"] = check_view(check.as_ref());
+                return view;
             }
-            several => {
-                let views = several
-                    .iter()
-                    .map(|(model, check)| with_check(json!(ModelView::new(model, None)), check));
-                document(
-                    "hfdl.models/1",
-                    json!({ "models": views.collect::<Vec<_>>() }),
-                )
-            }
+            let models: Vec<&Model> = added.iter().map(|(model, _)| model).collect();
+            let totals = totals(&ModelSizes::of(settings, &models));
+            let views = models.iter().map(|model| ModelView::new(model, None));
+            let views: Vec<ModelView> = views.collect();
+            let body = json!({ "models": views, "totals": totals });
+            document("hfdl.models/1", body)
         },
     )
 }

@@ -139,13 +139,17 @@ fn list_document(models: &[(Model, Option<Outcome>)], sizes: &ModelSizes) -> Val
         view
     });
     let views: Vec<Value> = views.collect();
-    let totals = json!({
+    let content = json!({ "models": views, "totals": totals(sizes) });
+    document("hfdl.models/1", content)
+}
+
+/// Returns the sums over models for a document.
+pub(super) fn totals(sizes: &ModelSizes) -> Value {
+    json!({
         "models": sizes.published.len(),
         "size_bytes": sizes.published_bytes(),
         "disk_bytes": sizes.disk_bytes,
-    });
-    let content = json!({ "models": views, "totals": totals });
-    document("hfdl.models/1", content)
+    })
 }
 
 fn total_line(sizes: &ModelSizes) -> String {

@@ -24,8 +24,8 @@ use crate::ops;
 #[command(after_long_help = "Examples:
   hfdl schedules add nightly --daily 02:30 --all --window 22:00-07:00
   hfdl schedules add llm --every 6h --tag llm --max-duration 2h
-  hfdl schedules add weekend --weekly Sat@03:00 --all --limit-rate \"08:00,2M 23:00,off\"
-  hfdl schedules add release --once \"2026-06-01 08:00\" --tz Europe/Berlin --model org/name")]
+  hfdl schedules add weekend --weekly Sat@03:00 --all --limit-rate 2M
+  hfdl schedules add release --once \"2026-06-01 08:00\" --model org/name")]
 pub(super) struct AddSchedule {
     /// Name of the schedule
     name: EntryName,
