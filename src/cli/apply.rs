@@ -85,7 +85,7 @@ pub struct Apply {
 }
 
 /// A file that was read, and the changes that it means.
-pub(super) struct Planned {
+pub(super) struct PlannedApply {
     wanted: Wanted,
     pub plan: ApplyPlan,
     reserved: Reserved,
@@ -97,7 +97,7 @@ pub(super) struct Planned {
     now: Timestamp,
 }
 
-impl Planned {
+impl PlannedApply {
     /// Shows the failed checks, and returns the worst of their exit codes.
     fn show_failed_checks(&self, context: &Context) -> ExitStatus {
         let checks = self.checks.iter().flatten();
@@ -168,7 +168,7 @@ impl Apply {
     }
 
     /// Reads the bytes of the file and compares them with the database. Writes nothing.
-    pub(super) fn plan(&self, context: &Context, bytes: &[u8]) -> Result<Planned> {
+    pub(super) fn plan(&self, context: &Context, bytes: &[u8]) -> Result<PlannedApply> {
         let file = Document::parse(bytes).map_err(|fault| self.complain(fault))?;
         // Read-only: creates no database and changes none.
         let looked = Store::open_read_only(&context.home.database(), context.now())?;
@@ -185,7 +185,7 @@ impl Apply {
             .unwrap_or(settings.cache_dir());
         let lock = self.lock_path();
         let lock = lock.map(|path| read_lock_file(&path)).transpose()?;
-        let mut planned = Planned {
+        let mut planned = PlannedApply {
             reserved: Reserved::find(&context.host, Path::new(cache_dir))?,
             tick: tick(&wanted, &settings),
             wanted,
@@ -256,7 +256,7 @@ impl Apply {
         }
     }
 
-    fn report(&self, context: &Context, planned: &Planned) -> Result<()> {
+    fn report(&self, context: &Context, planned: &PlannedApply) -> Result<()> {
         let (out, plan) = (&context.out, &planned.plan);
         let document = || {
             let changes: Vec<Value> = plan.changes.iter().map(change_document).collect();

@@ -91,7 +91,7 @@ impl Context {
     /// Says a sentence to a person who reads the table, unless only problems are wanted.
     pub fn say_to_people(&self, sentence: &str) {
         if !self.out.quiet && self.out.format == Format::Table {
-            self.out.say(sentence);
+            self.out.say_folded(sentence);
         }
     }
 

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::context::Context;
 use crate::domain::outcome::ExitStatus;
 use crate::json::document;
-use crate::ops::doctor::{Doctor as Work, Finding, FindingLevel, Mending, examine_as_cron, worst};
+use crate::ops::doctor::{
+    CheckLevel, CheckResult, Doctor as Work, Mending, examine_as_cron, worst,
+};
 use crate::ui::{Format, Output};
 
 /// Test the requirements of unattended runs, and how to meet them
@@ -44,7 +46,7 @@ impl DoctorCommand {
                 _ => ExitStatus::Failed,
             });
         }
-        let findings = Work {
+        let results = Work {
             host: &context.host,
             home: &context.home,
             flags: context.flags.clone(),
@@ -55,11 +57,11 @@ impl DoctorCommand {
             },
         }
         .examine();
-        let verdict = worst(&findings);
+        let verdict = worst(&results);
         context.out.result(
-            |out| text(out, &findings),
+            |out| text(out, &results),
             || {
-                let checks: Vec<Value> = findings.iter().map(check).collect();
+                let checks: Vec<Value> = results.iter().map(check).collect();
                 document(
                     "hfdl.doctor/1",
                     json!({ "verdict": verdict.as_str(), "checks": checks }),
@@ -67,44 +69,44 @@ impl DoctorCommand {
             },
         )?;
         Ok(match verdict {
-            FindingLevel::Fail => ExitStatus::Failed,
-            FindingLevel::Ok | FindingLevel::Skipped | FindingLevel::Warn => ExitStatus::Ok,
+            CheckLevel::Fail => ExitStatus::Failed,
+            CheckLevel::Ok | CheckLevel::Skipped | CheckLevel::Warn => ExitStatus::Ok,
         })
     }
 }
 
-fn check(finding: &Finding) -> Value {
+fn check(result: &CheckResult) -> Value {
     json!({
-        "name": finding.check,
-        "verdict": finding.verdict.as_str(),
-        "message": finding.what,
-        "what": finding.what,
-        "why": finding.why,
-        "hint": finding.next,
-        "next": finding.next,
-        "mended": finding.mended,
+        "name": result.check,
+        "verdict": result.verdict.as_str(),
+        "message": result.what,
+        "what": result.what,
+        "why": result.why,
+        "hint": result.next,
+        "next": result.next,
+        "mended": result.mended,
     })
 }
 
 /// Renders a line for each check, and below it the reason and the next step.
-fn text(out: &Output, findings: &[Finding]) -> String {
-    let width = findings.iter().map(|finding| finding.check.len()).max();
+fn text(out: &Output, results: &[CheckResult]) -> String {
+    let width = results.iter().map(|result| result.check.len()).max();
     let width = width.unwrap_or(0);
     let mut text = String::new();
-    let shown = |finding: &&Finding| {
-        !(out.quiet && finding.verdict <= FindingLevel::Skipped && finding.mended.is_none())
+    let shown = |result: &&CheckResult| {
+        !(out.quiet && result.verdict <= CheckLevel::Skipped && result.mended.is_none())
     };
-    for finding in findings.iter().filter(shown) {
-        let verdict = coloured(finding.verdict, out.colour);
+    for result in results.iter().filter(shown) {
+        let verdict = coloured(result.verdict, out.colour);
         text.push_str(&format!(
             "{verdict}  {:width$}  {}\n",
-            finding.check,
-            plain(&finding.what)
+            result.check,
+            plain(&result.what)
         ));
         let more = [
-            ("why", &finding.why),
-            ("next", &finding.next),
-            ("mended", &finding.mended),
+            ("why", &result.why),
+            ("next", &result.next),
+            ("mended", &result.mended),
         ];
         for (label, words) in more {
             if let Some(words) = words {
@@ -118,10 +120,10 @@ fn text(out: &Output, findings: &[Finding]) -> String {
         }
     }
     let count = |verdict| {
-        let of = findings.iter().filter(|finding| finding.verdict == verdict);
+        let of = results.iter().filter(|result| result.verdict == verdict);
         of.count()
     };
-    let (n_fail, n_warn) = (count(FindingLevel::Fail), count(FindingLevel::Warn));
+    let (n_fail, n_warn) = (count(CheckLevel::Fail), count(CheckLevel::Warn));
     if !out.quiet {
         text.push_str(&match (n_fail, n_warn) {
             (0, 0) => "\nall is well\n".to_owned(),
@@ -131,13 +133,13 @@ fn text(out: &Output, findings: &[Finding]) -> String {
     text
 }
 
-fn coloured(verdict: FindingLevel, colour: bool) -> String {
+fn coloured(verdict: CheckLevel, colour: bool) -> String {
     let word = format!("{verdict:7}");
     let code = match verdict {
-        FindingLevel::Ok => 32,
-        FindingLevel::Skipped => 2,
-        FindingLevel::Warn => 33,
-        FindingLevel::Fail => 31,
+        CheckLevel::Ok => 32,
+        CheckLevel::Skipped => 2,
+        CheckLevel::Warn => 33,
+        CheckLevel::Fail => 31,
     };
     if colour {
         format!("\u{1b}[{code}m{word}\u{1b}[0m")

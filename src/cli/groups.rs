@@ -125,9 +125,9 @@ mod tests {
         // Flags whose meaning or default depends on the command.
         #[rustfmt::skip]
         const OWN: &[&str] = &[
-            "all", "daily", "dry-run", "every", "file", "keep-revisions", "limit-daily",
+            "all", "at", "check", "daily", "dry-run", "every", "file", "keep-revisions", "limit-daily",
             "limit-monthly", "limit-rate", "max-duration", "max-transfer", "model", "name", "output",
-            "priority", "revision", "run", "since", "tag", "token-name", "wait",
+            "priority", "revision", "run", "since", "tag", "to", "token-name", "until", "wait",
         ];
         let mut first: BTreeMap<String, String> = BTreeMap::new();
         let mut different = Vec::new();

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::yaml;
+use super::{table, yaml};
 use crate::domain::outcome::words;
 use crate::json;
 use crate::sys::host::Host;
@@ -42,6 +42,8 @@ pub struct Output {
     pub quiet: bool,
     /// Columns of the terminal; `None` without one, and then lines are not folded.
     pub width: Option<u16>,
+    /// Columns of the terminal behind stderr; messages are folded there only.
+    pub stderr_width: Option<u16>,
     /// Whether the locale has more characters than ASCII.
     pub unicode: bool,
 }
@@ -59,16 +61,18 @@ impl Output {
                 host.variable("TERM") == Some("dumb"),
             ),
         };
-        let width = host
-            .stdout_is_terminal()
-            .then(|| host.columns().or_else(|| host.terminal_columns()))
-            .flatten();
+        let columns_of = |is_terminal: bool| {
+            let columns = is_terminal.then(|| host.columns().or_else(|| host.terminal_columns()));
+            columns.flatten()
+        };
+        let width = columns_of(host.stdout_is_terminal());
         Self {
             format,
             colour: wanted(host.stdout_is_terminal()),
             colour_on_stderr: wanted(host.stderr_is_terminal()),
             quiet,
             width: width.or_else(|| host.columns()),
+            stderr_width: columns_of(host.stderr_is_terminal()),
             unicode: host.has_unicode(),
         }
     }
@@ -82,6 +86,7 @@ impl Output {
             colour_on_stderr: false,
             quiet: false,
             width,
+            stderr_width: width,
             unicode: true,
         }
     }
@@ -185,6 +190,21 @@ impl Output {
         let _ = live_lines::write(format!("{message}\n").as_bytes());
     }
 
+    /// Writes a sentence to stderr, folded between words at a terminal.
+    pub fn say_folded(&self, sentence: &str) {
+        self.say(&self.folded(sentence, 0));
+    }
+
+    /// Folds a message for stderr, whose first line begins behind a label of `indent` columns.
+    pub fn folded(&self, message: &str, indent: usize) -> String {
+        let terminal = Self {
+            width: self.stderr_width,
+            ..self.clone()
+        };
+        let text = table::paragraph(&terminal, message, indent);
+        text.trim_end().to_owned()
+    }
+
     /// Writes a warning to stderr.
     pub fn warn(&self, message: &str) {
         let label = if self.colour_on_stderr {
@@ -192,7 +212,8 @@ impl Output {
         } else {
             "warning"
         };
-        self.say(&format!("{label}: {}", escaped(message)));
+        let message = self.folded(&escaped(message), "warning: ".len());
+        self.say(&format!("{label}: {message}"));
     }
 }
 

@@ -98,7 +98,7 @@ impl<'a> Column<'a> {
 
 /// A column with the number of its cells and its width.
 #[derive(Clone, Copy, Debug)]
-struct Placed<'a> {
+struct FittedColumn<'a> {
     column: Column<'a>,
     index: usize,
     width: usize,
@@ -117,11 +117,11 @@ pub fn render(out: &Output, columns: &[Column], rows: Vec<Vec<String>>) -> Strin
     };
     let placed = columns.iter().enumerate();
     let placed = placed.filter(|(index, column)| !column.if_any || has_any(*index));
-    let mut placed: Vec<Placed> = placed
+    let mut placed: Vec<FittedColumn> = placed
         .map(|(index, column)| {
             let cells = rows.iter().filter_map(|row| row.get(index));
             let widest = cells.map(|cell| measure_text_width(cell)).max();
-            Placed {
+            FittedColumn {
                 column: *column,
                 index,
                 width: widest.unwrap_or(0).max(measure_text_width(column.title)),
@@ -151,7 +151,7 @@ pub fn render(out: &Output, columns: &[Column], rows: Vec<Vec<String>>) -> Strin
 }
 
 /// Leaves columns out and narrows the others until a row fits.
-fn fit(placed: &mut Vec<Placed>, width: usize) {
+fn fit(placed: &mut Vec<FittedColumn>, width: usize) {
     loop {
         let least = placed.iter().map(|it| it.column.least_width(it.width));
         if row_width(least) <= width {
@@ -167,8 +167,9 @@ fn fit(placed: &mut Vec<Placed>, width: usize) {
         placed.remove(index);
     }
     while row_width(placed.iter().map(|it| it.width)) > width {
-        let can_shrink = |it: &&mut Placed, to: usize| it.column.cut != Cut::Never && it.width > to;
-        let widest = |to: fn(&Placed) -> usize, placed: &mut Vec<Placed>| {
+        let can_shrink =
+            |it: &&mut FittedColumn, to: usize| it.column.cut != Cut::Never && it.width > to;
+        let widest = |to: fn(&FittedColumn) -> usize, placed: &mut Vec<FittedColumn>| {
             let columns = placed.iter_mut().filter(|it| can_shrink(it, to(it)));
             columns
                 .max_by_key(|it| it.width)
@@ -189,7 +190,7 @@ fn row_width(widths: impl Iterator<Item = usize>) -> usize {
 }
 
 /// Renders a cell, cut and padded to the width of its column.
-fn aligned(placed: &Placed, cell: &str, out: &Output) -> String {
+fn aligned(placed: &FittedColumn, cell: &str, out: &Output) -> String {
     let cell = match placed.column.cut {
         Cut::Middle => cut_middle(cell, placed.width, out.ellipsis()),
         _ => truncate_str(cell, placed.width, out.ellipsis()).into_owned(),

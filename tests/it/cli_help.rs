@@ -64,7 +64,7 @@ fn every_command_has_a_manual_page() {
         let page = std::fs::read_to_string(pages.join(format!("hfdl-{name}.1")));
         let page = page.unwrap_or_else(|err| panic!("{name}: {err} in {names:?}"));
         assert!(
-            page.contains(".SH NAME") && page.contains(".SH \"SYNOPSIS\""),
+            page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"),
             "{name}"
         );
     }

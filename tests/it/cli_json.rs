@@ -254,7 +254,7 @@ fn the_words_of_the_schemas_are_those_of_the_code() {
         "file_change" = hfdl::domain::changes::FileChange,
         "file_result" = hfdl::domain::session::FileResult,
         "file_source" = hfdl::domain::session::FileSource,
-        "finding_level" = hfdl::ops::doctor::FindingLevel,
+        "finding_level" = hfdl::ops::doctor::CheckLevel,
         "hold_reason" = hfdl::domain::hold::HoldReason,
         "hook_event" = hfdl::domain::alert::HookEvent,
         "item_kind" = hfdl::domain::retention::ItemKind,

@@ -57,7 +57,7 @@ fn a_model_is_added_listed_changed_and_removed() {
     );
     env.line("models list --state never-downloaded")
         .succeeds()
-        .explains("no models");
+        .explains("no model is in that state");
     env.line("models enable tiny")
         .succeeds()
         .prints("enabled `tiny`");

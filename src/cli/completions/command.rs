@@ -7,8 +7,8 @@ use clap::Args;
 use clap_complete::Shell;
 use clap_complete::engine::{CompletionCandidate, complete};
 
-use super::known::Known;
-use super::line::Line;
+use super::known::KnownNames;
+use super::line::TypedLine;
 use super::values::with_values;
 use crate::cli::context::Context;
 use crate::domain::outcome::ExitStatus;
@@ -55,13 +55,13 @@ impl Completions {
     /// Returns the candidates for the last word, one a line, with a description behind a tab.
     fn answer(self, context: &Context) -> String {
         let line = match (self.shell, self.line.as_slice()) {
-            (Shell::Bash, [text]) => Line::parse(&text.to_string_lossy()),
-            _ => Line::of_words(self.line),
+            (Shell::Bash, [text]) => TypedLine::parse(&text.to_string_lossy()),
+            _ => TypedLine::of_words(self.line),
         };
         // bash replaces only the part of the word behind the last `:` or `=`.
         let ending = self.ending.as_deref();
         let n_cut = ending.map_or(0, |ending| line.bytes_before(ending));
-        let known = Known::new(context, &line);
+        let known = KnownNames::new(context, &line);
         let mut command = with_values(crate::cli::command(), &[], &known);
         let last = line.words.len().saturating_sub(1);
         let directory = context.host.current_dir().ok();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap_complete::engine::CompletionCandidate;
 
-use super::line::Line;
+use super::line::TypedLine;
 use super::values::Values;
 use crate::cli::context::Context;
 use crate::domain::settings::{SettingKey, ValueKind};
@@ -20,14 +20,14 @@ use crate::ui::text;
 const MAX_IDS: u32 = 50;
 
 /// The line and the home that values are found for.
-pub struct Known {
+pub struct KnownNames {
     context: Context,
-    line: Line,
+    line: TypedLine,
 }
 
-impl Known {
+impl KnownNames {
     /// Takes the home that the line names, or else that of the environment.
-    pub fn new(context: &Context, line: &Line) -> Arc<Self> {
+    pub fn new(context: &Context, line: &TypedLine) -> Arc<Self> {
         let mut context = context.clone();
         let named = line.value_of("--home");
         let named = named.and_then(|home| expand_home(&context.host, &home).ok());

@@ -4,12 +4,12 @@ use std::ffi::OsString;
 
 /// The words up to the cursor; the last one, which may be empty, is completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct TypedLine {
     pub words: Vec<OsString>,
     pub current: String,
 }
 
-impl Line {
+impl TypedLine {
     pub fn of_words(words: Vec<OsString>) -> Self {
         let last = words.last();
         let current = last.map(|word| word.to_string_lossy().into_owned());
@@ -85,7 +85,7 @@ mod tests {
             (r"hfdl a\ b x:y=z", vec!["hfdl", "a b", "x:y=z"]),
             ("hfdl '' ", vec!["hfdl", "", ""]),
         ] {
-            let line = Line::parse(text);
+            let line = TypedLine::parse(text);
             assert_eq!(line.words, words, "{text}");
             assert_eq!(line.current, *words.last().unwrap(), "{text}");
         }
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_part_of_a_word_that_bash_keeps_is_counted() {
-        let line = Line::parse("hfdl models show org/a:Q4");
+        let line = TypedLine::parse("hfdl models show org/a:Q4");
         assert_eq!(line.bytes_before("Q4"), 6);
         assert_eq!(line.bytes_before("org/a:Q4"), 0);
         assert_eq!(line.bytes_before("else"), 0);
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_home_on_the_line_is_found() {
-        let home = |text| Line::parse(text).value_of("--home");
+        let home = |text| TypedLine::parse(text).value_of("--home");
         assert_eq!(home("hfdl --home /a models show ").as_deref(), Some("/a"));
         assert_eq!(home("hfdl --home=/a --home=/b x").as_deref(), Some("/b"));
         assert_eq!(home("hfdl --homes /a x"), None);

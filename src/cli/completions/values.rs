@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::{Arg, Command, ValueHint};
 use clap_complete::engine::ArgValueCompleter;
 
-use super::known::{Known, TICK_PERIODS};
+use super::known::{KnownNames, TICK_PERIODS};
 use crate::cli::logs::LogLevel;
 use crate::domain::guard::GUARDS;
 use crate::domain::model::ModelSummary;
@@ -44,7 +44,7 @@ pub enum Values {
 }
 
 /// Gives each argument that takes a value its completion.
-pub fn with_values(command: Command, path: &[&str], known: &Arc<Known>) -> Command {
+pub fn with_values(command: Command, path: &[&str], known: &Arc<KnownNames>) -> Command {
     let names: Vec<String> = command
         .get_subcommands()
         .map(|sub| sub.get_name().to_owned())

@@ -30,7 +30,7 @@ use crate::sys::stop::StopFlag;
 const DAILY: &str = "02:30";
 
 /// The home before the questions.
-pub struct Found {
+pub struct SetUp {
     pub store: Option<Store>,
     pub settings: Settings,
     pub models: Vec<Model>,
@@ -38,7 +38,7 @@ pub struct Found {
 }
 
 /// Asks for the directory of the cache; `None` if it stays where it is.
-pub fn cache(context: &Context, found: &Found, flag: Option<&str>) -> Result<Option<String>> {
+pub fn cache(context: &Context, found: &SetUp, flag: Option<&str>) -> Result<Option<String>> {
     let now = found.settings.cache_dir();
     if flag.is_none() && !found.models.is_empty() {
         // The files of the models are there.
@@ -103,7 +103,7 @@ pub fn say_token(context: &Context) {
 /// Asks for models until the answer is empty. Those that are kept already are left out.
 pub fn models(
     context: &Context,
-    found: &Found,
+    found: &SetUp,
     cache: Option<&str>,
     flags: &[String],
 ) -> Result<Vec<ModelSpec>> {
@@ -172,7 +172,7 @@ fn model_of(settings: &Settings, text: &str) -> Result<ModelSpec> {
     Ok(spec)
 }
 
-fn is_kept(found: &Found, chosen: &[ModelSpec], spec: &ModelSpec) -> bool {
+fn is_kept(found: &SetUp, chosen: &[ModelSpec], spec: &ModelSpec) -> bool {
     let kept = found.models.iter().map(|model| &model.spec);
     let mut all = kept.chain(chosen);
     all.any(|other| other.name == spec.name || other.is_same_copy(spec))
@@ -223,7 +223,7 @@ impl ScheduleFlags<'_> {
 /// Asks when to look; `None` if a schedule does so already or none is wanted.
 pub fn schedule(
     context: &Context,
-    found: &Found,
+    found: &SetUp,
     flags: ScheduleFlags<'_>,
 ) -> Result<Option<ScheduleSpec>> {
     if !flags.is_any() {
@@ -276,7 +276,7 @@ fn zone(context: &Context, flag: Option<&str>) -> Result<String> {
 /// Asks for the windows, which have to meet the slots.
 fn with_windows(
     context: &Context,
-    found: &Found,
+    found: &SetUp,
     spec: ScheduleSpec,
     flags: &[String],
 ) -> Result<Option<ScheduleSpec>> {
@@ -307,7 +307,7 @@ fn with_windows(
 /// Asks whether to install the timer that was requested, after saying which.
 pub fn timer(
     context: &Context,
-    found: &Found,
+    found: &SetUp,
     request: TimerRequest,
     is_chosen: bool,
 ) -> Result<Option<TimerRequest>> {

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::answers::{self, Found, ScheduleFlags};
+use super::answers::{self, ScheduleFlags, SetUp};
 use super::questions::{agrees, not_changed};
 use crate::cli::apply::{self, Apply};
 use crate::cli::context::Context;
@@ -90,7 +90,7 @@ impl FromStr for TimerChoice {
 struct Draft {
     path: PathBuf,
     text: String,
-    planned: apply::Planned,
+    planned: apply::PlannedApply,
 }
 
 impl InitCommand {
@@ -148,7 +148,7 @@ impl InitCommand {
     fn timer(
         &self,
         context: &Context,
-        found: &Found,
+        found: &SetUp,
         additions: &Additions,
     ) -> Result<Option<TimerRequest>> {
         let kind = match self.timer {
@@ -181,14 +181,14 @@ impl InitCommand {
     }
 }
 
-fn look_around(context: &Context) -> Result<Found> {
+fn look_around(context: &Context) -> Result<SetUp> {
     let store = context.existing_store()?;
     let settings = context.settings(store.as_ref())?;
     let current = match &store {
         Some(store) => Current::read(store)?,
         None => Current::default(),
     };
-    Ok(Found {
+    Ok(SetUp {
         store,
         settings,
         models: current.models,
@@ -197,7 +197,7 @@ fn look_around(context: &Context) -> Result<Found> {
 }
 
 /// Says where the work begins. A home that is set up gets additions only if that is meant.
-fn greet(context: &Context, found: &Found) -> Result<()> {
+fn greet(context: &Context, found: &SetUp) -> Result<()> {
     let home = context.home.path().display();
     if found.models.is_empty() && found.schedules.is_empty() {
         context.say_to_people(&format!(
@@ -236,7 +236,7 @@ fn confirm(context: &Context, draft: Option<&Draft>, has_timer: bool) -> Result<
         }
         return Ok(());
     }
-    context.say_to_people(&format!("\n{}", draft.text));
+    context.out.say(&format!("\n{}", draft.text));
     let start = if has_timer {
         ", and start the timer"
     } else {

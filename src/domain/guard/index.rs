@@ -103,7 +103,10 @@ mod tests {
         assert!(missing.contains("1 of 2 shards"), "{missing}");
         assert!(missing.contains("`2.st`"), "{missing}");
         for (hostile, reason) in [
-            (r#"{"weight_map":{"a":"../../etc/passwd"}}"#, "do not exist"),
+            (
+                r#"{"weight_map":{"a":"../../etc/passwd"}}"#,
+                "does not exist",
+            ),
             (r#"{"weight_map":{"a":"x\ny"}}"#, "`x\\ny`"),
             (r#"{"weight_map":{"a":7}}"#, "expected a string"),
             ("{}", "no `weight_map`"),

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::finding::Finding;
+use super::check_result::CheckResult;
 use crate::sys::abilities;
 use crate::sys::files;
 use crate::sys::lock::FileLock;
@@ -89,23 +89,23 @@ pub(super) fn judge(
     folder: &Path,
     abilities: &Abilities,
     symlinks: Symlinks,
-) -> Finding {
+) -> CheckResult {
     let place = format!("`{}`", folder.display());
     let elsewhere = "use a place on a local disk";
     if let Err(err) = &abilities.replaces {
-        return Finding::fail(check, format!("{place} cannot replace a file in one step"))
+        return CheckResult::fail(check, format!("{place} cannot replace a file in one step"))
             .why(err.to_string())
             .next(elsewhere);
     }
     match &abilities.locks {
         Ok(Locking::Refused) => {}
         Ok(Locking::Granted) => {
-            return Finding::fail(check, format!("{place} gives the same lock twice"))
+            return CheckResult::fail(check, format!("{place} gives the same lock twice"))
                 .why("two runs at once would write the same files")
                 .next(elsewhere);
         }
         Err(err) => {
-            return Finding::fail(check, format!("{place} gives no locks"))
+            return CheckResult::fail(check, format!("{place} gives no locks"))
                 .why(err.to_string())
                 .next(format!(
                     "{elsewhere}; a network mount may need its lock service"
@@ -115,12 +115,12 @@ pub(super) fn judge(
     let copies = "files that revisions share are copied, which takes more space";
     match symlinks {
         Symlinks::SwitchedOff => {
-            Finding::warn(check, format!("{place}: symbolic links are switched off"))
+            CheckResult::warn(check, format!("{place}: symbolic links are switched off"))
                 .why(format!("`HF_HUB_DISABLE_SYMLINKS` is set; {copies}"))
                 .next("unset `HF_HUB_DISABLE_SYMLINKS` if the place has links")
         }
         Symlinks::Wanted if !abilities.has_symlinks => {
-            Finding::warn(check, format!("{place} has no symbolic links that work"))
+            CheckResult::warn(check, format!("{place} has no symbolic links that work"))
                 .why(copies)
                 .next(if cfg!(windows) {
                     "switch on the developer mode of Windows, or use another place"
@@ -136,7 +136,7 @@ pub(super) fn judge(
             if abilities.has_hard_links {
                 can.push("has hard links");
             }
-            Finding::ok(check, format!("{place} {}", can.join(", ")))
+            CheckResult::ok(check, format!("{place} {}", can.join(", ")))
         }
     }
 }
@@ -144,7 +144,7 @@ pub(super) fn judge(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::doctor::finding::FindingLevel;
+    use crate::ops::doctor::check_result::CheckLevel;
 
     fn able() -> Abilities {
         Abilities {
@@ -155,9 +155,9 @@ mod tests {
         }
     }
 
-    fn verdict(abilities: Abilities, symlinks: Symlinks) -> (FindingLevel, bool) {
-        let finding = judge("x", Path::new("/x"), &abilities, symlinks);
-        (finding.verdict, finding.next.is_some())
+    fn verdict(abilities: Abilities, symlinks: Symlinks) -> (CheckLevel, bool) {
+        let result = judge("x", Path::new("/x"), &abilities, symlinks);
+        (result.verdict, result.next.is_some())
     }
 
     #[test]
@@ -166,7 +166,7 @@ mod tests {
         let abilities = try_out(folder.path()).unwrap();
         assert_eq!(
             verdict(abilities, Symlinks::NotNeeded),
-            (FindingLevel::Ok, false)
+            (CheckLevel::Ok, false)
         );
         assert_eq!(folder.path().read_dir().unwrap().count(), 0);
         assert!(try_out(&folder.path().join("missing")).is_err());
@@ -179,7 +179,7 @@ mod tests {
     fn each_missing_ability_has_a_next_step() {
         let broken = || io::Error::other("no");
         let fails = |abilities| verdict(abilities, Symlinks::Wanted);
-        assert_eq!(fails(able()), (FindingLevel::Ok, false));
+        assert_eq!(fails(able()), (CheckLevel::Ok, false));
         let lacks = [
             Abilities {
                 replaces: Err(broken()),
@@ -195,20 +195,20 @@ mod tests {
             },
         ];
         for lack in lacks {
-            assert_eq!(fails(lack), (FindingLevel::Fail, true));
+            assert_eq!(fails(lack), (CheckLevel::Fail, true));
         }
         let no_links = || Abilities {
             has_symlinks: false,
             ..able()
         };
-        assert_eq!(fails(no_links()), (FindingLevel::Warn, true));
+        assert_eq!(fails(no_links()), (CheckLevel::Warn, true));
         assert_eq!(
             verdict(no_links(), Symlinks::NotNeeded),
-            (FindingLevel::Ok, false)
+            (CheckLevel::Ok, false)
         );
         assert_eq!(
             verdict(able(), Symlinks::SwitchedOff),
-            (FindingLevel::Warn, true)
+            (CheckLevel::Warn, true)
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::finding::Finding;
+use super::check_result::CheckResult;
 use crate::domain::settings::Settings;
 use crate::ops::ownership;
 use crate::ops::retention::only_copies;
@@ -16,17 +16,17 @@ pub(super) fn copies(
     home: &Home,
     settings: &Settings,
     store: &Store,
-) -> Result<Vec<Finding>> {
+) -> Result<Vec<CheckResult>> {
     let cache = ownership::cache_of(settings, &ownership::identity(host, home, store)?);
     let copies = only_copies(store, &cache)?.into_iter();
-    let findings = copies.map(|copy| {
+    let results = copies.map(|copy| {
         let (model, commit) = (&copy.model, copy.commit.short());
         let what = format!("`{model}`: commit {commit} exists nowhere else any more");
-        Finding::warn("only-copies", what)
+        CheckResult::warn("only-copies", what)
             .why("the Hub has it no more, and hfdl does not remove it")
             .next(format!(
                 "keep a backup; `hfdl prune {model} --only-copies` lets it go"
             ))
     });
-    Ok(findings.collect())
+    Ok(results.collect())
 }

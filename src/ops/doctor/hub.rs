@@ -4,7 +4,7 @@ use std::io::Read;
 
 use anyhow::{Context, Result};
 
-use super::finding::{Finding, FindingLevel};
+use super::check_result::{CheckLevel, CheckResult};
 use crate::domain::login::{LOGIN_ADVICE, Login};
 use crate::domain::model::{Destination, Model};
 use crate::domain::outcome::ErrorKind;
@@ -28,12 +28,12 @@ const FIREWALL: &str =
 pub(super) fn reach(
     host: &Host,
     settings: &Settings,
-    found: &mut Vec<Finding>,
+    found: &mut Vec<CheckResult>,
 ) -> Option<Timestamp> {
     let endpoint = settings.endpoint();
     if is_offline(host) {
         found.push(
-            Finding::warn("hub", "offline mode is on, so no run fetches anything")
+            CheckResult::warn("hub", "offline mode is on, so no run fetches anything")
                 .next("unset `HF_HUB_OFFLINE` and `TRANSFORMERS_OFFLINE` where runs start"),
         );
         return None;
@@ -44,7 +44,7 @@ pub(super) fn reach(
     });
     match asked {
         Err(err) => {
-            found.push(Finding::of_error("hub", "it cannot be asked", &err));
+            found.push(CheckResult::of_error("hub", "it cannot be asked", &err));
             None
         }
         Ok(Err(err)) => {
@@ -67,23 +67,23 @@ fn parse_date(text: &str) -> Option<Timestamp> {
     Timestamp::try_from(date).ok()
 }
 
-fn unreachable(endpoint: &str, err: &HttpError) -> Finding {
+fn unreachable(endpoint: &str, err: &HttpError) -> CheckResult {
     let next = err.hint().unwrap_or(
         "look whether this machine reaches other hosts; behind a firewall set `HTTPS_PROXY`",
     );
-    Finding::fail("hub", format!("`{endpoint}` cannot be reached"))
+    CheckResult::fail("hub", format!("`{endpoint}` cannot be reached"))
         .why(err.reason())
         .next(next)
 }
 
-fn answered(endpoint: &str, answer: &Response) -> Finding {
+fn answered(endpoint: &str, answer: &Response) -> CheckResult {
     let elsewhere = answer
         .headers
         .get("location")
         .filter(|_| answer.is_redirect());
     let elsewhere = elsewhere.and_then(|target| answer.url.join(target).ok());
     if let Some(target) = elsewhere.filter(|target| !target.is_same_origin(&answer.url)) {
-        return Finding::fail(
+        return CheckResult::fail(
             "hub",
             format!("`{endpoint}` leads to `{}`", target.origin()),
         )
@@ -92,28 +92,27 @@ fn answered(endpoint: &str, answer: &Response) -> Finding {
     }
     match answer.status {
         status @ (401 | 403 | 407 | 451) => {
-            Finding::warn("hub", format!("`{endpoint}` refuses us")).why(format!(
+            CheckResult::warn("hub", format!("`{endpoint}` refuses us")).why(format!(
                 "HTTP {status}, perhaps from a proxy or firewall on the way"
             ))
         }
-        status @ 500.. => {
-            Finding::warn("hub", format!("`{endpoint}` has trouble")).why(format!("HTTP {status}"))
-        }
-        _ => Finding::ok("hub", format!("`{endpoint}` answers")),
+        status @ 500.. => CheckResult::warn("hub", format!("`{endpoint}` has trouble"))
+            .why(format!("HTTP {status}")),
+        _ => CheckResult::ok("hub", format!("`{endpoint}` answers")),
     }
 }
 
 /// Finds the token, and asks the Hub for its account.
-pub(super) fn token(host: &Host, clients: &Result<HubClients>) -> Vec<Finding> {
+pub(super) fn token(host: &Host, clients: &Result<HubClients>) -> Vec<CheckResult> {
     let origin = match origin(host) {
         Ok(Some(origin)) => origin,
         Ok(None) => {
             return vec![
-                Finding::ok("token", "there is none; public repositories need none")
+                CheckResult::ok("token", "there is none; public repositories need none")
                     .why("limits are higher with one, and private and gated repositories need it"),
             ];
         }
-        Err(err) => return vec![Finding::of_error("token", "it cannot be used", &err)],
+        Err(err) => return vec![CheckResult::of_error("token", "it cannot be used", &err)],
     };
     let mut found = Vec::new();
     if let Ok(path) = token_path(host)
@@ -121,7 +120,7 @@ pub(super) fn token(host: &Host, clients: &Result<HubClients>) -> Vec<Finding> {
         && modes_for_others(&path).is_ok_and(|mode| mode.is_some_and(|mode| mode != 0))
     {
         found.push(
-            Finding::warn(
+            CheckResult::warn(
                 "token-file",
                 format!("others can read `{}`", path.display()),
             )
@@ -132,14 +131,14 @@ pub(super) fn token(host: &Host, clients: &Result<HubClients>) -> Vec<Finding> {
     let is_variable = !matches!(origin, TokenOrigin::File | TokenOrigin::Oidc);
     if is_variable && !is_in_file {
         found.push(
-            Finding::warn("token-file", format!("the token is in {origin} only"))
+            CheckResult::warn("token-file", format!("the token is in {origin} only"))
                 .why("a timer starts runs without the variables of your shell")
                 .next("keep it in a file as well: `hf auth login`"),
         );
     }
     found.push(match clients {
         Ok(clients) => validity(&clients.own().with_retry(RetryPolicy::never()), &origin),
-        Err(err) => Finding::of_error("token", "it cannot be tried", err),
+        Err(err) => CheckResult::of_error("token", "it cannot be tried", err),
     });
     found
 }
@@ -164,7 +163,7 @@ pub(super) fn logins(
     settings: &Settings,
     store: Option<&Store>,
     clients: &Result<HubClients>,
-) -> Vec<Finding> {
+) -> Vec<CheckResult> {
     let mut found = Vec::new();
     for model in enabled_models(store) {
         let name = model.spec.token_name.as_ref();
@@ -172,7 +171,7 @@ pub(super) fn logins(
             && let Err(err) = clients.with_token(name)
         {
             let what = format!("`{}` has no token", model.spec.name);
-            found.push(Finding::of_error("token-name", what, &err));
+            found.push(CheckResult::of_error("token-name", what, &err));
         }
     }
     let now = host.now();
@@ -181,16 +180,16 @@ pub(super) fn logins(
         let (name, at) = (&login.name, render_utc(login.expires_at));
         if let Some(warning) = login.warning(now) {
             let level = if login.has_ended(now) {
-                FindingLevel::Fail
+                CheckLevel::Fail
             } else {
-                FindingLevel::Warn
+                CheckLevel::Warn
             };
-            return Finding::new("login", level, warning).next(LOGIN_ADVICE);
+            return CheckResult::new("login", level, warning).next(LOGIN_ADVICE);
         }
         let ends = format!("the login `{name}` ends at {at}");
         match &login.obstacle {
-            None => Finding::ok("login", ends).why("a run renews it a day before"),
-            Some(obstacle) => Finding::ok("login", ends).why(obstacle.to_string()),
+            None => CheckResult::ok("login", ends).why("a run renews it a day before"),
+            Some(obstacle) => CheckResult::ok("login", ends).why(obstacle.to_string()),
         }
     };
     found.extend(logins.map(examine));
@@ -206,23 +205,25 @@ fn enabled_models(store: Option<&Store>) -> Vec<Model> {
     models.unwrap_or_default()
 }
 
-fn validity(hub: &HubClient, origin: &TokenOrigin) -> Finding {
+fn validity(hub: &HubClient, origin: &TokenOrigin) -> CheckResult {
     match hub.whoami() {
         Ok(Some(me)) => {
             let role = me
                 .token_role
                 .map_or(String::new(), |role| format!(", role {role}"));
-            Finding::ok("token", format!("from {origin}: `{}`{role}", me.name))
+            CheckResult::ok("token", format!("from {origin}: `{}`{role}", me.name))
         }
-        Ok(None) => Finding::skipped("token", format!("from {origin}")),
-        Err(err) if err.kind() == ErrorKind::Auth => Finding::of_error(
+        Ok(None) => CheckResult::skipped("token", format!("from {origin}")),
+        Err(err) if err.kind() == ErrorKind::Auth => CheckResult::of_error(
             "token",
             format!("from {origin}: it is not valid"),
             &err.into(),
         ),
         // A mirror without accounts, or a Hub that cannot be reached.
-        Err(err) => Finding::skipped("token", format!("from {origin}: nobody says whose it is"))
-            .why(err.to_string()),
+        Err(err) => {
+            CheckResult::skipped("token", format!("from {origin}: nobody says whose it is"))
+                .why(err.to_string())
+        }
     }
 }
 
@@ -231,11 +232,11 @@ pub(super) fn storage(
     host: &Host,
     clients: &Result<HubClients>,
     store: Option<&Store>,
-) -> Vec<Finding> {
+) -> Vec<CheckResult> {
     if is_offline(host) {
         return Vec::new();
     }
-    let nothing = Finding::skipped(
+    let nothing = CheckResult::skipped(
         "storage",
         "no model is registered whose bytes could be tried",
     );
@@ -247,7 +248,7 @@ pub(super) fn storage(
     let clients = match clients {
         Ok(clients) => clients,
         Err(_) => {
-            return vec![Finding::skipped(
+            return vec![CheckResult::skipped(
                 "storage",
                 "it cannot be tried without a usable token",
             )];
@@ -255,13 +256,15 @@ pub(super) fn storage(
     };
     let name = &model.spec.name;
     vec![match fetch_a_byte(clients, model) {
-        Ok(Some(place)) => Finding::ok("storage", format!("`{place}` hands out bytes of `{name}`")),
-        Ok(None) => Finding::skipped("storage", format!("`{name}` has no file with bytes")),
+        Ok(Some(place)) => {
+            CheckResult::ok("storage", format!("`{place}` hands out bytes of `{name}`"))
+        }
+        Ok(None) => CheckResult::skipped("storage", format!("`{name}` has no file with bytes")),
         Err(err) => {
             let what = format!("no bytes of `{name}` can be fetched");
-            let finding = Finding::of_error("storage", what, &err);
-            let next = finding.next.clone();
-            finding.next(next.unwrap_or_else(|| FIREWALL.to_owned()))
+            let result = CheckResult::of_error("storage", what, &err);
+            let next = result.next.clone();
+            result.next(next.unwrap_or_else(|| FIREWALL.to_owned()))
         }
     }]
 }

@@ -2,7 +2,7 @@
 //!
 //! - A check uses the thing itself instead of reading its description: it writes
 //!   files, takes locks, sends requests. It removes its own probes.
-//! - Each check returns findings: a verdict, the reason and the next step.
+//! - Each check returns results: a verdict, the reason and the next step.
 //! - Nothing is changed without `--fix`, and then only files and entries of hfdl
 //!   that are safe to change.
 //!
@@ -10,10 +10,10 @@
 
 mod abilities;
 mod as_cron;
+mod check_result;
 mod clock;
 mod copies;
 mod database;
-mod finding;
 mod hub;
 mod places;
 mod programs;
@@ -35,7 +35,7 @@ use crate::sys::host::Host;
 use crate::sys::paths::Home;
 
 pub use as_cron::examine_as_cron;
-pub use finding::{Finding, FindingLevel, worst};
+pub use check_result::{CheckLevel, CheckResult, worst};
 
 /// The permission to repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub struct Doctor<'a> {
 
 impl Doctor<'_> {
     /// Runs all checks; each one depends only on those before it.
-    pub fn examine(&self) -> Vec<Finding> {
+    pub fn examine(&self) -> Vec<CheckResult> {
         let (host, home, now) = (self.host, self.home, self.host.now());
         let mut found = places::home(home, self.mending);
         let store = database::open(home, now, self.mending, &mut found);
@@ -69,7 +69,7 @@ impl Doctor<'_> {
             found.extend(database::adopted(store, self.mending));
             found.extend(database::scrub(store, &settings, now));
             found.extend(others.unwrap_or_else(|err| {
-                vec![Finding::of_error(
+                vec![CheckResult::of_error(
                     "other-homes",
                     "cannot be looked at",
                     &err,
@@ -77,11 +77,11 @@ impl Doctor<'_> {
             }));
             let refs = refs::refs(host, home, &settings, store, now);
             found.extend(refs.unwrap_or_else(|err| {
-                vec![Finding::of_error("refs", "cannot be looked at", &err)]
+                vec![CheckResult::of_error("refs", "cannot be looked at", &err)]
             }));
             let copies = copies::copies(host, home, &settings, store);
             found.extend(copies.unwrap_or_else(|err| {
-                vec![Finding::of_error(
+                vec![CheckResult::of_error(
                     "only-copies",
                     "cannot be looked at",
                     &err,
@@ -111,12 +111,12 @@ impl Doctor<'_> {
     }
 
     /// Resolves the settings; if one is wrong, without the saved ones, else the defaults.
-    fn settings(&self, store: Option<&Store>, found: &mut Vec<Finding>) -> Settings {
+    fn settings(&self, store: Option<&Store>, found: &mut Vec<CheckResult>) -> Settings {
         let wrong = match resolve_settings(self.host, store, self.flags.clone()) {
             Ok(settings) => return settings,
             Err(err) => err,
         };
-        found.push(Finding::of_error("settings", "cannot be used", &wrong));
+        found.push(CheckResult::of_error("settings", "cannot be used", &wrong));
         resolve_settings(self.host, None, self.flags.clone())
             .or_else(|_| Settings::resolve(&SettingLayers::default()))
             .expect("a unit test parses every default")

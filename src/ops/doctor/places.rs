@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::abilities::{Symlinks, judge, try_out};
-use super::finding::Finding;
+use super::check_result::CheckResult;
 use super::{Mending, ago};
 use crate::domain::deletion::HomeIdentity;
 use crate::domain::model::Destination;
@@ -26,14 +26,14 @@ use crate::sys::paths::Home;
 const HOME_RESERVE: ByteSize = ByteSize(64 << 20);
 
 /// Checks that the home is writable, and private.
-pub(super) fn home(home: &Home, mending: Mending) -> Vec<Finding> {
+pub(super) fn home(home: &Home, mending: Mending) -> Vec<CheckResult> {
     let path = home.path();
     let mut found = Vec::new();
     match path.try_exists() {
         Ok(true) => {}
         Ok(false) if mending == Mending::Mend => match create_private_dir(path) {
             Ok(()) => found.push(
-                Finding::ok("home", format!("`{}` is there now", path.display()))
+                CheckResult::ok("home", format!("`{}` is there now", path.display()))
                     .mended("made the directory"),
             ),
             Err(err) => return vec![unwritable("home", path, &err)],
@@ -42,7 +42,7 @@ pub(super) fn home(home: &Home, mending: Mending) -> Vec<Finding> {
             let above = path.ancestors().find(|above| above.exists());
             let above = above.unwrap_or(Path::new("/"));
             return vec![match try_out(above) {
-                Ok(_) => Finding::skipped(
+                Ok(_) => CheckResult::skipped(
                     "home",
                     format!(
                         "`{}` is not there yet; the first command that saves something makes it",
@@ -70,7 +70,7 @@ pub(super) fn other_homes(
     settings: &Settings,
     store: &Store,
     now: Timestamp,
-) -> Result<Vec<Finding>> {
+) -> Result<Vec<CheckResult>> {
     let cache = ownership::cache_of(settings, &ownership::identity(host, home, store)?);
     let mut outdated = BTreeMap::new();
     for model in store.readable_models(&ModelFilter::default())? {
@@ -80,7 +80,7 @@ pub(super) fn other_homes(
         }
     }
     let tell = |other: &HomeIdentity| {
-        Finding::warn(
+        CheckResult::warn(
             "other-homes",
             format!(
                 "the hfdl home `{}` on `{}` was last seen {}; its claims do not count any more",
@@ -95,12 +95,12 @@ pub(super) fn other_homes(
     Ok(outdated.values().map(tell).collect())
 }
 
-fn unwritable(check: &'static str, path: &Path, err: &io::Error) -> Finding {
+fn unwritable(check: &'static str, path: &Path, err: &io::Error) -> CheckResult {
     let full = matches!(
         err.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
     );
-    Finding::fail(
+    CheckResult::fail(
         check,
         format!("nothing can be written to `{}`", path.display()),
     )
@@ -113,7 +113,7 @@ fn unwritable(check: &'static str, path: &Path, err: &io::Error) -> Finding {
 }
 
 /// Checks that neither directory nor database is open to others.
-fn private(home: &Home, mending: Mending) -> Finding {
+fn private(home: &Home, mending: Mending) -> CheckResult {
     let mut open = Vec::new();
     for path in [home.path().to_path_buf(), home.database()] {
         match modes_for_others(&path) {
@@ -121,13 +121,16 @@ fn private(home: &Home, mending: Mending) -> Finding {
             Ok(_) => {}
             Err(err) if err.kind() == io::ErrorKind::NotFound => {}
             Err(err) => {
-                return Finding::fail("privacy", format!("cannot look at `{}`", path.display()))
-                    .why(err.to_string());
+                return CheckResult::fail(
+                    "privacy",
+                    format!("cannot look at `{}`", path.display()),
+                )
+                .why(err.to_string());
             }
         }
     }
     if open.is_empty() {
-        return Finding::ok(
+        return CheckResult::ok(
             "privacy",
             "directory and database are for their owner alone",
         );
@@ -138,24 +141,24 @@ fn private(home: &Home, mending: Mending) -> Finding {
         .collect();
     let names = names.join(" and ");
     if mending == Mending::LookOnly {
-        return Finding::warn("privacy", format!("others can open {names}"))
+        return CheckResult::warn("privacy", format!("others can open {names}"))
             .why("the database names private repositories, and settings may hold secrets")
             .next("`hfdl doctor --fix` closes it");
     }
     match open.iter().try_for_each(|path| make_private(path)) {
-        Ok(()) => Finding::ok(
+        Ok(()) => CheckResult::ok(
             "privacy",
             "directory and database are for their owner alone",
         )
         .mended(format!("closed {names} to others")),
-        Err(err) => Finding::warn("privacy", format!("others can open {names}"))
+        Err(err) => CheckResult::warn("privacy", format!("others can open {names}"))
             .why(format!("it cannot be closed: {err}"))
             .next("close it as the owner, with `chmod go=`"),
     }
 }
 
 /// Finds incomplete copies of the database that a crash left; recent ones may be in use.
-fn leftovers(home: &Home, mending: Mending) -> Option<Finding> {
+fn leftovers(home: &Home, mending: Mending) -> Option<CheckResult> {
     let left = home.leftovers();
     let (first, n_files) = (left.first()?, left.len());
     let what = format!(
@@ -163,16 +166,16 @@ fn leftovers(home: &Home, mending: Mending) -> Option<Finding> {
         first.display()
     );
     if mending == Mending::LookOnly {
-        let finding = Finding::warn("leftovers", what);
+        let result = CheckResult::warn("leftovers", what);
         return Some(
-            finding
+            result
                 .why("a process was killed while it made them")
                 .next("`hfdl doctor --fix` removes them"),
         );
     }
     Some(match left.iter().try_for_each(std::fs::remove_file) {
-        Ok(()) => Finding::ok("leftovers", "none").mended(format!("removed {what}")),
-        Err(err) => Finding::warn("leftovers", what).why(err.to_string()),
+        Ok(()) => CheckResult::ok("leftovers", "none").mended(format!("removed {what}")),
+        Err(err) => CheckResult::warn("leftovers", what).why(err.to_string()),
     })
 }
 
@@ -183,20 +186,26 @@ pub(super) fn known(
     settings: &Settings,
     now: Timestamp,
     mending: Mending,
-) -> Vec<Finding> {
+) -> Vec<CheckResult> {
     let Some(store) = store else {
         return Vec::new();
     };
     let examined = match Places::load(store, settings) {
         Ok(places) => places.examine(),
-        Err(err) => return vec![Finding::of_error("place", "places cannot be read", &err)],
+        Err(err) => {
+            return vec![CheckResult::of_error(
+                "place",
+                "places cannot be read",
+                &err,
+            )];
+        }
     };
     let judge = |place: &Examined| {
         let error = match &place.result {
-            Ok(()) => return place_finding(place),
+            Ok(()) => return place_result(place),
             Err(error) => error,
         };
-        let failed = Finding::fail("place", error.to_string());
+        let failed = CheckResult::fail("place", error.to_string());
         if mending == Mending::LookOnly {
             return failed
                 .why("its disk may not be mounted; nothing is written there before that is clear")
@@ -204,7 +213,7 @@ pub(super) fn known(
         }
         let only = BTreeSet::from([place.destination.clone()]);
         match confirm(store, settings, Some(&only), now) {
-            Ok(_) => Finding::ok("place", format!("`{}` begins anew", place.path.display()))
+            Ok(_) => CheckResult::ok("place", format!("`{}` begins anew", place.path.display()))
                 .mended(format!("confirmed it, although {error}")),
             Err(err) => failed.why(format!("it cannot be confirmed: {err:#}")),
         }
@@ -213,7 +222,7 @@ pub(super) fn known(
 }
 
 /// Names a place with its file system, its mark and its free space.
-fn place_finding(place: &Examined) -> Finding {
+fn place_result(place: &Examined) -> CheckResult {
     let mut what = format!("`{}`", place.path.display());
     if let Some(file_system) = &place.file_system {
         what.push_str(&format!(" on {file_system}"));
@@ -227,15 +236,15 @@ fn place_finding(place: &Examined) -> Finding {
     if let Some(n_bytes) = space.and_then(|space| space.free_bytes) {
         what.push_str(&format!(", {} free", ByteSize(n_bytes).render_short()));
     }
-    Finding::ok("place", what)
+    CheckResult::ok("place", what)
 }
 
 /// Checks the cache, or the folder above one that does not exist yet.
-pub(super) fn cache(host: &Host, settings: &Settings, mending: Mending) -> Vec<Finding> {
+pub(super) fn cache(host: &Host, settings: &Settings, mending: Mending) -> Vec<CheckResult> {
     let path = Path::new(settings.cache_dir());
     if settings.cache_dir().is_empty() {
         return vec![
-            Finding::fail("cache", "there is no place for the cache")
+            CheckResult::fail("cache", "there is no place for the cache")
                 .why("no home directory is known")
                 .next("set `cache.dir`: `hfdl config set cache.dir DIR`"),
         ];
@@ -251,18 +260,18 @@ pub(super) fn cache(host: &Host, settings: &Settings, mending: Mending) -> Vec<F
     } else {
         Symlinks::Wanted
     };
-    let finding = match try_out(existing) {
+    let result = match try_out(existing) {
         Ok(abilities) => judge("cache", existing, &abilities, symlinks),
         Err(err) => unwritable("cache", existing, &err),
     };
-    vec![Finding {
+    vec![CheckResult {
         mended: made,
-        ..finding
+        ..result
     }]
 }
 
 /// Compares the free space with the reserve.
-pub(super) fn space(home: &Home, settings: &Settings) -> Vec<Finding> {
+pub(super) fn space(home: &Home, settings: &Settings) -> Vec<CheckResult> {
     let cache = PathBuf::from(settings.cache_dir());
     let reserve = settings.disk_reserve();
     let mut found = Vec::new();
@@ -279,29 +288,29 @@ pub(super) fn space(home: &Home, settings: &Settings) -> Vec<Finding> {
     found
 }
 
-fn free_at(check: &'static str, path: &Path, reserve: ByteSize, whose: &str) -> Finding {
+fn free_at(check: &'static str, path: &Path, reserve: ByteSize, whose: &str) -> CheckResult {
     let place = format!("`{}`", path.display());
     let space = path.ancestors().find_map(|folder| space_at(folder).ok());
     let Some(space) = space else {
-        return Finding::fail(check, format!("cannot tell how much is free at {place}"));
+        return CheckResult::fail(check, format!("cannot tell how much is free at {place}"));
     };
     let Some(free) = space.free_bytes.map(ByteSize) else {
         let what = format!("the file system of {place} does not tell how much is free");
-        return Finding::ok(check, what);
+        return CheckResult::ok(check, what);
     };
     let what = format!("{} free at {place}", free.render_short());
     if free < reserve {
-        return Finding::fail(check, what)
+        return CheckResult::fail(check, what)
             .why(format!("{whose} is {}", reserve.render_short()))
             .next("free space there; `hfdl config set disk.reserve` changes how much stays free");
     }
     if space.free_files.is_some_and(|n_files| n_files < 1_000) {
-        return Finding::fail(
+        return CheckResult::fail(
             check,
             format!("almost no file can be made any more at {place}"),
         )
         .why("the file system has run out of inodes")
         .next("delete small files there");
     }
-    Finding::ok(check, what)
+    CheckResult::ok(check, what)
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::abilities::try_out;
-use super::finding::Finding;
+use super::check_result::CheckResult;
 use crate::domain::alert::HookEvent;
 use crate::domain::settings::{SettingKey, Settings};
 use crate::sys::host::Host;
@@ -11,12 +11,12 @@ use crate::sys::paths;
 use crate::sys::search_path::find_named;
 
 /// Searches the programs of the hooks and of the gate in the way of a run.
-pub(super) fn hooks(host: &Host, settings: &Settings) -> Vec<Finding> {
+pub(super) fn hooks(host: &Host, settings: &Settings) -> Vec<CheckResult> {
     let check = |key: SettingKey| {
         let program = settings.hook(key)?.program();
         Some(match find_named(host, program) {
-            Some(path) => Finding::ok("hooks", format!("`{key}`: `{}`", path.display())),
-            None => Finding::fail("hooks", format!("`{key}`: there is no program `{program}`"))
+            Some(path) => CheckResult::ok("hooks", format!("`{key}`: `{}`", path.display())),
+            None => CheckResult::fail("hooks", format!("`{key}`: there is no program `{program}`"))
                 .why(if program.contains('/') {
                     "it is missing, or this user may not run it".to_owned()
                 } else {
@@ -31,7 +31,7 @@ pub(super) fn hooks(host: &Host, settings: &Settings) -> Vec<Finding> {
 }
 
 /// Checks that the metrics file and the status file can be written.
-pub(super) fn files(host: &Host, settings: &Settings) -> Vec<Finding> {
+pub(super) fn files(host: &Host, settings: &Settings) -> Vec<CheckResult> {
     let named = [
         ("metrics-file", settings.metrics_file()),
         ("status-file", settings.status_file()),
@@ -41,11 +41,11 @@ pub(super) fn files(host: &Host, settings: &Settings) -> Vec<Finding> {
         let folder = path.parent().unwrap_or(Path::new("."));
         if !folder.is_dir() {
             let what = format!("there is no directory `{}`", folder.display());
-            return Some(Finding::fail(check, what).next("make it, or name another file"));
+            return Some(CheckResult::fail(check, what).next("make it, or name another file"));
         }
         Some(match try_out(folder) {
-            Ok(_) => Finding::ok(check, format!("`{}`", path.display())),
-            Err(err) => Finding::fail(
+            Ok(_) => CheckResult::ok(check, format!("`{}`", path.display())),
+            Err(err) => CheckResult::fail(
                 check,
                 format!("nothing can be written to `{}`", folder.display()),
             )

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::finding::Finding;
+use super::check_result::CheckResult;
 use crate::domain::settings::Settings;
 use crate::sys::host::Host;
 use crate::sys::paths::{expand, hub_cache_from_environment, hugging_face_home, real_place};
 
 /// Names the variables that point a reader to another cache, with both paths.
-pub(super) fn elsewhere(host: &Host, settings: &Settings) -> Vec<Finding> {
+pub(super) fn elsewhere(host: &Host, settings: &Settings) -> Vec<CheckResult> {
     let cache = settings.cache_dir();
     if cache.is_empty() {
         return Vec::new();
@@ -28,7 +28,7 @@ pub(super) fn elsewhere(host: &Host, settings: &Settings) -> Vec<Finding> {
         .filter(|(_, path, _)| is_elsewhere(path))
         .map(|(reader, path, name)| {
             let path = path.display();
-            Finding::warn("readers", format!("`{name}` makes {reader} read `{path}`"))
+            CheckResult::warn("readers", format!("`{name}` makes {reader} read `{path}`"))
                 .why(format!("the cache that hfdl keeps is `{cache}`"))
                 .next(format!(
                     "unset `{name}` where they start, or `hfdl config set cache.dir '{path}'`"

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::finding::Finding;
+use super::check_result::CheckResult;
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::ops::moved_refs::PublishedRef;
@@ -21,7 +21,7 @@ pub(super) fn refs(
     settings: &Settings,
     store: &Store,
     now: Timestamp,
-) -> Result<Vec<Finding>> {
+) -> Result<Vec<CheckResult>> {
     let cache = ownership::cache_of(settings, &ownership::identity(host, home, store)?);
     let places = Arc::new(Places::load(store, settings)?);
     let (mut found, mut n_right) = (Vec::new(), 0);
@@ -34,7 +34,7 @@ pub(super) fn refs(
         match published.look(store, &cache, || Ok(places.clone()), now)? {
             None => n_right += 1,
             Some(moved) => found.push(
-                Finding::warn("refs", format!("`{name}`: {}", moved.describe()))
+                CheckResult::warn("refs", format!("`{name}`: {}", moved.describe()))
                     .why("another program moved the ref, or removed it")
                     .next(format!(
                         "the next run puts it right, `hfdl download {name}` does so now; with \
@@ -44,7 +44,7 @@ pub(super) fn refs(
         }
     }
     if found.is_empty() && n_right > 0 {
-        found.push(Finding::ok(
+        found.push(CheckResult::ok(
             "refs",
             format!("each of {n_right} names the published commit"),
         ));

@@ -1,6 +1,6 @@
 //! The registered models and schedules.
 
-use super::finding::Finding;
+use super::check_result::CheckResult;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::UpstreamState;
 use crate::domain::schedule::{Selection, Unusable};
@@ -33,13 +33,13 @@ fn read(store: &Store) -> anyhow::Result<Read> {
 
 /// Checks that there are models and usable schedules, and that access to the
 /// repositories is granted.
-pub(super) fn schedules(store: Option<&Store>, is_new: bool) -> Vec<Finding> {
+pub(super) fn schedules(store: Option<&Store>, is_new: bool) -> Vec<CheckResult> {
     let Some(store) = store else {
         return vec![if is_new {
-            Finding::warn("schedules", "nothing is set up yet")
+            CheckResult::warn("schedules", "nothing is set up yet")
                 .next("`hfdl init` asks for models, a schedule and a timer")
         } else {
-            Finding::skipped("schedules", "they are in the database")
+            CheckResult::skipped("schedules", "they are in the database")
         }];
     };
     let Read {
@@ -49,13 +49,13 @@ pub(super) fn schedules(store: Option<&Store>, is_new: bool) -> Vec<Finding> {
         empty,
     } = match read(store) {
         Ok(read) => read,
-        Err(err) => return vec![Finding::of_error("schedules", "cannot be read", &err)],
+        Err(err) => return vec![CheckResult::of_error("schedules", "cannot be read", &err)],
     };
     let mut found = vec![if models.is_empty() {
-        Finding::warn("schedules", "no model is registered and enabled")
+        CheckResult::warn("schedules", "no model is registered and enabled")
             .next("`hfdl models add org/name` keeps one")
     } else if n_schedules == 0 {
-        Finding::warn(
+        CheckResult::warn(
             "schedules",
             "no schedule is enabled, so nothing is ever due",
         )
@@ -63,19 +63,20 @@ pub(super) fn schedules(store: Option<&Store>, is_new: bool) -> Vec<Finding> {
     } else {
         let n_models = models.len();
         let s = if n_models == 1 { "" } else { "s" };
-        Finding::ok(
+        CheckResult::ok(
             "schedules",
             format!("{n_schedules} for {n_models} model{s}"),
         )
     }];
     // Without models all of them are empty.
     let empty = empty.iter().filter(|_| !models.is_empty());
-    found.extend(empty.map(empty_schedule).map(|warning| Finding {
+    found.extend(empty.map(empty_schedule).map(|warning| CheckResult {
         next: warning.hint,
-        ..Finding::warn("schedules", warning.message)
+        ..CheckResult::warn("schedules", warning.message)
     }));
     let broken = unusable.iter();
-    found.extend(broken.map(|one| Finding::fail("schedules", one.to_string()).next(one.hint())));
+    found
+        .extend(broken.map(|one| CheckResult::fail("schedules", one.to_string()).next(one.hint())));
     let gated: Vec<String> = models
         .iter()
         .filter(|model| model.state.upstream_state == UpstreamState::Gated)
@@ -83,7 +84,7 @@ pub(super) fn schedules(store: Option<&Store>, is_new: bool) -> Vec<Finding> {
         .collect();
     if !gated.is_empty() {
         found.push(
-            Finding::warn(
+            CheckResult::warn(
                 "access",
                 format!("access is not granted: {}", gated.join(", ")),
             )

@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 
-use super::finding::{Finding, FindingLevel};
+use super::check_result::{CheckLevel, CheckResult};
 use super::{Mending, ago};
 use crate::domain::status::Warning;
 use crate::domain::time::Timestamp;
@@ -23,7 +23,7 @@ pub(super) fn timer(
     store: Option<&Store>,
     now: Timestamp,
     mending: Mending,
-) -> Vec<Finding> {
+) -> Vec<CheckResult> {
     let Some(store) = store else {
         return vec![without_database(place)];
     };
@@ -40,7 +40,13 @@ pub(super) fn timer(
     };
     let (ticks, since, missing) = match read() {
         Ok(read) => read,
-        Err(err) => return vec![Finding::of_error("timer", "its state cannot be read", &err)],
+        Err(err) => {
+            return vec![CheckResult::of_error(
+                "timer",
+                "its state cannot be read",
+                &err,
+            )];
+        }
     };
     let tick = ticks.by_timer;
     let found = state(place, Some(store));
@@ -64,32 +70,37 @@ fn without_entry(
     ticks: &Ticks,
     missing: Option<Warning>,
     (every, now): (Seconds, Timestamp),
-) -> Vec<Finding> {
+) -> Vec<CheckResult> {
     let last = ticks.by_anyone;
     let entry = match missing {
-        Some(Warning { message, hint, .. }) => Finding {
+        Some(Warning { message, hint, .. }) => CheckResult {
             next: hint,
-            ..Finding::fail("timer", "none is installed").why(message)
+            ..CheckResult::fail("timer", "none is installed").why(message)
         },
         None => judge_entry(found, is_recent(last, every, now)),
     };
-    let came = |tick| Finding::ok("ticks", format!("the last one came {}", ago(tick, now)));
+    let came = |tick| CheckResult::ok("ticks", format!("the last one came {}", ago(tick, now)));
     let judged = || last.map_or_else(|| judge_ticks(None, None, every, now), came);
     vec![entry, failing_ticks(ticks).unwrap_or_else(judged)]
 }
 
 /// Reports an entry whose database is missing: each of its ticks fails.
-fn without_database(place: HomeContext<'_>) -> Finding {
+fn without_database(place: HomeContext<'_>) -> CheckResult {
     match lost_database(place) {
-        None => Finding::skipped("timer", "nothing is registered yet"),
-        Some(why) => Finding::fail("timer", "the database of the installed timer is missing")
+        None => CheckResult::skipped("timer", "nothing is registered yet"),
+        Some(why) => CheckResult::fail("timer", "the database of the installed timer is missing")
             .why(why)
             .next(LOST_DATABASE_HINT),
     }
 }
 
 /// Repairs an entry of `hfdl start` as that command would.
-fn put_right(place: HomeContext<'_>, store: &Store, now: Timestamp, entry: Finding) -> Finding {
+fn put_right(
+    place: HomeContext<'_>,
+    store: &Store,
+    now: Timestamp,
+    entry: CheckResult,
+) -> CheckResult {
     let started = plan_entry(place, Some(store), &TimerRequest::default())
         .and_then(|draft| draft.install(store, now, None).map(|_| draft.kind()));
     match started {
@@ -100,26 +111,26 @@ fn put_right(place: HomeContext<'_>, store: &Store, now: Timestamp, entry: Findi
     }
 }
 
-fn judge_entry(found: &TimerState, ticks_come: bool) -> Finding {
+fn judge_entry(found: &TimerState, ticks_come: bool) -> CheckResult {
     let kind = found.backend.map_or("timer", |kind| kind.as_str());
     if let Some(unknown) = &found.unknown
         && found.backend.is_some()
     {
         let why = found.last_problem.clone().unwrap_or_default();
         let look = "`hfdl start` says what is in its way";
-        return Finding::warn("timer", format!("the entry ({kind}) cannot be judged"))
+        return CheckResult::warn("timer", format!("the entry ({kind}) cannot be judged"))
             .why(why)
             .next(unknown.next.as_deref().unwrap_or(look));
     }
     let problem = found.last_problem.as_ref().or(found.doubt.as_ref());
     match (found.installed, found.is_current, problem) {
-        (true, true, None) => Finding::ok("timer", format!("installed ({kind})")),
+        (true, true, None) => CheckResult::ok("timer", format!("installed ({kind})")),
         // Ticks count more than a guess about a daemon.
         (true, true, Some(_)) if ticks_come && found.last_problem.is_none() => {
-            Finding::ok("timer", format!("installed ({kind})"))
+            CheckResult::ok("timer", format!("installed ({kind})"))
         }
         (true, true, Some(problem)) => {
-            Finding::fail("timer", format!("installed ({kind}), and it does not fire"))
+            CheckResult::fail("timer", format!("installed ({kind}), and it does not fire"))
                 .why(problem)
                 .next(match found.last_problem {
                     Some(_) => "`hfdl start` puts it right, and so does `hfdl doctor --fix`",
@@ -128,7 +139,7 @@ fn judge_entry(found: &TimerState, ticks_come: bool) -> Finding {
         }
         (true, false, _) => {
             let why = "it was installed by another version, it was edited, or the program, its home or the interval has changed";
-            Finding::warn(
+            CheckResult::warn(
                 "timer",
                 format!("the entry ({kind}) is not what hfdl would write"),
             )
@@ -136,16 +147,16 @@ fn judge_entry(found: &TimerState, ticks_come: bool) -> Finding {
             .next("`hfdl start` writes it anew, and so does `hfdl doctor --fix`")
         }
         (false, _, Some(problem)) if found.backend.is_some() => {
-            Finding::fail("timer", format!("the entry ({kind}) is gone"))
+            CheckResult::fail("timer", format!("the entry ({kind}) is gone"))
                 .why(problem)
                 .next("`hfdl start` puts it back; `hfdl stop` says that it is to be gone")
         }
         (false, _, _) if ticks_come => {
-            Finding::ok("timer", "none made by `hfdl start`, and ticks come")
+            CheckResult::ok("timer", "none made by `hfdl start`, and ticks come")
         }
         (false, _, problem) => {
             let why = "nothing runs unless a timer, a CI job or somebody starts it";
-            Finding::warn("timer", "none is installed")
+            CheckResult::warn("timer", "none is installed")
                 .why(problem.map_or(why, String::as_str))
                 .next("`hfdl start` installs one")
         }
@@ -157,15 +168,15 @@ fn is_recent(tick: Option<Timestamp>, every: Seconds, now: Timestamp) -> bool {
 }
 
 /// Says that ticks come and fail before their run.
-fn failing_ticks(ticks: &Ticks) -> Option<Finding> {
+fn failing_ticks(ticks: &Ticks) -> Option<CheckResult> {
     let failed = ticks.failed.as_ref()?;
     let verdict = if failed.needs_person() {
-        FindingLevel::Fail
+        CheckLevel::Fail
     } else {
-        FindingLevel::Warn
+        CheckLevel::Warn
     };
-    let finding = Finding::new("ticks", verdict, failed.headline());
-    Some(finding.why(failed.why.as_str()).next(failed.advice()))
+    let result = CheckResult::new("ticks", verdict, failed.headline());
+    Some(result.why(failed.why.as_str()).next(failed.advice()))
 }
 
 /// Judges the last tick; nothing from before the entry was made is missed.
@@ -174,27 +185,27 @@ fn judge_ticks(
     since: Option<Timestamp>,
     every: Seconds,
     now: Timestamp,
-) -> Finding {
+) -> CheckResult {
     let look = "look whether the timer is there and its daemon runs; `hfdl logs --last` shows the last run";
     if !is_recent(tick, every, now) && is_recent(since, every, now) {
-        return Finding::skipped("ticks", "the entry is new; the first tick comes soon");
+        return CheckResult::skipped("ticks", "the entry is new; the first tick comes soon");
     }
     let Some(tick) = tick else {
-        let finding = "no timer has started `hfdl run-due` yet";
+        let result = "no timer has started `hfdl run-due` yet";
         return match since {
-            Some(since) => Finding::fail("ticks", finding)
+            Some(since) => CheckResult::fail("ticks", result)
                 .why(format!("the entry was made {}", ago(since, now)))
                 .next(look),
-            None => Finding::warn("ticks", finding)
+            None => CheckResult::warn("ticks", result)
                 .why("entries that `hfdl start` did not make pass `--trigger timer` to be told apart")
                 .next(look),
         };
     };
     let what = format!("the last one came {}", ago(tick, now));
     if is_recent(Some(tick), every, now) {
-        return Finding::ok("ticks", what);
+        return CheckResult::ok("ticks", what);
     }
-    Finding::fail("ticks", what)
+    CheckResult::fail("ticks", what)
         .why(format!("one should come every {every}"))
         .next(look)
 }
@@ -215,15 +226,15 @@ mod tests {
             let every = Seconds(900);
             judge_ticks(tick.map(at), since.map(at), every, at(now)).verdict
         };
-        assert_eq!(verdict(Some(0), None, 1_800), FindingLevel::Ok);
-        assert_eq!(verdict(Some(0), None, 1_801), FindingLevel::Fail);
+        assert_eq!(verdict(Some(0), None, 1_800), CheckLevel::Ok);
+        assert_eq!(verdict(Some(0), None, 1_801), CheckLevel::Fail);
         // The check of the clock reports a clock that was set back.
-        assert_eq!(verdict(Some(0), None, -5), FindingLevel::Ok);
-        assert_eq!(verdict(None, None, 0), FindingLevel::Warn);
+        assert_eq!(verdict(Some(0), None, -5), CheckLevel::Ok);
+        assert_eq!(verdict(None, None, 0), CheckLevel::Warn);
         // A new entry may not have fired yet.
-        assert_eq!(verdict(None, Some(0), 60), FindingLevel::Skipped);
-        assert_eq!(verdict(Some(0), Some(9_000), 9_060), FindingLevel::Skipped);
-        assert_eq!(verdict(None, Some(0), 1_801), FindingLevel::Fail);
+        assert_eq!(verdict(None, Some(0), 60), CheckLevel::Skipped);
+        assert_eq!(verdict(Some(0), Some(9_000), 9_060), CheckLevel::Skipped);
+        assert_eq!(verdict(None, Some(0), 1_801), CheckLevel::Fail);
     }
 
     #[test]
@@ -245,38 +256,38 @@ mod tests {
             ..found(false, false, Some("damaged"), cron)
         };
         for (facts, quiet, ticking) in [
-            (doubtful, FindingLevel::Fail, FindingLevel::Ok),
-            (unknown, FindingLevel::Warn, FindingLevel::Warn),
+            (doubtful, CheckLevel::Fail, CheckLevel::Ok),
+            (unknown, CheckLevel::Warn, CheckLevel::Warn),
             (
                 found(true, true, None, cron),
-                FindingLevel::Ok,
-                FindingLevel::Ok,
+                CheckLevel::Ok,
+                CheckLevel::Ok,
             ),
             (
                 found(true, true, Some("not active"), cron),
-                FindingLevel::Fail,
-                FindingLevel::Fail,
+                CheckLevel::Fail,
+                CheckLevel::Fail,
             ),
             (
                 found(true, false, None, cron),
-                FindingLevel::Warn,
-                FindingLevel::Warn,
+                CheckLevel::Warn,
+                CheckLevel::Warn,
             ),
             (
                 found(false, false, Some("gone"), cron),
-                FindingLevel::Fail,
-                FindingLevel::Fail,
+                CheckLevel::Fail,
+                CheckLevel::Fail,
             ),
             (
                 found(false, false, None, None),
-                FindingLevel::Warn,
-                FindingLevel::Ok,
+                CheckLevel::Warn,
+                CheckLevel::Ok,
             ),
         ] {
             assert_eq!(judge_entry(&facts, false).verdict, quiet, "{facts:?}");
             assert_eq!(judge_entry(&facts, true).verdict, ticking, "{facts:?}");
-            let finding = judge_entry(&facts, false);
-            assert_eq!(finding.next.is_some(), finding.verdict != FindingLevel::Ok);
+            let result = judge_entry(&facts, false);
+            assert_eq!(result.next.is_some(), result.verdict != CheckLevel::Ok);
         }
     }
 }

@@ -1,22 +1,26 @@
 //! The views of models in the directories of other programs.
 
-use super::finding::Finding;
+use super::check_result::CheckResult;
 use crate::domain::view::ViewState;
 use crate::ops::views::{ListedView, list};
 use crate::store::Store;
 
 /// Compares each view with the disk. Without views there is nothing to report.
-pub(super) fn views(store: &Store) -> Vec<Finding> {
+pub(super) fn views(store: &Store) -> Vec<CheckResult> {
     match list(store) {
         Ok(views) => views.iter().map(judge).collect(),
-        Err(err) => vec![Finding::of_error("view", "views cannot be looked at", &err)],
+        Err(err) => vec![CheckResult::of_error(
+            "view",
+            "views cannot be looked at",
+            &err,
+        )],
     }
 }
 
-fn judge(view: &ListedView) -> Finding {
+fn judge(view: &ListedView) -> CheckResult {
     let what = format!("`{}`: {}", view.model, view.describe());
     let (why, next) = match view.state {
-        ViewState::Ok => return Finding::ok("view", what),
+        ViewState::Ok => return CheckResult::ok("view", what),
         ViewState::Behind | ViewState::Missing => (
             "the program there finds another revision, or none",
             format!("`hfdl download {}` makes it again", view.model),
@@ -33,5 +37,5 @@ fn judge(view: &ListedView) -> Finding {
             "move it away, or give the view another directory".to_owned(),
         ),
     };
-    Finding::warn("view", what).why(why).next(next)
+    CheckResult::warn("view", what).why(why).next(next)
 }

@@ -1,4 +1,4 @@
-//! The finding of one check, with a verdict for programs and a text for people.
+//! The result of one check, with a verdict for programs and a text for people.
 
 use anyhow::Error;
 
@@ -6,8 +6,8 @@ use crate::domain::outcome::words;
 use crate::ops::diagnose::diagnose;
 
 words! {
-    /// The severity of a finding.
-    FindingLevel {
+    /// The severity of a result.
+    CheckLevel {
         Ok = "ok",
         /// There was nothing to check.
         Skipped = "skipped",
@@ -18,12 +18,12 @@ words! {
     }
 }
 
-/// The finding of one check.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct CheckResult {
     /// The name of the check; stable for programs.
     pub check: &'static str,
-    pub verdict: FindingLevel,
+    pub verdict: CheckLevel,
     pub what: String,
     pub why: Option<String>,
     /// The step that mends it.
@@ -32,8 +32,8 @@ pub struct Finding {
     pub mended: Option<String>,
 }
 
-impl Finding {
-    pub fn new(check: &'static str, verdict: FindingLevel, what: impl Into<String>) -> Self {
+impl CheckResult {
+    pub fn new(check: &'static str, verdict: CheckLevel, what: impl Into<String>) -> Self {
         Self {
             check,
             verdict,
@@ -45,19 +45,19 @@ impl Finding {
     }
 
     pub fn ok(check: &'static str, what: impl Into<String>) -> Self {
-        Self::new(check, FindingLevel::Ok, what)
+        Self::new(check, CheckLevel::Ok, what)
     }
 
     pub fn skipped(check: &'static str, what: impl Into<String>) -> Self {
-        Self::new(check, FindingLevel::Skipped, what)
+        Self::new(check, CheckLevel::Skipped, what)
     }
 
     pub fn warn(check: &'static str, what: impl Into<String>) -> Self {
-        Self::new(check, FindingLevel::Warn, what)
+        Self::new(check, CheckLevel::Warn, what)
     }
 
     pub fn fail(check: &'static str, what: impl Into<String>) -> Self {
-        Self::new(check, FindingLevel::Fail, what)
+        Self::new(check, CheckLevel::Fail, what)
     }
 
     /// Makes a failure out of an error, with its diagnosis.
@@ -86,11 +86,11 @@ impl Finding {
 }
 
 /// Returns the worst verdict of all.
-pub fn worst(findings: &[Finding]) -> FindingLevel {
-    let all = findings.iter().map(|finding| finding.verdict);
+pub fn worst(results: &[CheckResult]) -> CheckLevel {
+    let all = results.iter().map(|result| result.verdict);
     match all.max() {
         // A skipped check is no trouble.
-        Some(FindingLevel::Skipped) | None => FindingLevel::Ok,
+        Some(CheckLevel::Skipped) | None => CheckLevel::Ok,
         Some(worst) => worst,
     }
 }
