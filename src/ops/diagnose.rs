@@ -77,8 +77,8 @@ pub fn hint_for_file(kind: ErrorKind) -> Option<String> {
             "free space there, or make it writable; the next run resumes the download"
         }
         ErrorKind::Integrity => {
-            "nothing of it was published, and the published files stay as they are: run it again, \
-             preferably from another network; `hfdl verify` reads the published files"
+            "run it again, preferably from another network; the published files stay as they are, and \
+             `hfdl verify` reads them"
         }
         _ => return None,
     };
