@@ -73,7 +73,7 @@ fn names_settings_words_and_paths_are_offered_where_they_belong() {
         (&["apply", "-f", "pl"], &["plan.yaml"]),
         (&["start", "--backend", "s"], &["systemd"]),
         (&["models", "add", ""], &[]),
-        (&["models", "l"], &["list", "ls"]),
+        (&["models", "l"], &["list"]),
         (&["download", "--force-d"], &["--force-download"]),
     ] {
         let ran = ask(&env, words);
