@@ -388,16 +388,17 @@ impl LossyHub {
         let is_by_hand = matches!(act, Act::Prune);
         let may_update = matches!(act, Act::Download | Act::Update);
         let why = |n: usize, commit: &String| {
+            let is_lost = self.forgotten.contains(&n) || self.is_gone;
             if self.pinned.contains(&n) {
                 Some("pinned")
-            } else if known.contains(commit) {
+            } else if known.contains(commit) && (is_by_hand || is_lost) {
+                // A run asks the Hub again, which may have it once more.
                 Some("a known only copy")
             } else if held == *commit {
                 Some("held")
             } else if !may_update && published == *commit {
                 Some("published")
             } else {
-                let is_lost = self.forgotten.contains(&n) || self.is_gone;
                 (is_lost && !is_by_hand).then_some("an only copy")
             }
         };

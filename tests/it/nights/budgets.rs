@@ -56,7 +56,7 @@ nights! {
         metrics 8 partial
         hooks finally ended
         ping start, success
-        mail -
+        mail hfdl: the allowance of the month for this home is spent (3 B of 1.00 MiB); it begins anew on Wed 1 Apr; `hfdl run-due --ignore-limits` goes beyond it now, and `hfdl config set limit.monthly SIZE` changes it
     ";
     the_time_of_the_night_is_used_up: |night| {
         night.usual();
