@@ -82,7 +82,7 @@ impl<'a> NextSteps<'a> {
             let first = self.first_start(|other| other.name == *name)?;
             let Some(first) = first else { return Ok(None) };
             let is_planned = first.next.waiting != WaitReason::Due && !self.has_no_timer()?;
-            Ok((!is_planned).then(|| self.start(&first)).transpose()?)
+            (!is_planned).then(|| self.start(&first)).transpose()
         });
     }
 

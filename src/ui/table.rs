@@ -270,7 +270,7 @@ pub fn paragraph(out: &Output, text: &str, indent: usize) -> String {
 
 /// Splits a line at its spaces. A command in backticks stays whole, so that it can be copied.
 fn words(line: &str) -> Vec<String> {
-    let is_paired = line.matches('`').count() % 2 == 0;
+    let is_paired = line.matches('`').count().is_multiple_of(2);
     let mut words: Vec<String> = Vec::new();
     for word in line.split_whitespace() {
         match words.last_mut() {

@@ -21,7 +21,7 @@ pub(super) fn updates(report: &PeriodReport, clock: &Clock) -> Vec<Block> {
     let mut blocks: Vec<Block> = entries.collect();
     if report.n_more_updates > 0 {
         let more = text::count(
-            report.n_more_updates as u64,
+            report.n_more_updates,
             "earlier update",
             "earlier updates",
         );

@@ -64,7 +64,7 @@ pub enum TickOutcome {
     /// Slots are begun, and the allowance of what they have left to fetch is spent.
     AllowanceSpent(Box<Allowance>),
     Done {
-        run: RunFacts,
+        run: Box<RunFacts>,
         n_due: u64,
         /// Models that were not checked, each with the reason.
         left_out: Vec<(String, String)>,
@@ -236,7 +236,7 @@ fn sync(
     let scrub = scrub(services, options, &mut run, show);
     let scrub = note_failure(scrub, &mut run);
     Ok(TickOutcome::Done {
-        run: run.end(n_due)?,
+        run: Box::new(run.end(n_due)?),
         n_due,
         left_out,
         scrub,
@@ -266,7 +266,7 @@ fn scrub_alone(
     let done = work.run(&mut run, &options.bounds, &mut is_slot_due, show);
     let scrub = note_failure(done.map(Some), &mut run);
     Ok(TickOutcome::Done {
-        run: run.end(0)?,
+        run: Box::new(run.end(0)?),
         n_due: 0,
         left_out: Vec::new(),
         scrub,
