@@ -10,7 +10,7 @@ use crate::json::document;
 use crate::ops::doctor::{
     CheckLevel, CheckResult, Doctor as Work, Mending, examine_as_cron, worst,
 };
-use crate::ui::{Format, Output};
+use crate::ui::{Format, Output, table};
 
 /// Test the requirements of unattended runs, and how to meet them
 ///
@@ -92,17 +92,16 @@ fn check(result: &CheckResult) -> Value {
 fn text(out: &Output, results: &[CheckResult]) -> String {
     let width = results.iter().map(|result| result.check.len()).max();
     let width = width.unwrap_or(0);
+    // The verdict has seven columns, and two blanks follow each column.
+    let indent = 7 + 2 + width + 2;
     let mut text = String::new();
     let shown = |result: &&CheckResult| {
         !(out.quiet && result.verdict <= CheckLevel::Skipped && result.mended.is_none())
     };
     for result in results.iter().filter(shown) {
         let verdict = coloured(result.verdict, out.colour);
-        text.push_str(&format!(
-            "{verdict}  {:width$}  {}\n",
-            result.check,
-            plain(&result.what)
-        ));
+        let what = table::paragraph(out, &result.what, indent);
+        text.push_str(&format!("{verdict}  {:width$}  {what}", result.check));
         let more = [
             ("why", &result.why),
             ("next", &result.next),
@@ -110,12 +109,8 @@ fn text(out: &Output, results: &[CheckResult]) -> String {
         ];
         for (label, words) in more {
             if let Some(words) = words {
-                text.push_str(&format!(
-                    "{:9}{:width$}  {label}: {}\n",
-                    "",
-                    "",
-                    plain(words)
-                ));
+                let words = table::paragraph(out, &format!("{label}: {words}"), indent);
+                text.push_str(&format!("{:indent$}{words}", ""));
             }
         }
     }
@@ -146,10 +141,4 @@ fn coloured(verdict: CheckLevel, colour: bool) -> String {
     } else {
         word
     }
-}
-
-/// Replaces control characters, which could move the cursor.
-fn plain(text: &str) -> String {
-    let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    text.chars().map(plain).collect()
 }

@@ -7,6 +7,7 @@ use super::context::Context;
 use super::explain::Complaint;
 use crate::domain::outcome::ExitStatus;
 use crate::manual::{TOPICS, Topic, terminal};
+use crate::ui::table;
 
 /// The word that lists the topics.
 const LIST: &str = "topics";
@@ -46,7 +47,8 @@ fn list(context: &Context) -> String {
     for topic in TOPICS {
         let name = terminal::bold(topic.name, context.out.colour);
         let fill = width - topic.name.len() + 2;
-        text.push_str(&format!("{name}{:fill$}{}\n", "", topic.title()));
+        let title = table::paragraph(&context.out, topic.title(), width + 2);
+        text.push_str(&format!("{name}{:fill$}{title}", ""));
     }
     text
 }

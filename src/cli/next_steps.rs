@@ -61,6 +61,19 @@ impl<'a> NextSteps<'a> {
         });
     }
 
+    /// Says after a set-up when the models are fetched.
+    pub fn after_set_up(&self) {
+        self.hint(|| {
+            let by_itself = match self.first_start(|_| true)? {
+                None => String::new(),
+                Some(first) => format!(": {}", self.start(&first)?),
+            };
+            Ok(Some(format!(
+                "nothing is fetched yet{by_itself}; `hfdl download --all` does it now"
+            )))
+        });
+    }
+
     /// Says after a schedule was added or changed that it is due or that no timer is there.
     /// The report has its first slot already.
     pub fn after_schedule(&self, schedule: &Schedule) {

@@ -36,10 +36,11 @@ pub(super) fn render(
         parts.push(facts(status, warnings, bytes_per_second, clock, out));
         parts.push(models_text(status, clock, out));
     } else if !status.is_set_up {
-        parts.push(format!(
-            "nothing is set up in `{}`; `hfdl init` does it, or `hfdl models add org/name` keeps a model\n",
+        let sentence = format!(
+            "nothing is set up in `{}`; `hfdl init` does it, or `hfdl models add org/name` keeps a model",
             status.home.display()
-        ));
+        );
+        parts.push(table::paragraph(out, &sentence, 0));
     }
     parts.push(moved_refs_text(status, out));
     parts.push(warnings_text(warnings, out));

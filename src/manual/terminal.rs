@@ -70,7 +70,11 @@ impl Style {
                 }
                 indented(lines, INDENT)
             }
-            Element::Code { lines, .. } => indented(lines.clone(), 2 * INDENT),
+            Element::Code { lines, .. } => {
+                let room = width - 2 * INDENT;
+                let lines = lines.iter().flat_map(|line| code_lines(line, room));
+                indented(lines.collect(), 2 * INDENT)
+            }
             Element::Table { titles, rows } => indented(self.table(titles, rows, inner), INDENT),
         }
     }
@@ -173,6 +177,20 @@ fn column_widths(rows: &[Vec<Vec<String>>], width: usize) -> Vec<usize> {
         widest.0 -= 1;
     }
     widths.into_iter().map(|(width, _)| width).collect()
+}
+
+/// Folds the explanation behind a command where the line is too long.
+fn code_lines(line: &str, width: usize) -> Vec<String> {
+    const LEAST: usize = 20;
+    let start = line.rfind("  ").map_or(0, |gap| gap + GAP);
+    let room = width.saturating_sub(start);
+    if visible(line) <= width || !line.starts_with("hfdl ") || start == 0 || room < LEAST {
+        return vec![line.to_owned()];
+    }
+    let words: Vec<String> = line[start..].split(' ').map(str::to_owned).collect();
+    let mut lines = indented(wrap(&words, room), start);
+    lines[0] = format!("{}{}", &line[..start], lines[0].trim_start());
+    lines
 }
 
 fn wrap(words: &[String], width: usize) -> Vec<String> {

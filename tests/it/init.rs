@@ -232,7 +232,8 @@ fn a_dialogue_asks_wrong_answers_again_and_sets_everything_up() {
     nothing_was_changed(&env);
     terminal.keys(&["Enter"]);
     terminal.wait_for("timer installed (crontab)");
-    terminal.wait_for("nothing is fetched yet; `hfdl download --all` does it now");
+    terminal.wait_for("nothing is fetched yet: `nightly` starts ");
+    terminal.wait_for("`hfdl download --all` does it now");
     let model = env.line("models list --json").json();
     assert_eq!(model["models"][0]["name"], "acme/tiny");
     assert_eq!(

@@ -56,6 +56,8 @@ mod download_hostile;
 mod engine;
 mod engine_lanes;
 mod failing_disk;
+#[cfg(target_os = "linux")]
+mod first_hour;
 mod fnmatch_corpus;
 #[cfg(unix)]
 mod gate;

@@ -12,6 +12,7 @@ use super::questions::{agrees, not_changed};
 use crate::cli::apply::{self, Apply};
 use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
+use crate::cli::next_steps::NextSteps;
 use crate::cli::start::{Backend, InstalledTimer, install_timer};
 use crate::domain::outcome::{ExitStatus, UnknownWord};
 use crate::json::document;
@@ -169,7 +170,7 @@ impl InitCommand {
         let path = paths::absolute(&context.host, &self.file)?;
         let text = format!(
             "# Models, schedules and settings of hfdl, as `hfdl init` has made them.\n\
-             # To apply changes: hfdl apply -f FILE (first with --dry-run to see the differences)\n{}",
+             # To apply changes: hfdl apply -f FILE (first with --dry-run)\n{}",
             to_yaml(&additions.document())?
         );
         let planned = Apply::adding(path.clone()).plan(context, text.as_bytes())?;
@@ -297,6 +298,6 @@ fn report(
     if let Some(timer) = timer {
         timer.show_notes(context);
     }
-    context.hint("nothing is fetched yet; `hfdl download --all` does it now");
+    NextSteps::new(context, &context.store()?)?.after_set_up();
     Ok(ExitStatus::Ok)
 }

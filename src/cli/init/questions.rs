@@ -4,7 +4,7 @@ use anyhow::{Error, Result};
 
 use crate::cli::context::Context;
 use crate::cli::explain::{Complaint, explain};
-use crate::ui::{ask_line, is_yes};
+use crate::ui::{ask_line, is_yes, table};
 
 /// A question with its default.
 #[derive(Clone, Copy)]
@@ -53,7 +53,8 @@ pub fn agrees(context: &Context, question: &str) -> Result<bool> {
 
 /// Reads one line. The end of the input ends the command.
 fn line(context: &Context, question: &str) -> Result<String> {
-    ask_line(question)?.ok_or_else(|| {
+    let question = table::paragraph(&context.out, question, 0);
+    ask_line(question.trim_end())?.ok_or_else(|| {
         // The line of the question has no end.
         context.out.say("");
         not_changed()

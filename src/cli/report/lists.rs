@@ -20,11 +20,7 @@ pub(super) fn updates(report: &PeriodReport, clock: &Clock) -> Vec<Block> {
         .map(|it| Block::Entry(update(it, clock)));
     let mut blocks: Vec<Block> = entries.collect();
     if report.n_more_updates > 0 {
-        let more = text::count(
-            report.n_more_updates,
-            "earlier update",
-            "earlier updates",
-        );
+        let more = text::count(report.n_more_updates, "earlier update", "earlier updates");
         let more = format!("and {more}");
         blocks.push(Block::Paragraph(more));
     }

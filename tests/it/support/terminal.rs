@@ -66,12 +66,17 @@ impl Terminal {
     /// Types a line on an empty screen, and returns the screen once the shell waits for
     /// the next one.
     pub fn run(&self, line: &str) -> String {
-        self.clear();
-        self.type_line(line);
+        self.begin(line);
         self.wait_until("the prompt", |screen| {
             let screen = screen.trim_end();
             screen.lines().count() > 1 && screen.lines().last() == Some(PROMPT)
         })
+    }
+
+    /// Types a line on an empty screen.
+    pub fn begin(&self, line: &str) {
+        self.clear();
+        self.type_line(line);
     }
 
     /// Empties the screen, also of the prompt.
@@ -118,6 +123,11 @@ impl Terminal {
     /// Returns the screen with the escape sequences of its colours.
     pub fn coloured_screen(&self) -> String {
         self.tmux(&["capture-pane", "-p", "-e"])
+    }
+
+    /// Returns the screen with its colours, where a folded line is one line again.
+    pub fn whole_lines(&self) -> String {
+        self.tmux(&["capture-pane", "-p", "-e", "-J"])
     }
 
     pub fn resize(&self, columns: u16, rows: u16) {
