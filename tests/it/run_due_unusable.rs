@@ -149,8 +149,8 @@ fn no_command_falls_over_a_schedule_that_cannot_be_followed() {
         let status = document("status --json", 1);
         let warnings = status["warnings"].as_array().unwrap();
         let kinds: Vec<&Value> = warnings.iter().map(|one| &one["kind"]).collect();
-        assert_eq!(kinds, ["schedule-unusable"], "{how}");
-        let message = warnings[0]["message"].as_str().unwrap();
+        assert_eq!(kinds, ["timer-missing", "schedule-unusable"], "{how}");
+        let message = warnings[1]["message"].as_str().unwrap();
         assert!(message.contains(why), "{message}");
         assert_eq!(status["next_due"].as_array().unwrap().len(), 1);
 

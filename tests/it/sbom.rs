@@ -134,7 +134,7 @@ fn a_day_in_history_has_the_commit_of_that_day() {
     env.line("sbom --at 2026-03-10")
         .exits(2)
         .explains("in the future");
-    env.line("sbom --at yesterday")
+    env.line("sbom --at someday")
         .exits(2)
         .explains("is not a time");
 }

@@ -45,7 +45,7 @@ fn last_tick(env: &TestEnv) -> Option<jiff::Timestamp> {
     // People are told the same, in the zone of this world, which is UTC.
     let shown = at.map(|at: jiff::Timestamp| at.strftime("%Y-%m-%d %H:%M").to_string());
     let line = format!("last tick  {}", shown.as_deref().unwrap_or("-"));
-    env.line("status").prints(&line);
+    env.line("status --absolute").prints(&line);
     at
 }
 
