@@ -11,6 +11,7 @@ mod doctor;
 mod download;
 mod download_report;
 mod dry_run_report;
+mod due_plan_report;
 mod explain;
 mod export;
 mod fields;
@@ -89,7 +90,7 @@ use crate::ui::{ColourChoice, Format, Output};
     max_term_width = 100
 )]
 #[command(
-    after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 integrity, 4 auth, 5 temporary, 6 disk, 8 transfer budget, \
+    after_help = "`hfdl init` sets everything up; `hfdl help topics` lists the pages of the manual.\n\nExit codes: 0 ok, 1 failed, 2 usage, 3 integrity, 4 auth, 5 temporary, 6 disk, 8 transfer budget, \
                         10 time budget, 11 locked, 130/143 interrupted"
 )]
 #[command(after_long_help = EXAMPLES)]
@@ -100,7 +101,10 @@ struct Cli {
     command: Command,
 }
 
-const EXAMPLES: &str = "Examples:
+const EXAMPLES: &str =
+    "`hfdl init` sets everything up; `hfdl help topics` lists the pages of the manual.
+
+Examples:
   hfdl models add org/name                     keep a model
   hfdl models add org/name:Q4_K_M              keep one quantisation
   hfdl models add datasets/org/corpus --to /srv/corpus

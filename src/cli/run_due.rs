@@ -8,12 +8,13 @@ use clap::Args;
 
 use super::context::Context;
 use super::download_report::DueReport;
+use super::due_plan_report::report_plan;
 use super::explain::{Complaint, Explanation, Quiet, explain};
 use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
 use super::run_due_report::{
-    Idle, ascii, report_crashes, report_nothing, report_paused, report_plan, report_run,
-    report_spent, report_unusable, report_wait,
+    Idle, ascii, report_crashes, report_nothing, report_paused, report_run, report_spent,
+    report_unusable, report_wait,
 };
 use super::since::present;
 use super::status::{leave_early_status_file, leave_status_file};

@@ -4,10 +4,11 @@ use jiff::tz::TimeZone;
 
 use super::text::NOTHING;
 use crate::domain::time::Timestamp;
-use crate::domain::units::Seconds;
 
 const MINUTE: i64 = 60;
-const DAY: i64 = 24 * 60 * MINUTE;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+const TWO_DAYS: i64 = 2 * DAY;
 
 /// The moment at which a command looks, and the reader's zone.
 #[derive(Clone, Debug)]
@@ -109,7 +110,12 @@ impl Clock {
 
 /// Renders a span in one unit, such as `3 h`.
 fn distance(seconds: i64) -> String {
-    Seconds(seconds.unsigned_abs()).render_short()
+    let seconds = seconds.abs();
+    match seconds {
+        ..HOUR => format!("{} min", seconds / MINUTE),
+        HOUR..TWO_DAYS => format!("{} h", seconds / HOUR),
+        _ => format!("{} d", seconds / DAY),
+    }
 }
 
 #[cfg(test)]
@@ -150,6 +156,6 @@ mod tests {
             "Sat 10 Jul 2027 03:30 CEST, in 223 d"
         );
         assert_eq!(future("2026-11-28T22:30:20Z"), "Sat 23:30 CET, now");
-        assert_eq!(future("2026-11-28T21:30:00Z"), "Sat 22:30 CET, 60 min ago");
+        assert_eq!(future("2026-11-28T21:30:00Z"), "Sat 22:30 CET, 1 h ago");
     }
 }

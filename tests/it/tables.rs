@@ -133,7 +133,7 @@ fn every_row_of_every_table_is_one_line_that_fits() {
             let ran = env.line(line);
             let rows: Vec<&str> = ran.stdout().lines().collect();
             assert!(rows.len() > 1, "{line}\n{}", ran.report());
-            assert_eq!(rows.len(), n_lines, "at {width}\n{}", ran.report());
+            assert_eq!(rows.len(), *n_lines, "at {width}\n{}", ran.report());
             for row in rows {
                 assert!(
                     measure_text_width(row) <= width,

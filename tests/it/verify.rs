@@ -509,8 +509,8 @@ fn people_read_one_line_for_each_model_and_each_bad_file() {
     insta::assert_snapshot!(env.line("verify").picture(), @r"
     $ hfdl verify
     --- stdout
-    MODEL      RESULT   COMMIT      VERIFIED  BYTES  BAD  KNOWN BY
-    acme/tiny  damaged  ad2c689de8    2 of 3    8 B    1  listing
+    MODEL      RESULT   COMMIT      VERIFIED  SIZE  BAD  KNOWN BY
+    acme/tiny  damaged  ad2c689de8    2 of 3   8 B    1  listing
 
     MODEL      FILE               REASON       NOW
     acme/tiny  model.safetensors  wrong-bytes  bad
@@ -523,7 +523,7 @@ fn people_read_one_line_for_each_model_and_each_bad_file() {
     insta::assert_snapshot!(env.line("verify --repair").picture(), @r"
     $ hfdl verify --repair
     --- stdout
-    MODEL      RESULT    COMMIT      VERIFIED     BYTES  BAD  KNOWN BY
+    MODEL      RESULT    COMMIT      VERIFIED      SIZE  BAD  KNOWN BY
     acme/tiny  repaired  ad2c689de8    3 of 3  3.00 MiB    1  listing
 
     MODEL      FILE               REASON       NOW

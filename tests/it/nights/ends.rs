@@ -134,7 +134,7 @@ nights! {
         metrics 1
         hooks on_skip skipped
         ping fail
-        mail error: the run [ID] (run-due, process [PID] on [HOST]) holds the lock and has given no sign of life since 2026-03-01 10:00
+        mail error: the run [ID] (run-due, process [PID] on [HOST]) holds the lock and has given no sign of life since 2026-03-01 10:00 UTC
     ";
     another_run_hangs_and_was_reported_today: |night| {
         stands_still(night);
@@ -164,7 +164,7 @@ nights! {
         metrics 1
         hooks on_skip skipped
         ping fail
-        mail error: the run [ID] (run-due, process [PID] on [HOST]) holds the lock and has given no sign of life since 2026-03-01 10:00
+        mail error: the run [ID] (run-due, process [PID] on [HOST]) holds the lock and has given no sign of life since 2026-03-01 10:00 UTC
     ";
     nothing_moves_and_the_run_ends_itself: |night| {
         night.usual();
