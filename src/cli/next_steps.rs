@@ -19,7 +19,7 @@ use crate::store::Store;
 use crate::ui::Format;
 
 /// The words about a home without a timer.
-const NO_TIMER: &str = "no timer is installed, so nothing starts by itself: `hfdl start`";
+const NO_TIMER: &str = "no timer is installed; `hfdl start` installs one";
 
 /// The way to a first model.
 pub const FIRST_MODEL: &str =

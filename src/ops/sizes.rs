@@ -93,7 +93,7 @@ impl ModelFiles {
     }
 }
 
-fn published_amount(cache: &CacheLayout, model: &Model) -> Option<Amount> {
+pub(super) fn published_amount(cache: &CacheLayout, model: &Model) -> Option<Amount> {
     amount_at(cache, model, model.state.published_commit.as_ref()?)
 }
 

@@ -21,6 +21,7 @@ use super::rate_limits::exhausted_until;
 use super::retention::{cache_use, only_copies};
 use super::schedules::{impossible, next_start};
 use super::shards::show_as_run_here;
+use super::sizes::published_amount;
 use super::ticks::{Ticks, false_future, last_ticks};
 use crate::cache::CacheLayout;
 use crate::domain::model::{Destination, EntryName, Model, ModelSpec, ModelSummary, Tag};
@@ -46,7 +47,7 @@ use crate::sys::paths::Home;
 /// The number of missed slots that are shown.
 const MOST_MISSED_SLOTS: u32 = 5;
 
-/// The number of refs that are read. A home with more of them relies on the refs that
+/// The number of refs that are read, and of listings. A home with more of them relies on the refs that
 /// its runs have found elsewhere, because each one costs a read of the disk.
 const MOST_REFS: u64 = 500;
 
@@ -228,7 +229,7 @@ fn models(
         status.shards.is_empty() || shards.any(|one| one.holds(&spec.repo, &spec.revision))
     };
     let n_refs = store.n_published_in_cache()?;
-    let mut n_reads = 0;
+    let (mut n_reads, mut n_listings) = (0, 0);
     let known: OnceCell<Arc<Places>> = OnceCell::new();
     let places = || -> Result<Arc<Places>> {
         let loaded = match known.get() {
@@ -251,6 +252,11 @@ fn models(
                 Destination::Directory(path) => store.oldest_verified_below(path).ok().flatten(),
             };
             known.verified_until = oldest.and_then(|at| at.checked_add(every.span()).ok());
+        }
+        // The last session of a held, orphaned or rolled back model has other sizes.
+        if known.size_bytes.is_none() && n_listings < MOST_REFS {
+            n_listings += u64::from(model.state.published_commit.is_some());
+            known.size_bytes = published_amount(cache, &model).map(|amount| amount.bytes);
         }
         // Computing the calendar of each schedule takes long; skip recent checks.
         if known.is_scheduled && known.checked_ago(status.now) > status.check_max_age {

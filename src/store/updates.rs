@@ -201,14 +201,16 @@ impl Store {
         id: ModelId,
         commit: &CommitSha,
         old: Option<&CommitSha>,
+        found_at: Timestamp,
         now: Timestamp,
     ) -> Result<()> {
         let sql = "INSERT INTO updates
             (model_id, commit_sha, old_commit, first_seen_at, published_at)
-            VALUES (?1, ?2, ?3, ?4, ?4)
+            VALUES (?1, ?2, ?3, ?4, ?5)
             ON CONFLICT (model_id, commit_sha) DO UPDATE SET published_at = excluded.published_at";
         let old = old.map(CommitSha::as_str);
-        self.execute(sql, params![id.0, commit.as_str(), old, seconds(now)])?;
+        let (commit, found_at) = (commit.as_str(), seconds(found_at));
+        self.execute(sql, params![id.0, commit, old, found_at, seconds(now)])?;
         Ok(())
     }
 }

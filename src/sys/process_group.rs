@@ -27,8 +27,8 @@ impl ProcessGroup {
     pub fn start(mut command: Command) -> io::Result<Self> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        #[cfg(target_os = "linux")]
-        end_with_parent(&mut command);
+        #[cfg(unix)]
+        prepare_child(&mut command);
         command.spawn().map(Self)
     }
 
@@ -42,27 +42,37 @@ impl ProcessGroup {
     }
 }
 
-/// Makes the kernel kill the child at the end of the thread that starts it, which waits for
-/// the child in all other cases.
-#[cfg(target_os = "linux")]
+/// Lets the child receive signals, which the threads of this process block, and on Linux
+/// makes the kernel kill it at the end of the thread that starts it, which waits for the
+/// child in all other cases.
+#[cfg(unix)]
 #[allow(unsafe_code)]
-fn end_with_parent(command: &mut Command) {
-    use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
-    let parent = i32::try_from(std::process::id())
-        .ok()
-        .and_then(Pid::from_raw);
-    let ask = move || {
-        set_parent_process_death_signal(Some(Signal::KILL))?;
-        // The parent may have ended before the kernel was asked.
-        if getppid() == parent {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::NotConnected.into())
-        }
+fn prepare_child(command: &mut Command) {
+    use nix::sys::signal::SigSet;
+    #[cfg(target_os = "linux")]
+    let parent = Some(rustix::process::getpid());
+    let prepare = move || {
+        SigSet::empty().thread_set_mask()?;
+        #[cfg(target_os = "linux")]
+        end_with(parent)?;
+        Ok(())
     };
-    // SAFETY: between fork and exec the closure makes two system calls, and allocates nothing.
+    // SAFETY: between fork and exec the closure makes few system calls, and allocates nothing.
     unsafe {
-        std::os::unix::process::CommandExt::pre_exec(command, ask);
+        std::os::unix::process::CommandExt::pre_exec(command, prepare);
+    }
+}
+
+/// Asks the kernel to kill this process when its parent ends.
+#[cfg(target_os = "linux")]
+fn end_with(parent: Option<rustix::process::Pid>) -> io::Result<()> {
+    use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // The parent may have ended before the kernel was asked.
+    if getppid() == parent {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::NotConnected.into())
     }
 }
 

@@ -706,3 +706,17 @@ fn a_gate_and_a_hook_end_with_a_tick_that_is_killed() {
     world.0.hfdl(set).succeeds();
     assert!(ends(child_of_a_killed_tick(&world, &file)), "the hook");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_gate_receives_the_signals_that_threads_of_this_program_block() {
+    let world = GateEnv::with_model("");
+    let file = world.0.root().join("status");
+    let words = format!(r#"["/bin/cp", "/proc/self/status", "{}"]"#, file.display());
+    let set = ["config", "set", "hooks.gate", &words];
+    world.0.hfdl(set).succeeds();
+    world.night(0).succeeds();
+    let status = world.note("status");
+    let blocked = status.lines().find(|line| line.starts_with("SigBlk:"));
+    assert_eq!(blocked, Some("SigBlk:\t0000000000000000"));
+}

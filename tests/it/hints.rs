@@ -92,8 +92,7 @@ fn a_new_model_says_that_nothing_is_fetched_yet_and_when_it_will_be() {
     env.line("schedules add noon --daily 12:00 --tz Europe/Berlin --all")
         .succeeds();
     let add = "models add acme/tiny --name n{n} --to ./n{n}";
-    let without_timer = "nothing is fetched yet: `noon` is due Sun 12:00 CET, in 2 h, but no timer is installed, \
-                         so nothing starts by itself: `hfdl start`; `hfdl download n1` fetches it now";
+    let without_timer = "nothing is fetched yet: `noon` is due Sun 12:00 CET, in 2 h, but no timer is installed; `hfdl start` installs one; `hfdl download n1` fetches it now";
     hints(&env, &terminal, add, without_timer);
 
     env.has_cron(Cron::Debian);
@@ -110,7 +109,8 @@ fn a_new_schedule_names_the_timer_or_its_first_slot() {
     };
     env.line("models add acme/tiny").succeeds();
     let add = "schedules add a{n} --daily 1{n}:30 --all";
-    let missing = "`a1` is due Sun 11:30 UTC, in 2 h, but no timer is installed, so nothing starts by itself: `hfdl start`";
+    let missing =
+        "`a1` is due Sun 11:30 UTC, in 2 h, but no timer is installed; `hfdl start` installs one";
     hints(&env, &terminal, add, missing);
     // A tick by a line of the user's crontab is as good as one of ours.
     env.line("run-due --trigger ci").succeeds();

@@ -383,6 +383,8 @@ fn a_delayed_commit_is_taken_when_this_home_has_known_it_long_enough() {
     assert_eq!(outcome(&night(&env, 9)), "updated");
     assert_eq!(published(&env), second);
     assert_eq!(self::shown(&env, "acme/tiny")["waiting_until"], Value::Null);
+    let all = env.line("updates list --all --json").json();
+    assert_eq!(all["updates"][0]["found_at"], "2026-03-02T09:00:00Z");
     night(&env, 10);
     assert_eq!(requests(&env), [Api::Info]);
     assert_eq!(number(&env, "SELECT count(*) FROM seen_commits"), 0);
@@ -420,11 +422,15 @@ fn a_delayed_update_is_listed_shown_and_decided_about() {
         .explains(&second);
     assert_eq!(listed()[0]["state"], "delayed");
 
+    env.now("2026-03-02T12:00:00Z");
     env.line("updates reject acme/tiny --note later")
         .succeeds()
         .prints("was rejected");
     assert_eq!(listed(), serde_json::json!([]));
-    env.line("updates list --all").prints("rejected");
+    let all = env.line("updates list --all --json").json();
+    let rejected = &all["updates"][0];
+    assert_eq!(rejected["state"], "rejected");
+    assert_eq!(rejected["found_at"], "2026-03-02T09:00:00Z");
     let ran = night(&env, 3);
     assert_eq!(outcome(&ran), "held");
     let error = session(&ran)["error"].to_string();

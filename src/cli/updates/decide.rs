@@ -82,9 +82,9 @@ fn record(context: &Context, names: &[EntryName], request: &DecisionRequest<'_>)
     let sentence = |(name, commit): &(EntryName, CommitSha)| {
         let commit = commit.short();
         match word {
-            Decision::Rejected => format!(
-                "`{name}` stays where it is: {commit} was rejected, and the next commit is a new update"
-            ),
+            Decision::Rejected => {
+                format!("{commit} of `{name}` was rejected; the next commit is a new update")
+            }
             _ => format!(
                 "{commit} of `{name}` was approved; the next run publishes it, `hfdl download {name}` now"
             ),

@@ -112,7 +112,8 @@ impl ActiveRun<'_> {
         {
             store.save_revision(model.id, commit, now)?;
             let old = model.state.published_commit.as_ref();
-            store.save_published_update(model.id, commit, old, now)?;
+            let found_at = target.policy.seen.get(commit).copied().unwrap_or(now);
+            store.save_published_update(model.id, commit, old, found_at, now)?;
         }
         let events = events_of(model, &state, result);
         self.save_events(store, Some(model.id), events, now)?;

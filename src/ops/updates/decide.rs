@@ -149,13 +149,14 @@ fn end_delay(
     decision: Decision,
     now: Timestamp,
 ) -> Result<()> {
+    let seen = store.seen_commits(model.id)?;
     let mut state = model.state.clone();
     state.wait = None;
     state.held_update = Some(HeldUpdate {
         commit: wait.commit.clone(),
         findings: vec![wait.finding()],
         decision,
-        found_at: now,
+        found_at: seen.get(&wait.commit).copied().unwrap_or(now),
     });
     Ok(store.save_model_state(model.id, &state)?)
 }
