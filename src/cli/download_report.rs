@@ -70,8 +70,12 @@ pub fn say_totals(context: &Context, run: &RunFacts, took: Duration) {
         let rate = u128::from(fetched) * 1000 / took.as_millis().max(1);
         let rate = size(u64::try_from(rate).unwrap_or(u64::MAX));
         let files = text::count(sum(|it| it.files.fetched), "file", "files");
-        let seconds = Seconds(took.as_secs().max(1));
-        parts.push(format!("{} in {seconds}, {rate}/s, {files}", size(fetched)));
+        let span = if took < Duration::from_secs(10) {
+            format!("{:.1} s", took.as_secs_f64())
+        } else {
+            Seconds(took.as_secs()).render_short()
+        };
+        parts.push(format!("{} in {span}, {rate}/s, {files}", size(fetched)));
     } else if run.sessions.iter().all(is_current) {
         parts.push("up to date".to_owned());
     } else {

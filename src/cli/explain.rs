@@ -124,7 +124,7 @@ impl Explanation {
 /// Shows a note, which is no error.
 pub fn show_note(explanation: &Explanation, out: &Output, format: LogFormat) {
     match format {
-        LogFormat::Text => out.say(&render(("note", 36), explanation, out.colour_on_stderr)),
+        LogFormat::Text => out.say(&render(("note", 36), explanation, out)),
         LogFormat::Json => show(explanation, out, format),
     }
 }
@@ -132,7 +132,7 @@ pub fn show_note(explanation: &Explanation, out: &Output, format: LogFormat) {
 /// Shows an error on stderr, in the format of the log.
 pub fn show(explanation: &Explanation, out: &Output, format: LogFormat) {
     match format {
-        LogFormat::Text => out.say(&render(ERROR, explanation, out.colour_on_stderr)),
+        LogFormat::Text => out.say(&render(ERROR, explanation, out)),
         LogFormat::Json => out.say(&json::line(&explanation.document())),
     }
 }
@@ -140,15 +140,15 @@ pub fn show(explanation: &Explanation, out: &Output, format: LogFormat) {
 const ERROR: (&str, u8) = ("error", 31);
 
 /// Renders an explanation under a coloured word.
-fn render(word: (&str, u8), explanation: &Explanation, colour: bool) -> String {
+fn render(word: (&str, u8), explanation: &Explanation, out: &Output) -> String {
     let label = |text: &str, code: u8| {
-        if colour {
+        if out.colour_on_stderr {
             format!("\u{1b}[{code}m{text}\u{1b}[0m")
         } else {
             text.to_owned()
         }
     };
-    let indented = |text: &str| escaped(text).replace('\n', "\n       ");
+    let indented = |text: &str| out.folded(&escaped(text), "error: ".len());
     let mut lines = format!(
         "{}: {}",
         label(word.0, word.1),
@@ -187,7 +187,7 @@ mod tests {
     fn an_explanation_has_up_to_three_parts() {
         let error = Error::new(Complaint::usage("no").cause("because").next("do"));
         assert_eq!(
-            render(ERROR, &explain(&error), false),
+            render(ERROR, &explain(&error), &Output::plain(None)),
             "error: no\ncause: because\n next: do"
         );
     }

@@ -47,7 +47,7 @@ pub fn other_tool(error: &clap::Error, arguments: &[String]) -> Option<Complaint
         };
         let known = FLAGS.iter().find(|(known, ..)| known == flag);
         return known.map(|(flag, cause, next)| {
-            Complaint::usage(format!("`{flag}` is not taken"))
+            Complaint::usage(format!("`{flag}` is refused"))
                 .cause(*cause)
                 .next(*next)
         });

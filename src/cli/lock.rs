@@ -129,7 +129,7 @@ fn say_wait(context: &Context, holder: Option<&Run>) {
         let (command, pid) = (start.command, start.process.pid);
         format!("run {id} ({command}, process {pid}, begun {since})")
     });
-    let message = format!("waiting for {run} to end; Ctrl-C ends the waiting");
+    let message = format!("waiting for {run} to end; Ctrl-C stops waiting");
     context.out.say(&message);
 }
 

@@ -55,6 +55,20 @@ impl Watcher {
     }
 }
 
+/// Says at a terminal that the Hub is asked about something, until the answer is there.
+pub fn while_asking<T>(context: &Context, label: &str, ask: impl FnOnce() -> T) -> T {
+    let mut progress = may_draw(context).then(|| Progress::new(&context.out));
+    if let Some(progress) = &mut progress {
+        progress.start_check(0, label);
+        progress.draw();
+    }
+    let answer = ask();
+    if let Some(progress) = &progress {
+        progress.finish();
+    }
+    answer
+}
+
 /// Tells whether to draw; results are shown on any terminal.
 fn may_draw(context: &Context) -> bool {
     let host = &context.host;

@@ -161,7 +161,8 @@ fn are_silent(findings: &[Finding]) -> bool {
 }
 
 fn words_of(findings: &[Finding]) -> String {
-    let words: Vec<_> = findings.iter().map(|it| it.reason.as_str()).collect();
+    let mut words: Vec<_> = findings.iter().map(|it| it.reason.as_str()).collect();
+    words.dedup();
     words.join(", ")
 }
 

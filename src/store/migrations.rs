@@ -164,7 +164,7 @@ fn apply_missing(
         is_copied = true;
         apply(&transaction, migration, found + 1, now)?;
         transaction.commit()?;
-        log::info!("the database has schema version {} now", found + 1);
+        log::debug!("the database has schema version {} now", found + 1);
     }
 }
 

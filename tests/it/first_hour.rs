@@ -104,7 +104,7 @@ fn sets_up(env: &TestEnv, shell: &Shell) {
         ("free]:", ""),
         ("Repository to keep", "acme/small"),
         ("One more", ""),
-        ("Look for updates", "02:30"),
+        ("Time of the daily check", "02:30"),
         ("Fetch only within hours", ""),
         ("Have crontab start", "n"),
         ("apply it", ""),

@@ -211,7 +211,7 @@ fn a_dialogue_asks_wrong_answers_again_and_sets_everything_up() {
     terminal.type_line("acme/tiny");
     terminal.wait_for("`acme/tiny` is kept already");
     terminal.keys(&["Enter"]);
-    terminal.wait_for("Look for updates each day at, in UTC (or no) [02:30]:");
+    terminal.wait_for("Time of the daily check in UTC, or `no` [02:30]:");
     terminal.type_line("25:00");
     terminal.wait_for("is not a daily time");
     terminal.type_line("03:15");
@@ -258,7 +258,7 @@ fn an_end_at_any_question_changes_nothing() {
         ("free]:", ""),
         ("Repository to keep", "acme/tiny"),
         ("One more", ""),
-        ("Look for updates", ""),
+        ("Time of the daily check", ""),
         ("Fetch only within hours", ""),
         ("Have crontab start", ""),
         ("apply it, and start the timer?", "n"),

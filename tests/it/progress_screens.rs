@@ -163,6 +163,24 @@ fn diary_lines_and_warnings_go_above_the_lines() {
 }
 
 #[test]
+fn commands_that_only_ask_say_so_until_the_answer_is_there() {
+    let env = TestEnv::new();
+    let draft = env.hub().repo("acme/tiny").commit("main");
+    draft.file("config.json", b"{}").publish();
+    env.hub().fault(On::api(Api::Info), Fault::NoAnswer);
+    let Some(terminal) = Terminal::open(&env, 80, 24) else {
+        return;
+    };
+    terminal.type_line("hfdl models add acme/tiny");
+    terminal.wait_for("asking the Hub about acme/tiny …");
+    terminal.keys(&["C-c"]);
+    env.hub().heal();
+    let added = terminal.run("hfdl models add acme/tiny");
+    assert!(added.contains("added `acme/tiny`"), "{added}");
+    assert!(!added.contains("asking the Hub"), "{added}");
+}
+
+#[test]
 fn a_question_to_the_hub_and_its_retry_are_said_while_they_last() {
     let env = TestEnv::new();
     env.unset("HFDL_TEST_NO_PAUSES");

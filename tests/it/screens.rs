@@ -474,7 +474,7 @@ fn the_dialogue_of_init_looks_right_at_each_width() {
                 ("free]:", ""),
                 ("Repository to keep", LONG),
                 ("One more", ""),
-                ("Look for updates", "03:15"),
+                ("Time of the daily check", "03:15"),
                 ("Fetch only within hours", "22:00-07:00"),
                 ("Have crontab start", ""),
                 ("apply it, and start the timer?", "n"),

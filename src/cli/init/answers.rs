@@ -9,6 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
 use crate::cli::models::{amount, warn_about};
 use crate::cli::start::home_context;
+use crate::cli::watcher::while_asking;
 use crate::domain::model::{Model, ModelSpec};
 use crate::domain::repo_arg::RepoArg;
 use crate::domain::schedule::{
@@ -187,7 +188,7 @@ fn look(context: &Context, clients: &HubClients, spec: &ModelSpec) -> Result<u64
         ));
         return Ok(0);
     }
-    match ask_hub(clients, spec) {
+    match while_asking(context, name.as_str(), || ask_hub(clients, spec)) {
         Ok(check) => {
             if let Some(nothing) = check.nothing_selected {
                 return Err(Error::new(nothing).context(format!("cannot keep `{name}`")));
@@ -241,7 +242,7 @@ pub fn schedule(
         }
     }
     let zone = zone(context, flags.tz)?;
-    let text = format!("Look for updates each day at, in {zone} (or no) [{DAILY}]:");
+    let text = format!("Time of the daily check in {zone}, or `no` [{DAILY}]:");
     let question = Question {
         text: &text,
         default: DAILY,

@@ -239,11 +239,11 @@ fn confirm(context: &Context, draft: Option<&Draft>, has_timer: bool) -> Result<
     }
     context.out.say(&format!("\n{}", draft.text));
     let start = if has_timer {
-        ", and start the timer"
+        ", apply it, and start the timer"
     } else {
-        ""
+        " and apply it"
     };
-    let question = |verb: &str| format!("{verb} `{path}`, apply it{start}?");
+    let question = |verb: &str| format!("{verb} `{path}`{start}?");
     let agreed = if is_replaced {
         ask(&question("Replace"))?
     } else {

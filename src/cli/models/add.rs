@@ -12,6 +12,7 @@ use crate::cli::explain::Complaint;
 use crate::cli::fields::FieldFlags;
 use crate::cli::next_steps::NextSteps;
 use crate::cli::policy_text::rules_in_force;
+use crate::cli::watcher::while_asking;
 use crate::domain::model::{Model, ModelSpec};
 use crate::domain::repo::{Repo, RepoType};
 use crate::domain::repo_arg::RepoArg;
@@ -149,7 +150,8 @@ impl AddModel {
         let stop = StopFlag::new();
         let clients = ops::hub::connect(&context.host, settings, &stop, Renewal::Never)?;
         let check = |spec: &ModelSpec| {
-            let check = ops::models::check_selection(&clients, spec);
+            let ask = || ops::models::check_selection(&clients, spec);
+            let check = while_asking(context, spec.name.as_str(), ask);
             let check = check.with_context(|| format!("could not add `{}`", spec.name))?;
             Ok(Some(check))
         };

@@ -9,6 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::explain::Explanation;
 use crate::cli::next_steps::FIRST_MODEL;
 use crate::cli::policy_text::{rules_in_force, waits};
+use crate::cli::watcher::while_asking;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::ExitStatus;
 use crate::domain::time::render_utc;
@@ -48,7 +49,9 @@ impl Outdated {
         let models = models.collect::<Result<Vec<_>>>()?;
         let stop = StopFlag::new();
         let clients = ops::hub::connect(&context.host, &settings, &stop, Renewal::Never)?;
-        let answers = ops::outdated::ask_all(&clients, &settings, models);
+        let label = text::count(models.len() as u64, "model", "models");
+        let ask = || ops::outdated::ask_all(&clients, &settings, models);
+        let answers = while_asking(context, &label, ask);
         for answer in &answers {
             if let Some(explanation) = explain(answer) {
                 context.show_problem(&explanation);
