@@ -29,9 +29,6 @@ const DRAW_EVERY: Duration = Duration::from_millis(125);
 /// The time until the rate allows an estimate of the time left.
 const LEAST_RATE_SPAN: Duration = Duration::from_secs(2);
 
-/// The seconds from which an estimate says nothing.
-const LONGEST_ESTIMATE: u64 = 30 * 86_400;
-
 /// The time without a byte after which a download counts as stalled.
 const STALLED_AFTER: Duration = Duration::from_secs(5);
 
@@ -272,11 +269,9 @@ impl Progress {
         if let Some(rate) = self.rate.bytes_per_second() {
             parts.push(format!("{}/s", size(rate)));
             let left = bytes.total.saturating_sub(bytes.done);
-            if let Some(seconds) = left
-                .checked_div(rate)
-                .filter(|it| self.may_estimate() && *it < LONGEST_ESTIMATE)
-            {
-                parts.push(format!("{} left", time_left(seconds)));
+            let seconds = left.checked_div(rate).filter(|_| self.may_estimate());
+            if let Some(left) = seconds.and_then(time_left) {
+                parts.push(format!("{left} left"));
             }
         }
         if self.copied > 0 {

@@ -23,14 +23,15 @@ impl Share {
     }
 }
 
-/// Renders a time with its two largest units: `2d3h`, `4m10s`.
-pub(super) fn time_left(seconds: u64) -> Seconds {
+/// Rounds a time to its two largest units: `2d3h`, `4m10s`. An estimate of more than a month
+/// says nothing.
+pub(super) fn time_left(seconds: u64) -> Option<Seconds> {
     let unit = match seconds {
         0..3_600 => 1,
         3_600..86_400 => 60,
         _ => 3_600,
     };
-    Seconds(seconds.div_ceil(unit) * unit)
+    (seconds < 30 * 86_400).then(|| Seconds(seconds.div_ceil(unit) * unit))
 }
 
 /// The rate of the last seconds.
@@ -81,11 +82,12 @@ mod tests {
 
     #[test]
     fn a_time_left_has_two_units() {
-        let shown = |seconds| time_left(seconds).to_string();
+        let shown = |seconds| time_left(seconds).unwrap().to_string();
         assert_eq!((shown(59), shown(3_599)), ("59s".into(), "59m59s".into()));
         assert_eq!(
             (shown(3_601), shown(90_000)),
             ("1h1m".into(), "1d1h".into())
         );
+        assert_eq!(time_left(40 * 86_400), None);
     }
 }
