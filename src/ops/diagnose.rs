@@ -112,6 +112,7 @@ mod tests {
     use crate::ops::rate_limits::AskedToWait;
     use crate::ops::sync::{NoFiles, NoSpace, TooLarge};
     use crate::store::StoreError;
+    #[cfg(unix)]
     use crate::sys::file_limit;
     use anyhow::Context;
     use std::io;

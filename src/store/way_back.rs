@@ -75,11 +75,10 @@ fn quoted(path: &Path) -> String {
     format!("'{}'", path.replace('\'', r"'\''"))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
-    #[cfg(unix)]
     #[test]
     fn the_log_of_a_damaged_database_moves_with_it() {
         let home = tempfile::tempdir().unwrap();
