@@ -146,10 +146,7 @@ impl Download {
         }
         let (command, trigger) = (RunCommand::Download, Trigger::Manual);
         let lock = take_lock(context, command, trigger, self.waiting.wait)?;
-        let store = match existing {
-            Some(store) => store,
-            None => context.store()?,
-        };
+        let store = existing.map_or_else(|| context.store(), Ok)?;
         self.accept_updates(&store, &targets, context)?;
         let bounds = self.limits.bounds(context, &settings);
         let services = Services::for_run(host, home, settings, store)?;

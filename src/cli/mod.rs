@@ -233,25 +233,7 @@ fn run_with(host: &Host) -> ExitStatus {
         .and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
-        Err(err) => {
-            let arguments = host.arguments().iter().skip(1);
-            let arguments: Vec<String> = arguments
-                .map(|argument| argument.to_string_lossy().into_owned())
-                .collect();
-            match habits::other_tool(&err, &arguments) {
-                Some(complaint) => {
-                    let out = Output::new(host, Format::Table, ColourChoice::Auto, false);
-                    explain::show(&explain(&complaint.into()), &out, LogFormat::Text);
-                }
-                // clap knows its own words best: usage, suggestions, help, version.
-                None => drop(err.print()),
-            }
-            if !err.use_stderr() {
-                return ExitStatus::Ok;
-            }
-            tell_unreadable_tick(host, &err.to_string());
-            return ExitStatus::Usage;
-        }
+        Err(err) => return show_usage(host, &err),
     };
     let global = cli.global;
     let format = if global.json {
@@ -295,6 +277,27 @@ fn naming_database(mut error: Error, home: &Home) -> Error {
         found.name_file(&home.database());
     }
     error
+}
+
+/// Shows the help or version that was asked for, or the reason why a line is refused.
+fn show_usage(host: &Host, err: &clap::Error) -> ExitStatus {
+    let arguments = host.arguments().iter().skip(1);
+    let arguments: Vec<String> = arguments
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    match habits::other_tool(err, &arguments) {
+        Some(complaint) => {
+            let out = Output::new(host, Format::Table, ColourChoice::Auto, false);
+            explain::show(&explain(&complaint.into()), &out, LogFormat::Text);
+        }
+        // clap knows its own words best: usage, suggestions, help, version.
+        None => drop(err.print()),
+    }
+    if !err.use_stderr() {
+        return ExitStatus::Ok;
+    }
+    tell_unreadable_tick(host, &err.to_string());
+    ExitStatus::Usage
 }
 
 /// Tells of a timer's tick whose command line cannot be used, such as one that

@@ -318,21 +318,20 @@ fn describe(out: &Output, report: &PruneReport, dry_run: Option<&[Proposal]>) ->
     // The table shows the removals of this command already.
     let others = dry_run.into_iter().flatten().filter(|it| !it.item.goes);
     for proposal in others {
-        let Proposal {
-            item,
-            reason,
-            command,
-        } = proposal;
-        let proposed = format!(
-            "{} more with `{command}`: the {} {} of `{}`, {reason}",
-            ByteSize(item.size_bytes).render_short(),
-            item.what,
-            short(&item.id),
-            item.repo,
-        );
-        text.push_str(&table::paragraph(out, &proposed, 2));
+        text.push_str(&table::paragraph(out, &proposal_text(proposal), 2));
     }
     text
+}
+
+fn proposal_text(proposal: &Proposal) -> String {
+    let Proposal {
+        item,
+        reason,
+        command,
+    } = proposal;
+    let (size, id) = (ByteSize(item.size_bytes).render_short(), short(&item.id));
+    let (what, repo) = (&item.what, &item.repo);
+    format!("{size} more with `{command}`: the {what} {id} of `{repo}`, {reason}")
 }
 
 /// Shortens a commit as everywhere, and a hash to its distinctive beginning.

@@ -268,7 +268,6 @@ impl RunDue {
         let Tick {
             outcome,
             unusable,
-            skipped,
             crashed,
             ..
         } = &tick;
@@ -287,18 +286,8 @@ impl RunDue {
             metrics_file: self.metrics_file.as_deref(),
             ping: reported.ping.take(),
         };
-        let mut runs = EndedRuns {
-            has_crashed: !crashed.is_empty(),
-            ..EndedRuns::default()
-        };
-        match outcome {
-            TickOutcome::Done { run, .. } => runs.run = Some(run),
-            TickOutcome::Paused(_) => runs.paused = skipped.as_ref(),
-            TickOutcome::AskedToWait(asked) => runs.wait = Some(asked.to_string()),
-            TickOutcome::NothingDue | TickOutcome::AllowanceSpent(_) => {}
-        }
         reported.has_document = true;
-        finish.finish(runs, |news| {
+        finish.finish(ended_runs(&tick), |news| {
             let status = self.report(context, (&services.store, &tick), news, watcher.elapsed());
             report_crashes(context, crashed);
             // After the first line, which is the subject of a mail.
@@ -422,4 +411,19 @@ fn say_spent(context: &Context, spent: &[Allowance]) {
         let line = format!("hfdl: {}", allowance.spent_line());
         context.out.say(&ascii(&line));
     }
+}
+
+/// Names the runs of a tick for the work at its end.
+fn ended_runs(tick: &Tick) -> EndedRuns<'_> {
+    let mut runs = EndedRuns {
+        has_crashed: !tick.crashed.is_empty(),
+        ..EndedRuns::default()
+    };
+    match &tick.outcome {
+        TickOutcome::Done { run, .. } => runs.run = Some(run),
+        TickOutcome::Paused(_) => runs.paused = tick.skipped.as_ref(),
+        TickOutcome::AskedToWait(asked) => runs.wait = Some(asked.to_string()),
+        TickOutcome::NothingDue | TickOutcome::AllowanceSpent(_) => {}
+    }
+    runs
 }

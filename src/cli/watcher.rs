@@ -19,7 +19,7 @@ use crate::ui::progress::Progress;
 pub struct Watcher {
     host: Host,
     progress: Option<Progress>,
-    lines: Lines,
+    lines: ProgressLines,
     since_start: Stopwatch,
 }
 
@@ -27,7 +27,7 @@ impl Watcher {
     pub fn new(context: &Context) -> Self {
         Self {
             progress: may_draw(context).then(|| Progress::new(&context.out)),
-            lines: Lines::new(context.now()),
+            lines: ProgressLines::new(context.now()),
             host: context.host.clone(),
             since_start: Stopwatch::start(),
         }
@@ -110,7 +110,7 @@ fn show(progress: &mut Progress, event: &SyncEvent) {
 
 /// Progress without a terminal: a line in the log now and then, which stderr shows
 /// with `-v`.
-struct Lines {
+struct ProgressLines {
     fetched: u64,
     copied: u64,
     total: u64,
@@ -119,7 +119,7 @@ struct Lines {
     last_at: Timestamp,
 }
 
-impl Lines {
+impl ProgressLines {
     fn new(now: Timestamp) -> Self {
         Self {
             fetched: 0,
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_line_of_progress_counts_what_came() {
-        let mut lines = Lines::new(Timestamp::UNIX_EPOCH);
+        let mut lines = ProgressLines::new(Timestamp::UNIX_EPOCH);
         assert_eq!(lines.line(), "0 B of 0 B fetched (100 %)");
         lines.note(&SyncEvent::FetchPlanned {
             n_files: 1,

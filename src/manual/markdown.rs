@@ -48,7 +48,7 @@ pub struct NotInSubset {
 
 /// Parses a text, or names the first line outside the subset.
 pub fn parse(text: &str) -> Result<Vec<Element>, NotInSubset> {
-    let mut lines = Lines {
+    let mut lines = SourceLines {
         rest: text.lines().collect(),
         next: 0,
     };
@@ -72,12 +72,12 @@ pub fn plain(text: &[Inline]) -> String {
     pieces.collect()
 }
 
-struct Lines<'a> {
+struct SourceLines<'a> {
     rest: Vec<&'a str>,
     next: usize,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> SourceLines<'a> {
     fn peek(&self) -> Option<&'a str> {
         self.rest.get(self.next).copied()
     }
@@ -98,7 +98,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-fn block(lines: &mut Lines<'_>, line: &str) -> Result<Element, NotInSubset> {
+fn block(lines: &mut SourceLines<'_>, line: &str) -> Result<Element, NotInSubset> {
     let refused = [
         (">", "no quotes"),
         ("* ", "items begin with `- `"),
@@ -147,7 +147,7 @@ fn begins_item(line: &str) -> Option<bool> {
     is_number.then_some(true)
 }
 
-fn code(lines: &mut Lines<'_>, language: &str) -> Result<Element, NotInSubset> {
+fn code(lines: &mut SourceLines<'_>, language: &str) -> Result<Element, NotInSubset> {
     let unclosed = lines.refuse("a code block is not closed");
     lines.next += 1;
     let taken = lines.take_while(|line| line != "```");
@@ -161,7 +161,7 @@ fn code(lines: &mut Lines<'_>, language: &str) -> Result<Element, NotInSubset> {
     })
 }
 
-fn list(lines: &mut Lines<'_>, is_numbered: bool) -> Result<Element, NotInSubset> {
+fn list(lines: &mut SourceLines<'_>, is_numbered: bool) -> Result<Element, NotInSubset> {
     let mut items = Vec::new();
     while lines.peek().and_then(begins_item) == Some(is_numbered) {
         let start = lines.next;
@@ -182,7 +182,7 @@ fn list(lines: &mut Lines<'_>, is_numbered: bool) -> Result<Element, NotInSubset
     Ok(Element::List { is_numbered, items })
 }
 
-fn table(lines: &mut Lines<'_>) -> Result<Element, NotInSubset> {
+fn table(lines: &mut SourceLines<'_>) -> Result<Element, NotInSubset> {
     let start = lines.next;
     let taken = lines.take_while(|line| line.starts_with('|'));
     let refuse = |line: usize, why| NotInSubset {
@@ -218,7 +218,7 @@ fn table(lines: &mut Lines<'_>) -> Result<Element, NotInSubset> {
     Ok(Element::Table { titles, rows })
 }
 
-fn inline(text: &str, lines: &Lines<'_>) -> Result<InlineText, NotInSubset> {
+fn inline(text: &str, lines: &SourceLines<'_>) -> Result<InlineText, NotInSubset> {
     inline_from(text, lines.next)
 }
 

@@ -59,7 +59,7 @@ pub fn ask_all(
     let cache = CacheLayout::new(settings.cache_dir());
     let found = map_at_once(&models, QUESTIONS_AT_ONCE, |(model, rules)| {
         let hub = clients.with_token(model.spec.token_name.as_ref())?;
-        let found = newest(&hub, model, rules).map(|(commit, tag)| Found {
+        let found = newest(&hub, model, rules).map(|(commit, tag)| NewestCommit {
             bytes_to_fetch: bytes_to_fetch(&hub, &cache, model, &commit),
             commit,
             tag,
@@ -98,7 +98,7 @@ fn newest(
 }
 
 /// The newest commit of a model.
-struct Found {
+struct NewestCommit {
     commit: CommitSha,
     tag: Option<Revision>,
     bytes_to_fetch: Option<u64>,
@@ -139,7 +139,10 @@ fn bytes_to_fetch(
     Some(missing.values().sum())
 }
 
-fn answer((model, rules): (Model, EffectiveRules), found: Option<Result<Found>>) -> ModelStanding {
+fn answer(
+    (model, rules): (Model, EffectiveRules),
+    found: Option<Result<NewestCommit>>,
+) -> ModelStanding {
     let published = model.state.published_commit.as_ref();
     let (mut tag, mut bytes_to_fetch) = (None, None);
     let (standing, upstream, error) = match found {

@@ -217,7 +217,7 @@ fn models(
     (settings, cache): (&Settings, &CacheLayout),
 ) -> Result<Vec<ModelStatus>> {
     let covered = all_selections(schedules);
-    let slots = NextSlots::new(schedules);
+    let slots = EarliestSlots::new(schedules);
     let every = settings.verify_every();
     let proofs = match every {
         Some(_) => store.oldest_proofs_in_cache(Path::new(settings.cache_dir()))?,
@@ -238,6 +238,10 @@ fn models(
         };
         Ok(known.get_or_init(|| loaded).clone())
     };
+    let oldest_proof = |spec: &ModelSpec| match &spec.destination {
+        Destination::Cache => proofs.get(cache.repo(&spec.repo).folder()).copied(),
+        Destination::Directory(path) => store.oldest_verified_below(path).ok().flatten(),
+    };
     let describe = |model: Model| {
         if !is_ours(&model.spec) {
             return None;
@@ -247,10 +251,7 @@ fn models(
         let mut known = ModelStatus::new(&model, last.as_ref(), covered.includes(spec), status.now);
         known.next_due = slots.of(spec);
         if let Some(every) = every.filter(|_| model.state.published_commit.is_some()) {
-            let oldest = match &spec.destination {
-                Destination::Cache => proofs.get(cache.repo(&spec.repo).folder()).copied(),
-                Destination::Directory(path) => store.oldest_verified_below(path).ok().flatten(),
-            };
+            let oldest = oldest_proof(spec);
             known.verified_until = oldest.and_then(|at| at.checked_add(every.span()).ok());
         }
         // The last session of a held, orphaned or rolled back model has other sizes.
@@ -348,13 +349,13 @@ fn all_selections(schedules: &[Schedule]) -> Selection {
 /// The next slots of all schedules, by their selections. Asking each schedule about each
 /// of thousands of models takes too long.
 #[derive(Default)]
-struct NextSlots<'s> {
+struct EarliestSlots<'s> {
     of_all: Option<Timestamp>,
     of_models: BTreeMap<&'s EntryName, Timestamp>,
     of_tags: BTreeMap<&'s Tag, Timestamp>,
 }
 
-impl<'s> NextSlots<'s> {
+impl<'s> EarliestSlots<'s> {
     fn new(schedules: &'s [Schedule]) -> Self {
         let mut slots = Self::default();
         let earlier = |slot: &mut Timestamp, next: Timestamp| *slot = next.min(*slot);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use console::measure_text_width;
 
 use super::Output;
-use super::rate::{Rate, Share, time_left};
+use super::rate::{RateMeter, Share, time_left};
 use super::table::{clean, cut_middle};
 use super::text::count;
 use crate::domain::units::{ByteSize, Seconds};
@@ -70,7 +70,7 @@ pub struct Progress {
     unfinished: BTreeMap<u64, String>,
     active: Vec<ActiveFile>,
     waits: Vec<Wait>,
-    rate: Rate,
+    rate: RateMeter,
     last_byte: Stopwatch,
     drawn: Option<Stopwatch>,
     chosen: Stopwatch,
@@ -92,7 +92,7 @@ impl Progress {
             unfinished: BTreeMap::new(),
             active: Vec::new(),
             waits: Vec::new(),
-            rate: Rate::default(),
+            rate: RateMeter::default(),
             last_byte: Stopwatch::start(),
             drawn: None,
             chosen: Stopwatch::start(),

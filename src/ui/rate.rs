@@ -36,13 +36,13 @@ pub(super) fn time_left(seconds: u64) -> Option<Seconds> {
 
 /// The rate of the last seconds.
 #[derive(Default)]
-pub(super) struct Rate {
+pub(super) struct RateMeter {
     samples: VecDeque<(Duration, u64)>,
     /// Bytes that were counted without having been transferred.
     pub(super) base: u64,
 }
 
-impl Rate {
+impl RateMeter {
     pub(super) fn sample(&mut self, now: Duration, done: u64) {
         const EVERY: Duration = Duration::from_millis(250);
         let done = done.saturating_sub(self.base);

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap_complete::engine::CompletionCandidate;
 
 use super::line::TypedLine;
-use super::values::Values;
+use super::values::ValueSource;
 use crate::cli::context::Context;
 use crate::domain::settings::{SettingKey, ValueKind};
 use crate::json::schema_names;
@@ -41,23 +41,23 @@ impl KnownNames {
     }
 
     /// Returns the candidates that begin with the typed text.
-    pub fn candidates(&self, values: &Values, typed: &str) -> Vec<CompletionCandidate> {
+    pub fn candidates(&self, values: &ValueSource, typed: &str) -> Vec<CompletionCandidate> {
         let found = match values {
-            Values::Free | Values::Paths => Vec::new(),
-            Values::Words(words) => words.iter().map(|word| plain(word)).collect(),
-            Values::Lists(words) => lists(words, typed),
-            Values::Zones => jiff::tz::db()
+            ValueSource::Free | ValueSource::Paths => Vec::new(),
+            ValueSource::Words(words) => words.iter().map(|word| plain(word)).collect(),
+            ValueSource::Lists(words) => lists(words, typed),
+            ValueSource::Zones => jiff::tz::db()
                 .available()
                 .map(|zone| plain(zone.as_str()))
                 .collect(),
-            Values::Schemas => schema_names().map(plain).collect(),
-            Values::Topics => TOPICS.iter().map(|topic| plain(topic.name)).collect(),
-            Values::Settings => SettingKey::ALL.iter().map(|key| of_key(*key, "")).collect(),
-            Values::SettingValue => {
+            ValueSource::Schemas => schema_names().map(plain).collect(),
+            ValueSource::Topics => TOPICS.iter().map(|topic| plain(topic.name)).collect(),
+            ValueSource::Settings => SettingKey::ALL.iter().map(|key| of_key(*key, "")).collect(),
+            ValueSource::SettingValue => {
                 let key = self.line.previous();
                 of_setting(&key.unwrap_or_default(), "")
             }
-            Values::SettingPair => match typed.split_once('=') {
+            ValueSource::SettingPair => match typed.split_once('=') {
                 Some((key, _)) => of_setting(key, &format!("{key}=")),
                 None => SettingKey::ALL
                     .iter()
@@ -76,7 +76,7 @@ impl KnownNames {
             .collect()
     }
 
-    fn stored(&self, values: &Values) -> Result<Vec<CompletionCandidate>> {
+    fn stored(&self, values: &ValueSource) -> Result<Vec<CompletionCandidate>> {
         let path: PathBuf = self.context.home.database();
         if !path.try_exists()? {
             return Ok(Vec::new());
@@ -84,21 +84,21 @@ impl KnownNames {
         let store = Store::open_read_only(&path, self.context.now())?;
         let clock = self.context.clock();
         Ok(match values {
-            Values::Models => {
+            ValueSource::Models => {
                 let models = store.readable_models(&ModelFilter::default())?;
                 let models = models.iter();
                 models.map(|it| plain(it.spec.name.as_str())).collect()
             }
-            Values::Schedules => {
+            ValueSource::Schedules => {
                 let schedules = store.schedules()?;
                 schedules.names().into_iter().map(plain).collect()
             }
-            Values::Tags => {
+            ValueSource::Tags => {
                 let mut tags = store.tags_in_use()?;
                 tags.extend(store.tags()?.into_iter().map(|tag| (tag.name, 0)));
                 tags.keys().map(|tag| plain(tag.as_str())).collect()
             }
-            Values::Runs => {
+            ValueSource::Runs => {
                 let runs = store.runs(&RunFilter {
                     limit: Some(MAX_IDS),
                     ..RunFilter::default()
@@ -110,7 +110,7 @@ impl KnownNames {
                 });
                 about.collect()
             }
-            Values::Sessions => {
+            ValueSource::Sessions => {
                 let sessions = store.sessions(&SessionFilter {
                     limit: Some(MAX_IDS),
                     ..SessionFilter::default()

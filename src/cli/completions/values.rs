@@ -19,7 +19,7 @@ use crate::ui::{ColourChoice, Format};
 
 /// The values that complete an argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Values {
+pub enum ValueSource {
     /// Any text; nothing is offered.
     Free,
     /// Files and folders, which clap's engine lists.
@@ -50,8 +50,8 @@ pub fn with_values(command: Command, path: &[&str], known: &Arc<KnownNames>) -> 
         .map(|sub| sub.get_name().to_owned())
         .collect();
     let mut command = command.mut_args(|arg| match values_of(path, &arg) {
-        None | Some(Values::Free) => arg,
-        Some(Values::Paths) => arg.value_hint(ValueHint::AnyPath),
+        None | Some(ValueSource::Free) => arg,
+        Some(ValueSource::Paths) => arg.value_hint(ValueHint::AnyPath),
         Some(values) => {
             let known = known.clone();
             let find = move |typed: &OsStr| known.candidates(&values, &typed.to_string_lossy());
@@ -67,7 +67,7 @@ pub fn with_values(command: Command, path: &[&str], known: &Arc<KnownNames>) -> 
 
 /// Returns the kind of an argument, by the name of its value and its command; `None` for a
 /// flag without a value and for one whose values clap knows.
-fn values_of(path: &[&str], arg: &Arg) -> Option<Values> {
+fn values_of(path: &[&str], arg: &Arg) -> Option<ValueSource> {
     let takes_value = arg.get_action().takes_values() && arg.get_possible_values().is_empty();
     if !takes_value || arg.is_hide_set() {
         return None;
@@ -78,7 +78,7 @@ fn values_of(path: &[&str], arg: &Arg) -> Option<Values> {
     known_kind(path, id, arg.is_positional(), &name)
 }
 
-fn known_kind(path: &[&str], id: &str, is_positional: bool, name: &str) -> Option<Values> {
+fn known_kind(path: &[&str], id: &str, is_positional: bool, name: &str) -> Option<ValueSource> {
     Some(match (name, path) {
         ("FORMAT", _) => words(Format::ALL, Format::as_str),
         ("FORM", _) => words(LogFormat::ALL, LogFormat::as_str),
@@ -88,54 +88,54 @@ fn known_kind(path: &[&str], id: &str, is_positional: bool, name: &str) -> Optio
         ("POLICY", _) => words(Policy::ALL, Policy::as_str),
         ("LEVEL", _) => words(LogLevel::ALL, LogLevel::as_str),
         ("WHO", _) => words(Trigger::ALL, Trigger::as_str),
-        ("once|skip", _) => Values::Words(vec!["once", "skip"]),
+        ("once|skip", _) => ValueSource::Words(vec!["once", "skip"]),
         ("WORD", _) => {
             let outcomes = Outcome::ALL.iter().map(|word| word.as_str());
             let verified = VerifyOutcome::ALL.iter().map(|word| word.as_str());
-            Values::Words(outcomes.chain(verified).collect())
+            ValueSource::Words(outcomes.chain(verified).collect())
         }
         ("LIST|off", _) => {
             let guards = GUARDS.iter().map(|guard| guard.as_str());
-            Values::Lists(["all", "off"].into_iter().chain(guards).collect())
+            ValueSource::Lists(["all", "off"].into_iter().chain(guards).collect())
         }
-        ("KEY", _) => Values::Settings,
-        ("VALUE", _) => Values::SettingValue,
-        ("KEY=VALUE", _) => Values::SettingPair,
-        ("TAG", _) => Values::Tags,
-        ("ZONE", _) => Values::Zones,
-        ("DIR" | "FILE" | "PATH" | "LOCKFILE" | "DIR|FILE" | "cache|DIR", _) => Values::Paths,
-        ("REPO|NAME|FILE" | "NAME|REPO", _) => Values::Models,
-        ("DUR", ["start"]) => Values::Words(TICK_PERIODS.to_vec()),
-        ("ID", ["sessions", "show"]) => Values::Sessions,
-        ("ID", ["run-due"]) => Values::Free,
-        ("ID", _) => Values::Runs,
-        ("TOPIC|COMMAND", _) => Values::Topics,
-        ("NAME", ["schema"]) => Values::Schemas,
+        ("KEY", _) => ValueSource::Settings,
+        ("VALUE", _) => ValueSource::SettingValue,
+        ("KEY=VALUE", _) => ValueSource::SettingPair,
+        ("TAG", _) => ValueSource::Tags,
+        ("ZONE", _) => ValueSource::Zones,
+        ("DIR" | "FILE" | "PATH" | "LOCKFILE" | "DIR|FILE" | "cache|DIR", _) => ValueSource::Paths,
+        ("REPO|NAME|FILE" | "NAME|REPO", _) => ValueSource::Models,
+        ("DUR", ["start"]) => ValueSource::Words(TICK_PERIODS.to_vec()),
+        ("ID", ["sessions", "show"]) => ValueSource::Sessions,
+        ("ID", ["run-due"]) => ValueSource::Free,
+        ("ID", _) => ValueSource::Runs,
+        ("TOPIC|COMMAND", _) => ValueSource::Topics,
+        ("NAME", ["schema"]) => ValueSource::Schemas,
         ("NAME", _) => match (id, path) {
             ("backend" | "timer", _) => {
                 let kinds = TimerKind::ALL.iter().map(|kind| kind.as_str());
-                Values::Words(["auto"].into_iter().chain(kinds).collect())
+                ValueSource::Words(["auto"].into_iter().chain(kinds).collect())
             }
-            ("model", _) => Values::Models,
-            ("schedule", _) => Values::Schedules,
-            (_, ["schedules", "add"]) => Values::Free,
-            (_, ["schedules", ..]) if is_positional => Values::Schedules,
-            (_, ["tags", ..]) if is_positional => Values::Tags,
-            _ if is_positional => Values::Models,
-            _ => Values::Free,
+            ("model", _) => ValueSource::Models,
+            ("schedule", _) => ValueSource::Schedules,
+            (_, ["schedules", "add"]) => ValueSource::Free,
+            (_, ["schedules", ..]) if is_positional => ValueSource::Schedules,
+            (_, ["tags", ..]) if is_positional => ValueSource::Tags,
+            _ if is_positional => ValueSource::Models,
+            _ => ValueSource::Free,
         },
         (
             "0..100" | "COMMIT" | "DATE" | "DAYS@HH:MM" | "DUR" | "DUR|TIME" | "EXPR" | "FILE=PATH"
             | "GLOB" | "HH:MM[,HH:MM]" | "I/N" | "KIND=DIR" | "N" | "NAME[=VALUE]" | "NEW" | "REPO"
             | "REV" | "SIZE" | "TABLE" | "TEXT" | "TIME" | "[DAYS@]HH:MM-HH:MM",
             _,
-        ) => Values::Free,
+        ) => ValueSource::Free,
         _ => return None,
     })
 }
 
-fn words<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Values {
-    Values::Words(all.iter().map(|it| word(*it)).collect())
+fn words<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> ValueSource {
+    ValueSource::Words(all.iter().map(|it| word(*it)).collect())
 }
 
 #[cfg(test)]

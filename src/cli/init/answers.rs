@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Error, Result};
 
-use super::questions::{Question, agrees, answer};
+use super::questions::{Prompt, agrees, answer};
 use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
 use crate::cli::models::{amount, warn_about};
@@ -58,7 +58,7 @@ pub fn cache(context: &Context, found: &SetUp, flag: Option<&str>) -> Result<Opt
         return Ok(None);
     }
     let text = format!("Cache directory [{now}{}]:", free_there(Path::new(now)));
-    let question = Question {
+    let question = Prompt {
         text: &text,
         default: now,
     };
@@ -129,7 +129,7 @@ pub fn models(
         } else {
             "Repository to keep, such as org/name or the address of its page:"
         };
-        let question = Question { text, default: "" };
+        let question = Prompt { text, default: "" };
         let next = answer(context, None, question, |text| {
             if text.is_empty() && is_enough {
                 return Ok(None);
@@ -155,14 +155,17 @@ pub fn models(
         let total = ByteSize(n_bytes).render_short();
         context.say_to_people(&format!("  together {total}"));
     }
-    let cache = cache.unwrap_or(settings.cache_dir());
+    warn_about_room(context, cache.unwrap_or(settings.cache_dir()), n_bytes);
+    Ok(chosen)
+}
+
+fn warn_about_room(context: &Context, cache: &str, n_bytes: u64) {
     if let Some(free) = free_space(Path::new(cache)).filter(|free| free.bytes() < n_bytes) {
         let (total, free) = (ByteSize(n_bytes).render_short(), free.render_short());
         context.out.warn(&format!(
             "{total} do not fit: {free} are free for the cache `{cache}`"
         ));
     }
-    Ok(chosen)
 }
 
 fn model_of(settings: &Settings, text: &str) -> Result<ModelSpec> {
@@ -243,7 +246,7 @@ pub fn schedule(
     }
     let zone = zone(context, flags.tz)?;
     let text = format!("Time of the daily check in {zone}, or `no` [{DAILY}]:");
-    let question = Question {
+    let question = Prompt {
         text: &text,
         default: DAILY,
     };
@@ -263,7 +266,7 @@ pub fn schedule(
 
 fn zone(context: &Context, flag: Option<&str>) -> Result<String> {
     let own = context.host.time_zone_name();
-    let question = Question {
+    let question = Prompt {
         text: "Time zone, such as Europe/Berlin:",
         default: own.as_deref().unwrap_or_default(),
     };
@@ -282,7 +285,7 @@ fn with_windows(
     flags: &[String],
 ) -> Result<Option<ScheduleSpec>> {
     let flag = (!flags.is_empty()).then(|| flags.join(" "));
-    let question = Question {
+    let question = Prompt {
         text: "Fetch only within hours such as 22:00-07:00 [any hour]:",
         default: "",
     };

@@ -8,7 +8,7 @@ use crate::ui::{ask_line, is_yes, table};
 
 /// A question with its default.
 #[derive(Clone, Copy)]
-pub struct Question<'a> {
+pub struct Prompt<'a> {
     pub text: &'a str,
     /// The answer of an empty line, and of `--yes`.
     pub default: &'a str,
@@ -19,7 +19,7 @@ pub struct Question<'a> {
 pub fn answer<T>(
     context: &Context,
     flag: Option<&str>,
-    question: Question<'_>,
+    question: Prompt<'_>,
     mut read: impl FnMut(&str) -> Result<T>,
 ) -> Result<T> {
     if let Some(text) = flag {

@@ -5,6 +5,7 @@ use crate::domain::hold::{Finding, HoldReason};
 use crate::domain::outcome::words;
 use crate::domain::repo::RepoType;
 use crate::domain::snapshot::RemoteFile;
+use crate::domain::units;
 
 words! {
     /// A kind of files that run code.
@@ -141,8 +142,7 @@ pub fn code_findings(update: &ListingPair<'_>) -> Vec<Finding> {
 }
 
 pub(super) fn count(n: usize, noun: &str) -> String {
-    let plural = if n == 1 { "" } else { "s" };
-    format!("{n} {noun}{plural}")
+    units::count(n as u64, noun, &format!("{noun}s"))
 }
 
 #[cfg(test)]

@@ -9,21 +9,21 @@ use crate::ops::next_due::empty_schedules;
 use crate::store::{ModelFilter, Store};
 
 /// The rows about models and schedules.
-struct Read {
+struct ReadSchedules {
     models: Vec<Model>,
     n_schedules: usize,
     unusable: Vec<Unusable>,
     empty: Vec<(EntryName, Selection)>,
 }
 
-fn read(store: &Store) -> anyhow::Result<Read> {
+fn read(store: &Store) -> anyhow::Result<ReadSchedules> {
     let enabled = ModelFilter {
         enabled: Some(true),
         ..ModelFilter::default()
     };
     let schedules = store.schedules()?;
     let enabled_schedules = schedules.readable.iter().filter(|one| one.spec.enabled);
-    Ok(Read {
+    Ok(ReadSchedules {
         models: store.readable_models(&enabled)?,
         n_schedules: enabled_schedules.count(),
         unusable: schedules.unusable(),
@@ -42,7 +42,7 @@ pub(super) fn schedules(store: Option<&Store>, is_new: bool) -> Vec<CheckResult>
             CheckResult::skipped("schedules", "they are in the database")
         }];
     };
-    let Read {
+    let ReadSchedules {
         models,
         n_schedules,
         unusable,

@@ -147,11 +147,9 @@ impl<'a> ActiveRun<'a> {
         store.wait_for_writers(&services.stop)?;
         checkpoint("run started");
         start_log(home, &id, started_at);
-        let watchdog = if command == RunCommand::Prune {
-            None
-        } else {
-            Some(prepare_home(services, &id, started_at)?)
-        };
+        let watched = command != RunCommand::Prune;
+        let watchdog = watched.then(|| prepare_home(services, &id, started_at));
+        let watchdog = watchdog.transpose()?;
         let identity = ownership::identity(host, home, store)?;
         let run = Self {
             services,

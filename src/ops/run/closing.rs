@@ -1,5 +1,7 @@
 //! The end of each session, and then of the run.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 
 use super::active::ActiveRun;
@@ -123,6 +125,16 @@ impl ActiveRun<'_> {
         }
     }
 
+    /// Returns the sessions that a limit or a signal has ended, each with its exit status.
+    fn stopped(&self, sessions: &[Session]) -> BTreeMap<SessionId, ExitStatus> {
+        let stopped = sessions.iter().filter_map(|session| {
+            let is_stopped = session.end.as_ref()?.effect() == Effect::Unfinished;
+            let status = self.sessions.get(&session.id)?.status?;
+            is_stopped.then_some((session.id, status))
+        });
+        stopped.collect()
+    }
+
     /// Ends the run; each of its sessions has been closed.
     pub fn end(mut self, n_due: u64) -> Result<RunFacts> {
         let services = self.services;
@@ -155,12 +167,7 @@ impl ActiveRun<'_> {
         {
             log::warn!("could not sample the disk use: {err:#}");
         }
-        let stopped = sessions.iter().filter_map(|session| {
-            let is_stopped = session.end.as_ref()?.effect() == Effect::Unfinished;
-            let status = self.sessions.get(&session.id)?.status?;
-            is_stopped.then_some((session.id, status))
-        });
-        let stopped = stopped.collect();
+        let stopped = self.stopped(&sessions);
         let outcome = run_outcome(status);
         let end = RunEnd {
             at: finished_at,

@@ -216,9 +216,8 @@ impl<'r> ScrubReading<'r> {
                 have: begin,
             }),
             HashEvent::Read { bytes, .. } => {
-                let name = name.clone();
                 (self.show)(&SyncEvent::BytesRead {
-                    name,
+                    name: name.clone(),
                     n_bytes: bytes,
                 });
                 run.note_progress();

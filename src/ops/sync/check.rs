@@ -293,13 +293,7 @@ fn hold_or_plan(
     new: NewCommit,
 ) -> Result<Checked> {
     let NewCommit {
-        upstream:
-            Upstream {
-                renamed_to,
-                terms,
-                note,
-                ..
-            },
+        upstream,
         destination,
         remote,
         old_commit,
@@ -313,9 +307,9 @@ fn hold_or_plan(
         old_commit: old_commit.as_ref(),
         old_paths: &facts.previous,
         hub,
-        terms: &terms,
+        terms: &upstream.terms,
         rules: &choice.guards,
-        has_tag_moved: note.has_tag_moved,
+        has_tag_moved: upstream.note.has_tag_moved,
         history: OnceCell::new(),
         auto_maps: RefCell::default(),
     };
@@ -327,22 +321,22 @@ fn hold_or_plan(
         return Ok(Checked::Waiting {
             published: published.map(|path| (path, update.published_amount())),
             hold,
-            renamed_to,
+            renamed_to: upstream.renamed_to,
             changes,
-            note,
+            note: upstream.note,
         });
     }
     let unjudged = update.unjudged()?;
     let wanted = remote.selected(&target.shared_filter());
     let adopted = add_adopted(&mut facts, &choice.adopted, &wanted);
     Ok(Checked::Planned(Box::new(Planned {
-        renamed_to,
-        note,
+        renamed_to: upstream.renamed_to,
+        note: upstream.note,
         is_read_here,
         adopted,
         changes,
         unjudged,
-        terms,
+        terms: upstream.terms,
         ..plan(destination, remote, old_commit, facts, target, bad)?
     })))
 }
