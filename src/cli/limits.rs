@@ -16,14 +16,14 @@ use crate::ops::services::Services;
 
 #[derive(Debug, Args)]
 pub struct Waiting {
-    /// Wait for another run to end (for so long, or without limit)
+    /// Wait for another run to end (for this long, or without limit)
     #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "36500d")]
     pub wait: Option<Seconds>,
 }
 
 #[derive(Debug, Args)]
 pub struct NewPlace {
-    /// Accept another disk or cache than before, and begin anew there
+    /// Accept a different disk or cache than before, and start afresh there
     #[arg(long)]
     new_place: bool,
 }
@@ -66,7 +66,7 @@ pub struct Limits {
     #[arg(long, value_name = "TABLE")]
     limit_rate: Option<RateTable>,
 
-    /// Go beyond the allowances limit.daily and limit.monthly, which count the bytes all the same
+    /// Go beyond the allowances limit.daily and limit.monthly, where the bytes still count
     #[arg(long)]
     ignore_limits: bool,
 }

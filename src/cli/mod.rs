@@ -126,7 +126,7 @@ struct Global {
     #[arg(long, global = true, value_name = "DIR")]
     home: Option<PathBuf>,
 
-    /// What stdout carries: table, json or yaml
+    /// Format of stdout: table, json or yaml
     #[arg(
         long,
         global = true,
@@ -142,15 +142,15 @@ struct Global {
     #[arg(long, global = true)]
     json: bool,
 
-    /// Say less on stderr; lists print names alone
+    /// Print less on stderr; lists print only names
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 
-    /// Say more on stderr; twice or three times for even more
+    /// Print more on stderr; twice or three times for even more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
 
-    /// Form of diary lines and errors on stderr: text or json
+    /// Format of log lines and errors on stderr: text or json
     #[arg(
         long,
         global = true,
@@ -165,7 +165,7 @@ struct Global {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: ColourChoice,
 
-    /// Write all times of tables with their date
+    /// Write the times in tables as exact dates
     #[arg(long, global = true)]
     absolute: bool,
 
@@ -173,7 +173,7 @@ struct Global {
     #[arg(short, long, global = true)]
     yes: bool,
 
-    /// Use another value for a setting, this time only
+    /// Use another value for a setting, for this command only
     #[arg(short = 'c', long = "set", global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
