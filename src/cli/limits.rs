@@ -66,7 +66,7 @@ pub struct Limits {
     #[arg(long, value_name = "TABLE")]
     limit_rate: Option<RateTable>,
 
-    /// Go beyond the allowances limit.daily and limit.monthly, where the bytes still count
+    /// Go beyond the allowances limit.daily and limit.monthly; the bytes still count
     #[arg(long)]
     ignore_limits: bool,
 }

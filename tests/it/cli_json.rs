@@ -204,7 +204,7 @@ fn every_schema_is_right_by_the_schema_of_schemas() {
 const TIMES: [&str; 6] = ["at", "since", "until", "earliest", "latest", "window_ends"];
 
 /// Names of two scalar kinds: a number in an object of counts, a word or a flag elsewhere.
-const TWO_KINDS: [&str; 3] = ["more", "repaired", "version"];
+const TWO_KINDS: [&str; 2] = ["more", "repaired"];
 
 /// Returns the kind of a scalar field; none of a list or an object.
 fn scalar_kind(field: &Value, parts: &Value) -> Option<String> {
