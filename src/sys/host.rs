@@ -189,11 +189,6 @@ impl Host {
             .filter(|columns| *columns >= 20)
     }
 
-    /// Returns the width of the terminal behind stdout, where it is known.
-    pub fn terminal_columns(&self) -> Option<u16> {
-        Term::stdout().size_checked().map(|(_, columns)| columns)
-    }
-
     /// Returns the height of the terminal behind stdout, where it is known.
     pub fn rows(&self) -> Option<u16> {
         Term::stdout().size_checked().map(|(rows, _)| rows)

@@ -92,6 +92,8 @@ mod ownership_audit;
 mod ownership_directories;
 #[cfg(unix)]
 mod ownership_properties;
+#[cfg(unix)]
+mod partial_ends;
 mod places;
 mod planted_names;
 mod policy;
