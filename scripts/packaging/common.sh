@@ -14,7 +14,7 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)
 exec 3>&1 1>&2
 
 fail() {
-    printf 'error: %s\n' "$1"
+    printf 'error: %s\n' "$1" >&2
     exit "${2:-1}"
 }
 
