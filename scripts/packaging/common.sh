@@ -73,7 +73,7 @@ remap_flags() {
 # build_program TRIPLE: builds the programs for this platform and prints the path of `hfdl`; `hfdlw` for
 # Windows is beside it.
 build_program() {
-    local triple=$1 libraries flags build=(cargo build) suffix=''
+    local triple=$1 libraries flags build=(cargo build) suffix='' programs=(--bin hfdl)
     command -v cargo >/dev/null 2>&1 ||
         fail 'cargo is missing: install Rust as https://www.rust-lang.org/tools/install says'
     libraries=$("${RUSTC:-rustc}" --print target-libdir --target "$triple")
@@ -88,12 +88,12 @@ build_program() {
             flags+=(-Clink-self-contained=no)
         fi
         ;;
-    *-windows-*) suffix=.exe ;;
+    *-windows-*) suffix=.exe programs+=(--bin hfdlw) ;;
     esac
     # Separated by a character that no path has.
     CARGO_ENCODED_RUSTFLAGS=$(printf '%s\n' "${flags[@]}" | paste -sd '\037' -) \
-        CARGO_INCREMENTAL=0 "${build[@]}" --manifest-path "$root/Cargo.toml" --release --locked --bins \
-        --package hfdl --target "$triple" --target-dir "$target_dir" >&2
+        CARGO_INCREMENTAL=0 "${build[@]}" --manifest-path "$root/Cargo.toml" --release --locked \
+        "${programs[@]}" --target "$triple" --target-dir "$target_dir" >&2
     printf '%s\n' "$target_dir/$triple/release/hfdl$suffix"
 }
 
