@@ -151,5 +151,6 @@ mod verify;
 mod verify_memory;
 mod verify_xet;
 mod views;
+mod windows_programs;
 mod xet_chunks;
 mod xet_client;
