@@ -313,9 +313,11 @@ fn the_unit_for_a_machine_is_set_up_before_it_is_used() {
 #[test]
 fn workflows_use_the_same_major_versions_everywhere() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let own = fs::read_to_string(folder.join(".github/workflows/ci.yml")).unwrap();
+    let own = |name| fs::read_to_string(folder.join(".github/workflows").join(name)).unwrap();
     let texts = [
-        own,
+        own("ci.yml"),
+        own("nightly.yml"),
+        own("release.yml"),
         read("github-actions.yml"),
         read("github-actions-locked.yml"),
     ];
