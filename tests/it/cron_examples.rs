@@ -326,7 +326,11 @@ fn workflows_use_the_same_major_versions_everywhere() {
         let Some((_, action)) = line.split_once("uses: ") else {
             continue;
         };
-        let (name, version) = action.split_once('@').unwrap();
+        // A workflow of this repository has no version.
+        let Some((name, version)) = action.split_once('@') else {
+            assert!(action.starts_with("./"), "{action}");
+            continue;
+        };
         let owner_and_name: Vec<&str> = name.splitn(3, '/').take(2).collect();
         let known = versions.insert(owner_and_name.join("/"), version.to_owned());
         assert!(known.is_none_or(|known| known == version), "{action}");
