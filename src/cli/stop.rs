@@ -17,8 +17,8 @@ use crate::ui::text;
 
 /// Remove the timer, and ask a run in progress to end
 ///
-/// Removes the entry of `hfdl start` for this home and nothing else: all other lines of a crontab
-/// stay as they are. A run in progress keeps the fetched bytes; the next one resumes there.
+/// Removes the entry of `hfdl start` for this home and nothing else: every other line of a crontab
+/// stays as it is. A run in progress keeps the fetched bytes; the next one resumes there.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl stop
@@ -33,7 +33,7 @@ pub struct StopCommand {
     #[arg(long)]
     run_only: bool,
 
-    /// Wait until the run has ended (for this long, or without limit)
+    /// Wait until the run has ended (at most DUR, or without limit)
     #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "36500d")]
     wait: Option<Seconds>,
 }
