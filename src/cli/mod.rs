@@ -80,8 +80,9 @@ use crate::ui::{ColourChoice, Format, Output};
 
 /// Keep Hugging Face models, datasets and spaces on disk, verified and current
 ///
-/// hfdl has nothing resident: a timer of the operating system starts it, it does what is due and
-/// exits. What to keep are models, when to look are schedules; both are kept in one database.
+/// Nothing stays resident: a timer of the operating system starts hfdl, which does what is due and
+/// exits. Models say which repositories to keep, and schedules when to check them; both are in one
+/// database.
 #[derive(Debug, Parser)]
 #[command(
     name = "hfdl",
