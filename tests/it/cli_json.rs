@@ -212,7 +212,14 @@ fn scalar_kind(field: &Value, parts: &Value) -> Option<String> {
         return scalar_kind(&parts[name.strip_prefix("#/$defs/").unwrap()], parts);
     }
     if field["enum"].is_array() {
-        return Some(if field["enum"][0].is_string() { "string" } else { "integer" }.to_owned());
+        return Some(
+            if field["enum"][0].is_string() {
+                "string"
+            } else {
+                "integer"
+            }
+            .to_owned(),
+        );
     }
     let some = field["anyOf"].as_array().into_iter().flatten();
     if let Some(one) = some.clone().find(|one| one["type"] != "null") {
@@ -232,7 +239,9 @@ fn a_name_means_one_thing_and_a_time_is_named_as_one() {
         let schema = schema(name).unwrap();
         let parts = &schema["$defs"];
         let objects = parts.as_object().unwrap().values().chain([&schema]);
-        for (field, value) in objects.flat_map(|it| it["properties"].as_object().into_iter().flatten()) {
+        for (field, value) in
+            objects.flat_map(|it| it["properties"].as_object().into_iter().flatten())
+        {
             if value["deprecated"] == true {
                 continue;
             }
@@ -240,8 +249,13 @@ fn a_name_means_one_thing_and_a_time_is_named_as_one() {
                 continue;
             };
             let endings = ["_at", "_until", "_since", "_local"];
-            let is_named_so = endings.iter().any(|end| field.ends_with(end)) || TIMES.contains(&field.as_str());
-            assert_eq!(kind == "date-time", is_named_so, "{name}: {field} is a {kind}");
+            let is_named_so =
+                endings.iter().any(|end| field.ends_with(end)) || TIMES.contains(&field.as_str());
+            assert_eq!(
+                kind == "date-time",
+                is_named_so,
+                "{name}: {field} is a {kind}"
+            );
             kinds.entry(field.clone()).or_default().insert(kind);
         }
     }

@@ -319,7 +319,10 @@ fn watching_in_yaml_is_a_stream_of_documents() {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut next = || lines.next().unwrap().unwrap();
-    assert_eq!((next(), next()), ("---".into(), "schema: hfdl.status/1".into()));
+    assert_eq!(
+        (next(), next()),
+        ("---".into(), "schema: hfdl.status/1".into())
+    );
     while next() != "---" {}
     assert_eq!(next(), "schema: hfdl.status/1");
     assert_eq!(interrupt(&mut child), Some(0));

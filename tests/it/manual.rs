@@ -172,9 +172,8 @@ fn the_tables_of_metrics_and_of_hook_variables_are_those_of_the_code() {
 }
 
 /// Words of pages that are longer than a line of 60 or 80 columns, and stay whole.
-const TOO_LONG: [&str; 1] = [
-    "/tmp/hfdl-tour/hf/hub/models--acme--tiny/snapshots/f8fbd747d244c2acf800854e64ed244a4bdec428",
-];
+const TOO_LONG: [&str; 1] =
+    ["/tmp/hfdl-tour/hf/hub/models--acme--tiny/snapshots/f8fbd747d244c2acf800854e64ed244a4bdec428"];
 
 /// Returns the first column of the table below a heading.
 fn first_column(name: &str, heading: &str) -> BTreeSet<String> {

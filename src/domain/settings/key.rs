@@ -234,11 +234,7 @@ impl SettingKey {
                 "program for a model that begins to fail, fails in another way, or still fails",
             ),
             Self::HooksOnRecovery => spec(Argv, None, "program for a model that works again"),
-            Self::HooksOnHold => spec(
-                Argv,
-                None,
-                "program for a new revision that is held",
-            ),
+            Self::HooksOnHold => spec(Argv, None, "program for a new revision that is held"),
             Self::HooksOnRefMoved => spec(
                 Argv,
                 None,
