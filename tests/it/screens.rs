@@ -294,6 +294,8 @@ fn words(view: &[String]) -> BTreeSet<&str> {
     let words = view.iter().flat_map(|line| line.split_whitespace());
     words
         .filter(|word| !word.contains('…') && !word.contains("..."))
+        // A long command of the manual continues on the next line.
+        .filter(|word| *word != "\\")
         .filter(|word| word.parse::<f64>().is_err())
         .collect()
 }
