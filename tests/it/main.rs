@@ -114,6 +114,8 @@ mod proof;
 mod prune;
 mod read_only_blobs;
 mod readme;
+#[cfg(unix)]
+mod releases;
 mod report;
 mod retention;
 mod reused_from;
