@@ -13,9 +13,7 @@ use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome};
 use crate::domain::repo::{RepoPath, Revision};
 use crate::domain::run::RunCommand;
 use crate::domain::schedule::Unusable;
-use crate::domain::session::{
-    ByteCounts, Session, SessionProgress, SessionStop, StopCause, Trouble,
-};
+use crate::domain::session::{ByteCounts, Session, SessionProgress, StopCause, Trouble};
 use crate::domain::units::ByteSize;
 use crate::json::{RunResult, RunView, document};
 use crate::ops;
@@ -148,7 +146,7 @@ pub fn explain_session(run: &RunFacts, session: &Session) -> Option<Explanation>
         headline,
         cause: match trouble {
             Some(trouble) => Some(trouble.message.clone()),
-            None => stop.and_then(|stop| stop_cause(stop, session)),
+            None => stop_cause(run, session),
         },
         next: match end.outcome {
             Outcome::Partial if trouble.is_none() => Some(
@@ -185,7 +183,8 @@ fn partial_headline(label: &str, bytes: ByteCounts) -> String {
 }
 
 /// Names the limit or the signal that has ended a session.
-fn stop_cause(stop: &SessionStop, session: &Session) -> Option<String> {
+pub(super) fn stop_cause(run: &RunFacts, session: &Session) -> Option<String> {
+    let stop = run.stopped.get(&session.id)?;
     let schedule = session.start.schedule_name.as_ref();
     let schedule = schedule.map_or("its schedule".to_owned(), |name| {
         format!("the schedule `{name}`")
