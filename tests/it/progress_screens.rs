@@ -119,6 +119,8 @@ fn files_that_are_here_count_before_and_after_a_stop() {
     let note = "8.00 MiB of 20.0 MiB are here, 12.0 MiB are left";
     let words: Vec<&str> = end.split_whitespace().collect();
     assert!(words.join(" ").contains(note), "{end}");
+    env.hub().heal();
+    env.hub().fault(On::api(Api::Cdn), Fault::StallAfter(0));
     terminal.begin("hfdl download acme/tiny");
     terminal.wait_until("the same counts", is_counted);
     env.line("status")
@@ -134,8 +136,8 @@ fn the_reason_of_a_stall_and_the_wait_are_readable_at_any_width() {
     let env = stalled(LONG);
     env.hub().heal();
     env.unset("HFDL_TEST_NO_PAUSES");
-    let wait = Fault::TooManyRequests(Hint::RetryAfter(100));
-    env.hub().fault(On::cdn(&file(0)), wait);
+    let wait = Fault::TooManyRequests(Hint::RetryAfter(70));
+    env.hub().fault(On::resolve(&file(0)), wait);
     env.hub().fault(On::cdn(&file(1)), Fault::StallAfter(MIB));
     env.set("HFDL_DOWNLOAD_STALL_AFTER", "1s");
     let Some(terminal) = Terminal::open(&env, 60, 24) else {
