@@ -137,7 +137,6 @@ fn a_run_that_is_stopped_in_the_gate_says_that_all_bytes_are_here() {
     is_note(&String::from_utf8_lossy(&output.stderr), note, cause);
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn at_a_terminal_a_limit_of_a_schedule_is_named() {
     let env = roomy_world();
