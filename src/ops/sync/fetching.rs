@@ -52,10 +52,8 @@ impl Syncer<'_> {
         }
         let mut order = request.order;
         let (mut new, mut n_shared) = (Vec::new(), 0);
-        for (index, wanted) in planned.plan.files.iter().enumerate() {
-            if !wanted.action.is_fetch() {
-                continue;
-            }
+        let files = planned.plan.files.iter().enumerate();
+        for (index, wanted) in files.filter(|(_, file)| file.action.is_fetch()) {
             let file_use = FileUse { target: id, index };
             let is_distrusted = planned.distrusted.contains(&wanted.file.content);
             let partial = planned.destination.partial(&wanted.file.content);
