@@ -216,12 +216,7 @@ fn last_tick(status: &Status, clock: &Clock) -> String {
     }
 }
 
-fn in_progress(
-    progress: &RunInProgress,
-    rate: Option<u64>,
-    clock: &Clock,
-    out: &Output,
-) -> String {
+fn in_progress(progress: &RunInProgress, rate: Option<u64>, clock: &Clock, out: &Output) -> String {
     let (start, bytes) = (&progress.run.start, progress.bytes);
     let here = bytes.fetched + progress.bytes_before;
     let size = |bytes: u64| ByteSize(bytes).render_short();
