@@ -101,7 +101,7 @@ mod ownership_audit;
 mod ownership_directories;
 #[cfg(unix)]
 mod ownership_properties;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod partial_ends;
 mod places;
 mod planted_names;
