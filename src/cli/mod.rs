@@ -75,7 +75,7 @@ use crate::sys::file_limit;
 use crate::sys::host::Host;
 use crate::sys::logging::{self, LogFormat, LogSettings};
 use crate::sys::paths::Home;
-use crate::ui::{ColourChoice, Format, Output};
+use crate::ui::{Clock, ColourChoice, Format, Output};
 
 /// Keep Hugging Face models, datasets and spaces on disk, verified and current
 ///
@@ -265,7 +265,8 @@ fn run_with(host: &Host) -> ExitStatus {
             }
             log::debug!("{error:?}");
             let explanation = explain(&error);
-            explain::show(&explanation, &out, global.log_format);
+            let clock = Clock::of_messages(host, global.absolute);
+            explain::show(&explanation, &out, &clock, global.log_format);
             explanation.status
         }
     }
@@ -288,7 +289,8 @@ fn show_usage(host: &Host, err: &clap::Error) -> ExitStatus {
     match habits::other_tool(err, &arguments) {
         Some(complaint) => {
             let out = Output::new(host, Format::Table, ColourChoice::Auto, false);
-            explain::show(&explain(&complaint.into()), &out, LogFormat::Text);
+            let clock = Clock::of_messages(host, false);
+            explain::show(&explain(&complaint.into()), &out, &clock, LogFormat::Text);
         }
         // clap knows its own words best: usage, suggestions, help, version.
         None => drop(err.print()),

@@ -161,7 +161,9 @@ pub fn report_run(
         && context.out.format == Format::Table
         && let Some(line) = summary(&troubles, unusable, n_models_of(&run.sessions))
     {
-        context.out.say(&ascii(&line));
+        context
+            .out
+            .say(&ascii(&context.message_clock().told(&line)));
     }
     report_unusable(context, unusable.iter().copied());
     say_removed(context, run);
