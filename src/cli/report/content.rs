@@ -66,13 +66,13 @@ fn summary(report: &PeriodReport) -> Vec<Block> {
         .iter()
         .filter(|offer| offer.is_waiting())
         .count();
-    let held = report.offers.len();
+    let held = match report.offers.len() {
+        0 => "none".to_owned(),
+        held => format!("{held}, {n_waiting} of them waiting for a person"),
+    };
     let facts = vec![
         ("updates", report.n_updates().to_string()),
-        (
-            "held updates",
-            format!("{held}, {n_waiting} waiting for a person"),
-        ),
+        ("held updates", held),
         ("failures", failing),
         ("checks", report.n_checks().to_string()),
         ("verifications", report.n_verifications().to_string()),
