@@ -8,7 +8,7 @@ use super::context::Context;
 use super::download_report::{
     DueReport, explain_session, is_watched, run_document, say_removed, say_totals, show_session,
 };
-use super::explain::{Explanation, show_note};
+use super::explain::Explanation;
 use super::next_steps::NextSteps;
 use super::pause::describe;
 use crate::domain::alert::{HookEvent, Notice, RunFacts};
