@@ -147,7 +147,7 @@ pub fn show_session(context: &Context, session: &Session, explanation: &Explanat
         Some((Outcome::Held, _)) => context.show_note(explanation),
         // Also with `--quiet`: the model cannot be used yet.
         Some((Outcome::Partial, trouble)) if trouble.as_ref().is_none_or(is_spent_allowance) => {
-            explain::show_note(explanation, &context.out, context.log_format);
+            context.show_note_always(explanation);
         }
         _ => context.show_problem(explanation),
     }

@@ -215,10 +215,11 @@ impl RunDue {
         if self.trigger == Trigger::Timer {
             check_places_of_tick(&store, &settings)?;
         }
+        self.limits.warn(context);
         let options = RunDueOptions {
             only: self.schedule.iter().cloned().collect(),
             shard,
-            bounds: self.limits.bounds(context, &settings),
+            bounds: self.limits.bounds(&settings),
             trigger: self.trigger,
         };
         if self.dry_run {

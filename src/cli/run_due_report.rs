@@ -8,7 +8,7 @@ use super::context::Context;
 use super::download_report::{
     DueReport, explain_session, is_watched, run_document, say_removed, say_totals, show_sessions,
 };
-use super::explain::{Explanation, show_note};
+use super::explain::Explanation;
 use super::next_steps::NextSteps;
 use super::pause::describe;
 use crate::domain::alert::{HookEvent, Notice, RunFacts};
@@ -124,7 +124,7 @@ pub fn report_spent(
             status,
         };
         // Also with `--quiet`: the models are not whole yet.
-        show_note(&explanation, &context.out, context.log_format);
+        context.show_note_always(&explanation);
     }
     Ok(status)
 }
@@ -166,7 +166,9 @@ pub fn report_run(
         && context.out.format == Format::Table
         && let Some(line) = summary(&troubles, unusable, n_models_of(&run.sessions))
     {
-        context.out.say(&ascii(&line));
+        context
+            .out
+            .say(&ascii(&context.message_clock().told(&line)));
     }
     report_unusable(context, unusable.iter().copied());
     say_removed(context, run);

@@ -93,7 +93,7 @@ impl StopCommand {
         )?;
         let warnings = timer.iter().flat_map(|timer| &timer.warnings);
         for warning in problem.iter().chain(warnings) {
-            context.out.warn(warning);
+            context.warn(warning);
         }
         if has_ended {
             return Ok(ExitStatus::Ok);

@@ -215,7 +215,7 @@ fn report_run(context: &Context, report: &VerifyReport) -> Result<ExitStatus> {
     }
     for view in &report.views {
         if view.state != ViewState::Ok {
-            context.out.warn(&trouble_of(view));
+            context.warn(&trouble_of(view));
         }
     }
     context.out.done(

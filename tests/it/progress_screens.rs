@@ -382,4 +382,13 @@ fn a_rate_without_its_unit_is_warned_of_wherever_it_is_given() {
     env.line("schedules add a --every 1h --all --limit-rate 9")
         .explains(words);
     env.line("config set download.limit_rate 9M").silently();
+    for line in ["download acme/tiny -n", "run-due -n"] {
+        env.line(&format!("{line} --limit-rate 9")).explains(words);
+    }
+    let file = "version: 1\nconfig: {download.limit_rate: 9}\n\
+                schedules: [{name: b, every: 2h, all: true, limit_rate: 9}]\n";
+    std::fs::write(env.root().join("work/file.yaml"), file).unwrap();
+    env.line("apply -f file.yaml --dry-run")
+        .explains(&format!("warning: {words}"))
+        .explains(&format!("warning: the schedule `b`: {words}"));
 }
