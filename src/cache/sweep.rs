@@ -246,7 +246,8 @@ fn check_folders(cache: &CacheLayout, repo: &Repo) -> Result<()> {
     ] {
         let folder = folder.join(name);
         if folder.exists() {
-            files::check_inside(cache.root(), &folder)?;
+            files::check_inside(cache.root(), &folder)
+                .with_context(|| format!("cannot use `{}`", folder.display()))?;
         }
     }
     Ok(())

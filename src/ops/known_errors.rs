@@ -29,9 +29,10 @@ use crate::domain::units::UnitError;
 use crate::hub::{HubError, MalformedTokens, TokenError};
 use crate::store::StoreError;
 use crate::sys::file_limit;
-use crate::sys::files::{FORBIDDEN_ADVICE, is_disk_failure, is_forbidden};
+use crate::sys::files::{FORBIDDEN_ADVICE, is_disk_failure, is_forbidden, is_link_cycle};
 use crate::sys::host::VariableNotUtf8;
 use crate::sys::http::HttpError;
+use crate::sys::open::is_not_plain;
 use crate::sys::paths::PathNotUtf8;
 
 /// The hint for a file that is too large for its file system.
@@ -254,7 +255,22 @@ fn file_operation(error: &io::Error) -> Option<Known> {
         }
         io::ErrorKind::PermissionDenied if is_forbidden(error) => Some(FORBIDDEN_ADVICE),
         io::ErrorKind::PermissionDenied => Some("make the place accessible to this user"),
-        _ if is_disk_failure(error) => None,
+        _ if is_link_cycle(error) => {
+            let hint = "symbolic links on this path lead round in a circle: remove them, or name another place";
+            return Some(Known::hinted(ErrorKind::Internal, hint));
+        }
+        // Those of the network have no number of the system.
+        io::ErrorKind::TimedOut | io::ErrorKind::StaleNetworkFileHandle
+            if error.raw_os_error().is_some() =>
+        {
+            let hint = "check that the disk or network share is there and mounted, then run it again";
+            return Some(Known::hinted(ErrorKind::Internal, hint));
+        }
+        // The message names the path and the way out.
+        _ if is_not_plain(error) => None,
+        _ if is_disk_failure(error) => {
+            Some("look for errors of this disk in the log of the system, and keep a copy of its files")
+        }
         _ => return None,
     };
     Some(Known::new(ErrorKind::Disk, hint.map(str::to_owned)))

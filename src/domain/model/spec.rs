@@ -238,7 +238,7 @@ const FIELDS: &[ModelField] = &[
         .flag("keep-revisions", "N", "Revisions to keep on disk (default: the setting keep.revisions)")
         .no("Follow the setting keep.revisions again"),
     ModelField::new("token_name", |m| FieldValue::optional(m.token_name.as_ref()), Text(set_token_name))
-        .absent("of this machine")
+        .absent("none: the default token")
         .flag("token-name", "NAME", "Token to use, by its name in `hf auth list` (default: that of this machine)")
         .no("Use the token of this machine again"),
     ModelField::new("views", |m| FieldValue::list(&m.views), Places(set_views))
