@@ -144,7 +144,7 @@ fn read_settings(section: EntryItem<'_>) -> EntryResult<Vec<Entry<(SettingKey, S
         let item = section.child(index, name, node);
         let takes_number = matches!(
             key.spec().kind,
-            ValueKind::Count { .. } | ValueKind::Size | ValueKind::Rate
+            ValueKind::Count { .. } | ValueKind::Size { .. } | ValueKind::Rate
         );
         let text = match item.node {
             Node::Number(number) if takes_number => number.to_string(),
