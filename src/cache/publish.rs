@@ -356,7 +356,9 @@ impl<'a> CacheWriter<'a> {
                 files::symlink_file(&layout::relative_blob(path, content), entry)
             }
             EntryForm::HardLinks => self.share(&blob, entry, Sharing::HardLinksToo),
-            EntryForm::Files if is_last_use && !blob.is_symlink() => files::rename_over(&blob, entry),
+            EntryForm::Files if is_last_use && !blob.is_symlink() => {
+                files::rename_over(&blob, entry)
+            }
             EntryForm::Files => self.share(&blob, entry, Sharing::OwnBytes),
         };
         made.with_context(|| format!("cannot create `{}`", entry.display()))

@@ -281,9 +281,8 @@ fn show_usage(host: &Host, err: &clap::Error) -> ExitStatus {
             | ErrorKind::DisplayVersion
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     );
-    let complaint = habits::other_tool(err, &arguments).or_else(|| {
-        (!is_about_help).then(|| refused_line::complaint(err, &command(), &arguments))
-    });
+    let complaint = habits::other_tool(err, &arguments)
+        .or_else(|| (!is_about_help).then(|| refused_line::complaint(err, &command(), &arguments)));
     let Some(complaint) = complaint else {
         drop(err.print());
         return if err.use_stderr() {
@@ -303,9 +302,16 @@ fn show_usage(host: &Host, err: &clap::Error) -> ExitStatus {
 fn log_format(host: &Host, arguments: &[String]) -> LogFormat {
     let mut pairs = arguments.iter().zip(arguments.iter().skip(1));
     let apart = pairs.find_map(|(flag, value)| (flag == "--log-format").then_some(value.as_str()));
-    let joined = || arguments.iter().find_map(|argument| argument.strip_prefix("--log-format="));
-    let word = apart.or_else(joined).or_else(|| host.variable("HFDL_LOG_FORMAT"));
-    word.and_then(|word| word.parse().ok()).unwrap_or(LogFormat::Text)
+    let joined = || {
+        arguments
+            .iter()
+            .find_map(|argument| argument.strip_prefix("--log-format="))
+    };
+    let word = apart
+        .or_else(joined)
+        .or_else(|| host.variable("HFDL_LOG_FORMAT"));
+    word.and_then(|word| word.parse().ok())
+        .unwrap_or(LogFormat::Text)
 }
 
 /// Tells of a timer's tick whose command line cannot be used, such as one that
@@ -369,7 +375,9 @@ fn check_format(format: Format, command: &Command) -> Result<()> {
         return Ok(());
     }
     let complaint = Complaint::usage(format!("`--format {format}` is for `hfdl report` only"));
-    Err(complaint.next(format!("write {}", refused_line::formats(""))).into())
+    Err(complaint
+        .next(format!("write {}", refused_line::formats("")))
+        .into())
 }
 
 /// Returns the description of all commands, for parsing, completions and manual pages.

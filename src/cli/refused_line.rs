@@ -182,7 +182,9 @@ impl<'a> RefusedLine<'a> {
         }
         let headline = format!("`{value}` is not a valid value for `{argument}`");
         let near = self.named(ContextKind::SuggestedValue).first().copied();
-        let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+        let near = near
+            .map(|near| format!("did you mean `{near}`? "))
+            .unwrap_or_default();
         Complaint::usage(headline).next(format!("{near}the values are {allowed}"))
     }
 

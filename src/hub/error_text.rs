@@ -180,7 +180,10 @@ impl fmt::Display for HubError {
             }
             Fault::Offline => write!(f, "offline mode is on: no request was sent about {about}"),
             Fault::WebPage { origin } => {
-                write!(f, "`{origin}` sent a web page in place of data about {about}")
+                write!(
+                    f,
+                    "`{origin}` sent a web page in place of data about {about}"
+                )
             }
             Fault::BadAnswer(reason) | Fault::WrongPart(reason) => {
                 write!(f, "the Hub's answer about {about} is not usable: {reason}")

@@ -164,8 +164,8 @@ fn service(link: &(dyn StdError + 'static)) -> Option<Known> {
         return Some(Known::hinted(identity.kind(), hint));
     }
     if link.is::<UnreadableTokenFile>() {
-        let hint = "make it readable for this user, write a new token (`hf auth login`), or name \
-            another file with `HF_TOKEN_PATH`";
+        let hint = "make it a file that this user can read, write a new token (`hf auth login`), or \
+            name another file with `HF_TOKEN_PATH`";
         return Some(Known::hinted(ErrorKind::Auth, hint));
     }
     None
@@ -246,8 +246,16 @@ fn file_operation(error: &io::Error) -> Option<Known> {
             let hint = "this path is a directory: remove it, or name a file";
             return Some(Known::hinted(ErrorKind::Internal, hint));
         }
+        io::ErrorKind::NotFound if error.raw_os_error().is_some() => {
+            let hint = "check that this path exists, and the directory that holds it";
+            return Some(Known::hinted(ErrorKind::Internal, hint));
+        }
+        io::ErrorKind::AlreadyExists if error.raw_os_error().is_some() => {
+            let hint = "something else has this name: move it away, or use another name";
+            return Some(Known::hinted(ErrorKind::Internal, hint));
+        }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Some("free space there, and run it again; a download is resumed")
+            Some("free space there, and run it again")
         }
         io::ErrorKind::FileTooLarge => Some(TOO_LARGE),
         io::ErrorKind::ReadOnlyFilesystem => {
@@ -263,14 +271,15 @@ fn file_operation(error: &io::Error) -> Option<Known> {
         io::ErrorKind::TimedOut | io::ErrorKind::StaleNetworkFileHandle
             if error.raw_os_error().is_some() =>
         {
-            let hint = "check that the disk or network share is there and mounted, then run it again";
+            let hint =
+                "check that the disk or network share is there and mounted, then run it again";
             return Some(Known::hinted(ErrorKind::Internal, hint));
         }
         // The message names the path and the way out.
         _ if is_not_plain(error) => None,
-        _ if is_disk_failure(error) => {
-            Some("look for errors of this disk in the log of the system, and keep a copy of its files")
-        }
+        _ if is_disk_failure(error) => Some(
+            "look for errors of this disk in the log of the system, and keep a copy of its files",
+        ),
         _ => return None,
     };
     Some(Known::new(ErrorKind::Disk, hint.map(str::to_owned)))

@@ -107,8 +107,7 @@ pub fn finish_moves(store: &Store, cache: &CacheLayout, files: &[AdoptedFile]) -
             let path = &file.path;
             removal::remove_file(path, Permit::moved())
                 .with_context(|| format!("cannot remove `{}`", path.display()))?;
-            protect(blob)
-                .with_context(|| format!("cannot make `{}` read-only", blob.display()))?;
+            protect(blob).with_context(|| format!("cannot make `{}` read-only", blob.display()))?;
             store.forget_adopted(path)?;
         }
     }

@@ -140,7 +140,10 @@ pub(super) fn describe(error: &Error) -> (String, Option<&'static str>) {
             format!("the server has no version or cipher of TLS that is safe ({why:?})"),
             Some(HANDSHAKE),
         ),
-        error => (format!("the TLS handshake failed: {error}"), Some(HANDSHAKE)),
+        error => (
+            format!("the TLS handshake failed: {error}"),
+            Some(HANDSHAKE),
+        ),
     }
 }
 
