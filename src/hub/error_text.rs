@@ -92,7 +92,7 @@ impl HubError {
                     .to_owned(),
             ),
             Fault::WrongPart(_) => Some(self.again("")),
-            Fault::Disabled => Some(format!("read the notice at {page}; the local copy is kept")),
+            Fault::Disabled => Some(format!("read the notice at {page}")),
             Fault::Offline => Some("unset `HF_HUB_OFFLINE` and run it again".to_owned()),
             _ => None,
         }

@@ -100,13 +100,18 @@ fn configuration(link: &(dyn StdError + 'static)) -> Option<Known> {
         wrong.hint().map(str::to_owned)
     } else if let Some(unknown) = link.downcast_ref::<UnknownWord>() {
         Some(unknown.hint())
+    } else if let Some(duplicate) = link.downcast_ref::<Duplicate>() {
+        let name = &duplicate.existing;
+        Some(format!(
+            "`hfdl schedules set {name}` changes that one; give this one another cadence, window or selection"
+        ))
+    } else if link.is::<PathNotUtf8>() {
+        Some("rename that path, or use another one".to_owned())
     } else if link.is::<NameError>()
         || link.is::<UnitError>()
         || link.is::<Impossible>()
-        || link.is::<Duplicate>()
         || link.is::<MomentError>()
         || link.is::<ShardError>()
-        || link.is::<PathNotUtf8>()
     {
         None
     } else {

@@ -66,7 +66,7 @@ const ROWS: &[Row] = &[
     Row { name: "a home that is a circle of links", breaks: |env| loop_at(env.home()),
         line: "download acme/tiny", code: 1, says: &["state", CIRCLE] },
     Row { name: "a file in place of the cache", breaks: |env| file_at(env.cache()),
-        line: "download acme/tiny", code: 1, says: &["hub", "next: a part of this path is a file"] },
+        line: "download acme/tiny", code: 1, says: &["hub`", "next: something else has this name"] },
     Row { name: "a cache that is a circle of links", breaks: |env| loop_at(env.cache()),
         line: "download acme/tiny", code: 1, says: &["hub", "next: "] },
     Row { name: "a folder in place of the token", breaks: |env| named_by(env, "HF_TOKEN_PATH", folder_at),
@@ -97,7 +97,7 @@ const ROWS: &[Row] = &[
         line: "models outdated", code: 5, says: &["HTTP 502", "next: run it again in some minutes\n"] },
     Row { name: "a Hub that fails while a file is checked", breaks: |env| { refuse(env, 503); wanted(env); },
         line: "apply -f wanted.yaml --check", code: 5, says: &["HTTP 503", "next: run it again in some minutes\n"] },
-    Row { name: "a refused connection", breaks: |env| drop(env.set("HF_ENDPOINT", "http://127.0.0.1:1")),
+    Row { name: "a refused connection", breaks: |env| { env.set("HF_ENDPOINT", "http://127.0.0.1:1"); },
         line: "models outdated", code: 5, says: &["the connection was refused", "next: check that the server runs"] },
 ];
 
@@ -204,7 +204,7 @@ fn an_error_of_a_refused_line_is_json_where_the_line_asks_for_it() {
         let ran = env.line(line);
         ran.exits(2);
         let error: serde_json::Value = serde_json::from_str(ran.stderr().trim()).unwrap();
-        let next = error["next"].as_str().unwrap();
+        let next = error["hint"].as_str().unwrap();
         assert!(next.starts_with("did you mean "), "{}", ran.report());
     }
 }

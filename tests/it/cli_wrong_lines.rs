@@ -207,7 +207,7 @@ fn wrong_and_impossible_schedules_are_refused() {
         2 schedules add 'x y' --every 6h --all => is not allowed
         2 schedules add nightly --every 6h --all => the schedule `nightly` exists already
         2 schedules add x --daily 02:30 --all => does exactly the same
-        2 schedules add x --every 6x --all => is not an interval: write a duration
+        2 schedules add x --every 6x --all => is not an interval
         2 schedules add x --every 0s --all => the shortest interval is one minute
         2 schedules add x --every 5s --all => the shortest interval is one minute
         2 schedules add x --daily 25:00 --all => hours go from 00 to 23
@@ -502,17 +502,17 @@ fn wrong_ways_to_do_what_is_due_are_refused() {
         2 run-due --dry-run --at someday => `someday` is not a time
         2 run-due --dry-run --at '2026-06-01 25:00' => is not a time
         2 run-due --schedule nope => there is no schedule `nope`
-        2 run-due --max-duration long => invalid value 'long'
-        2 run-due --max-duration 5 => invalid value '5'
-        2 run-due --max-transfer lots => invalid value 'lots'
-        2 run-due --limit-rate fast => invalid value 'fast'
-        2 run-due --limit-rate 25:00,1M => invalid value '25:00,1M'
+        2 run-due --max-duration long => `long` is not a duration
+        2 run-due --max-duration 5 => `5` is not a duration
+        2 run-due --max-transfer lots => `lots` is not a size
+        2 run-due --limit-rate fast => `fast` is not a rate
+        2 run-due --limit-rate 25:00,1M => `25:00` is not a time of day
         2 run-due --shard 4/4 => of 4 shards the last one has the number 3
         2 run-due --shard 0/0 => there must be at least one shard
         2 run-due --shard half => write I/N such as 0/4
         2 run-due --shard auto/4 => neither `JOB_COMPLETION_INDEX` nor `SLURM_ARRAY_TASK_ID` is set
-        2 run-due --trigger nobody => invalid value 'nobody'
-        2 run-due --wait=soon => invalid value 'soon'
+        2 run-due --trigger nobody => `nobody` is not one of timer, ci, manual
+        2 run-due --wait=soon => `soon` is not a duration
         2 run-due --metrics-file => needs a value
         ",
     );

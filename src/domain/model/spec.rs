@@ -318,7 +318,7 @@ fn repo_text(repo: &Repo) -> String {
 fn patterns(texts: Vec<String>) -> Result<Vec<String>, String> {
     for text in &texts {
         if text.is_empty() {
-            return Err("an empty pattern matches no file".to_owned());
+            return Err("an empty pattern matches no file; write one such as `*.json`".to_owned());
         }
         if text.contains('\0') {
             return Err("it contains a NUL".to_owned());
