@@ -94,7 +94,7 @@ impl LimitGroup {
     }
 
     /// Returns the bytes received for the files of the group.
-    #[cfg(any(test, feature = "for-tests"))]
+    #[cfg(any(test, debug_assertions))]
     pub fn transferred(&self) -> u64 {
         self.0.budget.spent_and_reserved().0
     }

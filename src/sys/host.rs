@@ -93,7 +93,7 @@ impl Host {
     }
 
     /// Returns the arguments of this process with another environment.
-    #[cfg(feature = "for-tests")]
+    #[cfg(debug_assertions)]
     pub fn with_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         Self {
             arguments: std::env::args_os().collect(),
