@@ -22,6 +22,8 @@ mod apply_round_trip;
 mod apply_stories;
 mod apply_wrong_files;
 mod bad_manners;
+#[cfg(target_os = "linux")]
+mod broken_places;
 mod budgets;
 mod cache_accept;
 mod cache_local_dir;
