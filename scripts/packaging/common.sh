@@ -73,27 +73,27 @@ remap_flags() {
 # build_program TRIPLE: builds the programs for this platform and prints the path of `hfdl`; `hfdlw` for
 # Windows is beside it.
 build_program() {
-    local triple=$1 libraries flags build=(cargo build) suffix=''
+    local triple=$1 libraries flags build=(cargo build) suffix='' programs=(--bin hfdl)
     command -v cargo >/dev/null 2>&1 ||
         fail 'cargo is missing: install Rust as https://www.rust-lang.org/tools/install says'
     libraries=$("${RUSTC:-rustc}" --print target-libdir --target "$triple")
     compgen -G "$libraries/libstd-*.rlib" >/dev/null ||
         fail "the standard library for $triple is missing: rustup target add $triple"
-    mapfile -t flags < <(tr ' ' '\n' <<<"${RUSTFLAGS:-}" | sed '/^$/d' && remap_flags)
+    flags=$({ tr ' ' '\n' <<<"${RUSTFLAGS:-}" && remap_flags; } | sed '/^$/d')
     case $triple in
     *-linux-musl)
         # Zig is compiler, linker and C library in one. Its start files take the place of rustc's.
         if command -v cargo-zigbuild >/dev/null 2>&1; then
             build=(cargo zigbuild)
-            flags+=(-Clink-self-contained=no)
+            flags+=$'\n-Clink-self-contained=no'
         fi
         ;;
-    *-windows-*) suffix=.exe ;;
+    *-windows-*) suffix=.exe programs+=(--bin hfdlw) ;;
     esac
     # Separated by a character that no path has.
-    CARGO_ENCODED_RUSTFLAGS=$(printf '%s\n' "${flags[@]}" | paste -sd '\037' -) \
-        CARGO_INCREMENTAL=0 "${build[@]}" --manifest-path "$root/Cargo.toml" --release --locked --bins \
-        --package hfdl --target "$triple" --target-dir "$target_dir" >&2
+    CARGO_ENCODED_RUSTFLAGS=$(printf '%s' "$flags" | tr '\n' '\037') \
+        CARGO_INCREMENTAL=0 "${build[@]}" --manifest-path "$root/Cargo.toml" --release --locked \
+        "${programs[@]}" --target "$triple" --target-dir "$target_dir" >&2
     printf '%s\n' "$target_dir/$triple/release/hfdl$suffix"
 }
 
@@ -116,11 +116,19 @@ find_program() {
 # stage FOLDER: fills a new folder with the files of every package: the program, LICENSE, README.md,
 # CHANGELOG.md, THIRD-PARTY.md, hfdl.cdx.json, completions, man/man1 and man/man7.
 stage() {
-    local folder=$1 name=hfdl
-    [[ $target != *-windows-* ]] || name=hfdl.exe
+    local folder=$1
     mkdir -p "$folder/completions" "$folder/man/man1"
-    cp "$program" "$folder/$name"
-    chmod 755 "$folder/$name"
+    case $target in
+    *-windows-*)
+        cp "$program" "$folder/hfdl.exe"
+        # The program without a console lies beside it.
+        cp "$(dirname "$program")/hfdlw.exe" "$folder"
+        ;;
+    *)
+        cp "$program" "$folder/hfdl"
+        chmod 755 "$folder/hfdl"
+        ;;
+    esac
     cp "$root/LICENSE" "$root/README.md" "$root/CHANGELOG.md" "$folder"
     python3 "$packaging/dependencies" licences --target "$target" >"$folder/THIRD-PARTY.md"
     python3 "$packaging/dependencies" sbom --target "$target" >"$folder/hfdl.cdx.json"
