@@ -118,8 +118,8 @@ def is_stopped_by_a_signal(command, hub, volume):
         urllib.request.urlopen(urllib.request.Request(f"{served.url}/__hub__/fault?slow=200000", method="POST")).read()
         name = f"hfdl-{uuid.uuid4()}"
         own = {"PATH": PATH, "HF_ENDPOINT": served.url, "HFDL_DISK_RESERVE": "0", "NO_PROXY": "127.0.0.1",
-               "HFDL_HOME": "/models/stopped", "TEST_CONTAINER": name}
-        words = ["download", "acme/tiny", "--to", "/models/stopped-model"]
+               "HFDL_HOME": "/models/stopped", "HF_HOME": "/models/stopped", "TEST_CONTAINER": name}
+        words = ["download", "acme/tiny"]
         process = subprocess.Popen([*command, *words], env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + 60
         while not any(line.startswith("cdn GET") for line in served.requests()):
