@@ -75,7 +75,7 @@ class Installed:
             **environment,
         }
         # A program for Windows needs a few of its variables.
-        for name in ("SYSTEMROOT", "TEMP", "WINEPREFIX", "WINEDEBUG"):
+        for name in ("SYSTEMROOT", "TEMP", "WINEPREFIX", "WINEDEBUG", "WINEDLLOVERRIDES"):
             if name in os.environ:
                 self.environment[name] = os.environ[name]
 
@@ -92,7 +92,9 @@ def tour(installed, hub, home, inside):
     """Keeps a model, runs what is due, downloads twice, takes an update and goes back."""
 
     def content(folder):
-        path = Path(home) / os.path.relpath(folder, inside)
+        # Under Wine both have the backslashes of Windows.
+        folder, base = (str(path).replace("\\", "/") for path in (folder, inside))
+        path = Path(home) / os.path.relpath(folder, base)
         check((path / "model.safetensors").stat().st_size > 6_000_000, f"no whole model in {path}")
         return (path / "README.md").read_text()
 
