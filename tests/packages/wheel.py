@@ -35,7 +35,7 @@ def source_is_whole(archive, version):
     with tarfile.open(archive) as opened:
         names = opened.getnames()
         project = opened.extractfile(f"hfdl_cli-{version}/pyproject.toml").read().decode()
-    for name in ("PKG-INFO", "Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "src/main.rs", "tests/hub/Cargo.toml"):
+    for name in ("PKG-INFO", "Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "src/main.rs", "tests/hub/package/Cargo.toml"):
         check(f"hfdl_cli-{version}/{name}" in names, f"{name} is in {archive}")
     check('bindings = "bin"' in project and 'build-backend = "maturin"' in project, "maturin builds the program")
 
