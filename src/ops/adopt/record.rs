@@ -118,6 +118,6 @@ pub fn finish_moves(store: &Store, cache: &CacheLayout, files: &[AdoptedFile]) -
 /// Tells whether a file has a second hard link.
 pub fn has_two_names(path: &Path) -> bool {
     let found = std::fs::metadata(path).ok();
-    let identity = found.and_then(|found| files::identity(&found));
+    let identity = found.and_then(|found| files::identity(path, &found));
     identity.is_some_and(|(_, n_names)| n_names > 1)
 }
