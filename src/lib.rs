@@ -62,66 +62,66 @@
 //! alone touches the database and final names.
 
 // Exports of a room that only tests use count as unused without them.
-#![cfg_attr(not(feature = "for-tests"), allow(unused_imports))]
+#![cfg_attr(not(debug_assertions), allow(unused_imports))]
 
-// The modules are private, so that the compiler reports dead code. The feature
-// `for-tests`, a door for `tests/it` only, makes them public.
-#[cfg(not(feature = "for-tests"))]
+// The modules are private, so that the compiler reports dead code. With debug assertions they are
+// public, for `tests/it`: a feature would need a package that depends on itself.
+#[cfg(not(debug_assertions))]
 mod cache;
-#[cfg(not(feature = "for-tests"))]
+#[cfg(not(debug_assertions))]
 mod domain;
-#[cfg(not(feature = "for-tests"))]
+#[cfg(not(debug_assertions))]
 mod download;
-#[cfg(not(feature = "for-tests"))]
+#[cfg(not(debug_assertions))]
 mod hub;
-#[cfg(not(feature = "for-tests"))]
+#[cfg(not(debug_assertions))]
 mod json;
-#[cfg(not(feature = "for-tests"))]
+#[cfg(not(debug_assertions))]
 mod manual;
-#[cfg(not(feature = "for-tests"))]
+#[cfg(not(debug_assertions))]
 mod notify;
-#[cfg(not(feature = "for-tests"))]
+#[cfg(not(debug_assertions))]
 mod ops;
-#[cfg(not(feature = "for-tests"))]
+#[cfg(not(debug_assertions))]
 mod store;
-#[cfg(not(feature = "for-tests"))]
+#[cfg(not(debug_assertions))]
 mod sys;
-#[cfg(not(feature = "for-tests"))]
+#[cfg(not(debug_assertions))]
 mod timer;
-#[cfg(not(feature = "for-tests"))]
+#[cfg(not(debug_assertions))]
 mod ui;
-#[cfg(not(feature = "for-tests"))]
+#[cfg(not(debug_assertions))]
 mod view;
-#[cfg(not(feature = "for-tests"))]
+#[cfg(not(debug_assertions))]
 mod xet;
 
-#[cfg(feature = "for-tests")]
+#[cfg(debug_assertions)]
 pub mod cache;
-#[cfg(feature = "for-tests")]
+#[cfg(debug_assertions)]
 pub mod domain;
-#[cfg(feature = "for-tests")]
+#[cfg(debug_assertions)]
 pub mod download;
-#[cfg(feature = "for-tests")]
+#[cfg(debug_assertions)]
 pub mod hub;
-#[cfg(feature = "for-tests")]
+#[cfg(debug_assertions)]
 pub mod json;
-#[cfg(feature = "for-tests")]
+#[cfg(debug_assertions)]
 pub mod manual;
-#[cfg(feature = "for-tests")]
+#[cfg(debug_assertions)]
 pub mod notify;
-#[cfg(feature = "for-tests")]
+#[cfg(debug_assertions)]
 pub mod ops;
-#[cfg(feature = "for-tests")]
+#[cfg(debug_assertions)]
 pub mod store;
-#[cfg(feature = "for-tests")]
+#[cfg(debug_assertions)]
 pub mod sys;
-#[cfg(feature = "for-tests")]
+#[cfg(debug_assertions)]
 pub mod timer;
-#[cfg(feature = "for-tests")]
+#[cfg(debug_assertions)]
 pub mod ui;
-#[cfg(feature = "for-tests")]
+#[cfg(debug_assertions)]
 pub mod view;
-#[cfg(feature = "for-tests")]
+#[cfg(debug_assertions)]
 pub mod xet;
 
 mod cli;

@@ -25,7 +25,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// `on_event` is called on the calling thread. `Verified` and `Ended` come exactly once for
 /// each file. When the stop flag is raised, unfinished files end as `Partial` with their bytes
 /// flushed.
-#[cfg(any(test, feature = "for-tests"))]
+#[cfg(any(test, debug_assertions))]
 pub fn fetch(
     jobs: Vec<FetchJob>,
     options: &EngineOptions,
@@ -106,7 +106,7 @@ impl Engine {
     }
 
     /// Adds a file; returns the number that its events carry.
-    #[cfg(any(test, feature = "for-tests"))]
+    #[cfg(any(test, debug_assertions))]
     pub fn add(&mut self, job: FetchJob) -> FileId {
         let id = self.new_id();
         self.add_numbered(vec![(id, job)]);
@@ -114,7 +114,7 @@ impl Engine {
     }
 
     /// Adds several files at once, so that the first connection chooses among all of them.
-    #[cfg(any(test, feature = "for-tests"))]
+    #[cfg(any(test, debug_assertions))]
     pub fn add_all(&mut self, jobs: Vec<FetchJob>) -> Vec<FileId> {
         let ids: Vec<FileId> = jobs.iter().map(|_| self.new_id()).collect();
         self.add_numbered(ids.iter().copied().zip(jobs).collect());
@@ -175,13 +175,13 @@ impl Engine {
     }
 
     /// Returns whether the end event of every job was returned.
-    #[cfg(any(test, feature = "for-tests"))]
+    #[cfg(any(test, debug_assertions))]
     pub fn is_idle(&self) -> bool {
         self.open.is_empty() && self.ready.is_empty()
     }
 
     /// Stops the run: flushes and reports all unfinished jobs.
-    #[cfg(any(test, feature = "for-tests"))]
+    #[cfg(any(test, debug_assertions))]
     pub fn close(mut self, on_event: &mut dyn FnMut(EngineEvent)) {
         self.state.close();
         self.check_stops();

@@ -73,7 +73,7 @@ pub struct FileId(pub(super) usize);
 
 impl FileId {
     /// Returns how many files were numbered before this one.
-    #[cfg(any(test, feature = "for-tests"))]
+    #[cfg(any(test, debug_assertions))]
     pub fn index(self) -> usize {
         self.0
     }

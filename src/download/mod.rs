@@ -63,7 +63,7 @@ mod worker;
 pub use budget::TransferBudget;
 pub use copies::Copies;
 pub use engine::Engine;
-#[cfg(any(test, feature = "for-tests"))]
+#[cfg(any(test, debug_assertions))]
 pub use engine::fetch;
 pub use event::{EngineEvent, EngineOptions, FetchJob, FetchResult, FileError, FileId, FileReport};
 pub use limits::LimitGroup;

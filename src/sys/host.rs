@@ -93,7 +93,7 @@ impl Host {
     }
 
     /// Returns the arguments of this process with another environment.
-    #[cfg(feature = "for-tests")]
+    #[cfg(debug_assertions)]
     pub fn with_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         Self {
             arguments: std::env::args_os().collect(),
@@ -189,11 +189,6 @@ impl Host {
             .parse()
             .ok()
             .filter(|columns| *columns >= 20)
-    }
-
-    /// Returns the width of the terminal behind stdout, where it is known.
-    pub fn terminal_columns(&self) -> Option<u16> {
-        Term::stdout().size_checked().map(|(_, columns)| columns)
     }
 
     /// Returns the height of the terminal behind stdout, where it is known.

@@ -56,9 +56,14 @@ impl StopRequests {
 /// Returns the code of a process that a signal has asked to end.
 pub fn exit_status(reason: StopReason) -> Option<ExitStatus> {
     match reason {
-        StopReason::Terminated => Some(ExitStatus::Terminated),
+        StopReason::Terminated | StopReason::HungUp | StopReason::Requested => {
+            Some(ExitStatus::Terminated)
+        }
         StopReason::Interrupted => Some(ExitStatus::Interrupted),
-        StopReason::TimeBudget | StopReason::TransferBudget | StopReason::Idle => None,
+        StopReason::TimeBudget
+        | StopReason::WindowClosed
+        | StopReason::TransferBudget
+        | StopReason::Idle => None,
     }
 }
 
@@ -81,6 +86,7 @@ fn handle_signals(mut on: impl FnMut(StopReason) + Send + 'static) -> Result<()>
         while let Ok(signal) = signals.wait() {
             on(match signal {
                 Signal::SIGINT => StopReason::Interrupted,
+                Signal::SIGHUP => StopReason::HungUp,
                 _ => StopReason::Terminated,
             });
         }

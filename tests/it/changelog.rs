@@ -25,15 +25,24 @@ fn a_version_is_the_first_word_of_a_heading() {
     assert_eq!(versions(text), ["0.2.0", "0.1.0"]);
 }
 
+/// The text of a release, and the check that starts one.
+#[cfg(unix)]
 #[test]
-fn the_lock_file_of_the_fuzz_targets_is_of_this_version() {
-    let lock = include_str!("../fuzz/Cargo.lock");
-    let own = format!(
-        "name = \"hfdl\"\nversion = \"{}\"\n",
-        env!("CARGO_PKG_VERSION")
-    );
-    assert!(
-        lock.replace("\r\n", "\n").contains(&own),
-        "in tests/fuzz, `cargo update --workspace` brings it up to date"
-    );
+fn release_notes_are_the_first_section_of_the_tagged_version() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/release-notes");
+    let notes = |tag: &str| {
+        std::process::Command::new("bash")
+            .args([script, tag])
+            .output()
+            .unwrap()
+    };
+    let tag = concat!("v", env!("CARGO_PKG_VERSION"));
+    let printed = String::from_utf8(notes(tag).stdout).unwrap();
+    let newest = CHANGELOG.split("\n## ").nth(1).unwrap();
+    let (_, newest) = newest.split_once('\n').unwrap();
+    assert_eq!(printed.trim(), newest.trim());
+    for wrong in ["v0.0.1", env!("CARGO_PKG_VERSION")] {
+        let refused = notes(wrong);
+        assert!(!refused.status.success() && refused.stdout.is_empty());
+    }
 }

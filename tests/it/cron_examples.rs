@@ -313,9 +313,11 @@ fn the_unit_for_a_machine_is_set_up_before_it_is_used() {
 #[test]
 fn workflows_use_the_same_major_versions_everywhere() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let own = fs::read_to_string(folder.join(".github/workflows/ci.yml")).unwrap();
+    let own = |name| fs::read_to_string(folder.join(".github/workflows").join(name)).unwrap();
     let texts = [
-        own,
+        own("ci.yml"),
+        own("nightly.yml"),
+        own("release.yml"),
         read("github-actions.yml"),
         read("github-actions-locked.yml"),
     ];
@@ -324,7 +326,11 @@ fn workflows_use_the_same_major_versions_everywhere() {
         let Some((_, action)) = line.split_once("uses: ") else {
             continue;
         };
-        let (name, version) = action.split_once('@').unwrap();
+        // A workflow of this repository has no version.
+        let Some((name, version)) = action.split_once('@') else {
+            assert!(action.starts_with("./"), "{action}");
+            continue;
+        };
         let owner_and_name: Vec<&str> = name.splitn(3, '/').take(2).collect();
         let known = versions.insert(owner_and_name.join("/"), version.to_owned());
         assert!(known.is_none_or(|known| known == version), "{action}");

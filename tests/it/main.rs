@@ -3,6 +3,15 @@
 #![cfg_attr(windows, allow(unused_imports, dead_code))]
 // Clippy spares test functions only; a helper of tests is no different.
 #![allow(clippy::unwrap_used)]
+// The modules of hfdl and the clock of a test exist with debug assertions only.
+#![cfg(debug_assertions)]
+
+// The test hub is a module here, named as the crate that its program is made of.
+extern crate self as hfdl_test_hub;
+#[allow(dead_code, unused_imports)]
+#[path = "../hub/src/lib.rs"]
+mod hub;
+use hub::*;
 
 #[cfg(unix)]
 mod adopt;
@@ -92,6 +101,8 @@ mod ownership_audit;
 mod ownership_directories;
 #[cfg(unix)]
 mod ownership_properties;
+#[cfg(unix)]
+mod partial_ends;
 mod places;
 mod planted_names;
 mod policy;

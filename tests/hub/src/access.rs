@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::http::{Incoming, Reply};
-use crate::repos::Gate;
-use crate::world::{RepoKey, RepoState, World};
+use super::http::{Incoming, Reply};
+use super::repos::Gate;
+use super::world::{RepoKey, RepoState, World};
 
 /// The sender of a request, by its token.
 pub(crate) enum Caller {

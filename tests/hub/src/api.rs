@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::access::{Caller, error, revision_not_found};
-use crate::http::{Incoming, Reply, form_pairs};
-use crate::repos::Gate;
-use crate::resolve::escape_segment;
-use crate::route::{Api, RepoCall};
-use crate::server::Shared;
-use crate::settings::Settings;
-use crate::world::{Commit, FileEntry, Listed, RepoState, Storage};
+use super::access::{Caller, error, revision_not_found};
+use super::http::{Incoming, Reply, form_pairs};
+use super::repos::Gate;
+use super::resolve::escape_segment;
+use super::route::{Api, RepoCall};
+use super::server::Shared;
+use super::settings::Settings;
+use super::world::{Commit, FileEntry, Listed, RepoState, Storage};
 
 /// Page size with `expand=true`, which makes each entry expensive.
 const EXPANDED_PAGE: usize = 50;
@@ -37,7 +37,7 @@ impl ApiCall<'_> {
             (Api::Tree, Some(commit)) => self.tree(&commit),
             (Api::Commits, Some(commit)) => self.commits(&commit),
             (Api::PathsInfo, Some(commit)) => self.paths_info(&commit),
-            (Api::XetReadToken, Some(_)) => crate::resolve::xet_read_token(self.settings),
+            (Api::XetReadToken, Some(_)) => super::resolve::xet_read_token(self.settings),
             _ => error(404, None, "Not found"),
         }
     }
@@ -54,7 +54,7 @@ impl ApiCall<'_> {
             .collect();
         let id = &self.call.key.id;
         let mut info = json!({
-            "_id": &crate::content::sha1_hex(id.as_bytes())[..24],
+            "_id": &super::content::sha1_hex(id.as_bytes())[..24],
             "id": id,
             "modelId": id,
             "author": id.split('/').next(),
@@ -107,7 +107,7 @@ impl ApiCall<'_> {
             .filter(|listed| is_in(listed, folder, recursive))
             .collect();
         if selected.is_empty() && !folder.is_empty() {
-            return crate::access::entry_not_found(&commit.sha);
+            return super::access::entry_not_found(&commit.sha);
         }
         let limit = self
             .incoming
@@ -309,7 +309,7 @@ fn sibling(path: &str, file: &FileEntry, blobs: bool) -> Value {
 }
 
 fn directory_entry(commit: &Commit, path: &str) -> Map<String, Value> {
-    let oid = crate::content::sha1_hex(format!("tree {} {path}", commit.sha).as_bytes());
+    let oid = super::content::sha1_hex(format!("tree {} {path}", commit.sha).as_bytes());
     let mut entry = Map::new();
     entry.insert("type".to_owned(), json!("directory"));
     entry.insert("oid".to_owned(), json!(oid));

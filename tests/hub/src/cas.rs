@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use serde_json::{Value, json};
 
-use crate::http::{Incoming, RangeAsked, Reply};
-use crate::server::{Shared, lock};
-use crate::settings::Settings;
-use crate::store::{Store, Term};
+use super::http::{Incoming, RangeAsked, Reply};
+use super::server::{Shared, lock};
+use super::settings::Settings;
+use super::store::{Store, Term};
 
 pub(crate) fn answer(shared: &Shared, incoming: &Incoming, settings: &Settings) -> Reply {
     let Some(xet) = &settings.xet else {

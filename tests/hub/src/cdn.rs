@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::content::{Content, sha1_hex, sha256_hex};
-use crate::http::{Body, Incoming, RangeAsked, Reply};
-use crate::resolve::escape_path;
-use crate::server::lock;
-use crate::settings::Settings;
-use crate::world::{FileEntry, RepoKey};
+use super::content::{Content, sha1_hex, sha256_hex};
+use super::http::{Body, Incoming, RangeAsked, Reply};
+use super::resolve::escape_path;
+use super::server::lock;
+use super::settings::Settings;
+use super::world::{FileEntry, RepoKey};
 
 /// All links issued so far.
 #[derive(Default)]

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::faults::{Action, Fault, Faults, Hint, On};
-use crate::http::{Incoming, Reply, form_pairs};
-use crate::record::RequestLog;
-use crate::server::lock;
-use crate::world::World;
+use super::faults::{Action, Fault, Faults, Hint, On};
+use super::http::{Incoming, Reply, form_pairs};
+use super::record::RequestLog;
+use super::server::lock;
+use super::world::World;
 
 pub(crate) const PREFIX: &str = "/__hub__/";
 

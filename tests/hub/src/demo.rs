@@ -1,7 +1,7 @@
 //! A built-in set of repositories for a first try without the network.
 
-use crate::content::generated_bytes;
-use crate::hub::TestHub;
+use super::content::generated_bytes;
+use super::hub::TestHub;
 
 const MODEL_BYTES: usize = 6 * 1024 * 1024;
 
@@ -59,7 +59,7 @@ pub fn fill_with_demo(hub: &TestHub) -> Vec<String> {
     // The lock keeps two concurrent publications from getting the same number.
     let revision = std::sync::Mutex::new(1);
     hub.on_publish(move || {
-        let mut revision = crate::server::lock(&revision);
+        let mut revision = super::server::lock(&revision);
         *revision += 1;
         let readme = format!("# tiny\n\nA test model without any function. Revision {revision}.\n");
         let commit = tiny

@@ -5,13 +5,13 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::content::Content;
-use crate::http::decode;
-use crate::hub::TestHub;
-use crate::repos::Repo;
-use crate::server::{Shared, lock};
-use crate::store::hash_of;
-use crate::world::Storage;
+use super::content::Content;
+use super::http::decode;
+use super::hub::TestHub;
+use super::repos::Repo;
+use super::server::{Shared, lock};
+use super::store::hash_of;
+use super::world::Storage;
 
 /// Files of this size or larger are LFS files regardless of `.gitattributes`.
 const LFS_FROM: u64 = 1024 * 1024;

@@ -3,10 +3,10 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::http::{Body, Reply};
-use crate::record::Request;
-use crate::route::Api;
-use crate::server::{Port, lock};
+use super::http::{Body, Reply};
+use super::record::Request;
+use super::route::Api;
+use super::server::{Port, lock};
 
 /// Selects requests: all that match, unless limited.
 #[derive(Clone, Debug, Default)]
@@ -128,9 +128,9 @@ impl On {
 pub enum Fault {
     /// Closes the connection after this many body bytes.
     CutAfter(u64),
-    /// Sends this many body bytes, then nothing until [`crate::TestHub::heal`].
+    /// Sends this many body bytes, then nothing until [`super::TestHub::heal`].
     StallAfter(u64),
-    /// Sends nothing until [`crate::TestHub::heal`].
+    /// Sends nothing until [`super::TestHub::heal`].
     NoAnswer,
     /// Sends the body in pieces of this size with a pause after each.
     Trickle(usize, Duration),
@@ -325,7 +325,7 @@ impl Fault {
                     reply.with(name, value.clone())
                 })
             }
-            Self::Expired => crate::cdn::expired(),
+            Self::Expired => super::cdn::expired(),
             Self::RedirectLoop => {
                 Reply::text(302, "Found").with("Location", request.target.clone())
             }

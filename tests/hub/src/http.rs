@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::content::Content;
+use super::content::Content;
 
 const LONGEST_HEAD: usize = 256 * 1024;
 const BLOCK: usize = 64 * 1024;

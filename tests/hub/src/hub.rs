@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::faults::{Action, Fault, On};
-use crate::http::RangeAsked;
-use crate::listener::HostListener;
-use crate::record::Request;
-use crate::repos::Repo;
-use crate::route::Api;
-use crate::server::{Port, Shared, lock};
-use crate::settings::{Settings, Shape, XetService};
-use crate::tls::{ServerCertificate, Tls};
-use crate::world::RepoKey;
+use super::faults::{Action, Fault, On};
+use super::http::RangeAsked;
+use super::listener::HostListener;
+use super::record::Request;
+use super::repos::Repo;
+use super::route::Api;
+use super::server::{Port, Shared, lock};
+use super::settings::{Settings, Shape, XetService};
+use super::tls::{ServerCertificate, Tls};
+use super::world::RepoKey;
 
 /// A Hub, its CDN and its Xet storage on three ports of 127.0.0.1; stops when dropped.
 ///
@@ -72,7 +72,7 @@ impl TestHub {
     }
 
     /// Enables the hub's own Xet storage and the tokens for it. Tests add files with
-    /// [`crate::CommitDraft::stored`].
+    /// [`super::CommitDraft::stored`].
     pub fn serve_xet(&self) {
         let cas_url = self.shared.cas_origin();
         self.configure(|settings| {
@@ -191,7 +191,7 @@ impl TestHub {
 
     /// Returns all requests for the bytes of a file, to the host that has the bytes.
     pub fn downloads(&self, file: &str) -> Vec<Request> {
-        let direct = lock(&self.shared.settings).shape.delivery == crate::Delivery::Direct;
+        let direct = lock(&self.shared.settings).shape.delivery == super::Delivery::Direct;
         let gives_content = |api| match api {
             Api::Cdn | Api::ResolveCache => true,
             Api::Resolve => direct,

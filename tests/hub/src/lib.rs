@@ -23,6 +23,9 @@
 //! Every request is recorded. Dropping the hub fails the test if a credential was sent to a host
 //! that it is not for. Deliberately absent: uploads, and any code shared with hfdl.
 //!
+//! The package in `../package` makes the program of it. The tests of hfdl have it as a module, because
+//! a package of cargo must have all that its tests need: hence no path here begins with `crate`.
+//!
 //! | file | content |
 //! |---|---|
 //! | `hub` | `TestHub`: start, control, inspect, stop |
@@ -37,6 +40,9 @@
 //! | `cas`, `store`, `xet` | Xet storage: its answers, its contents, chunks and hashes |
 //! | `content` | file contents with their hashes |
 //! | `directory`, `demo` | the repositories served by the program |
+
+// A refusal is an answer like any other, and nothing here is hot.
+#![allow(clippy::result_large_err)]
 
 mod access;
 mod api;

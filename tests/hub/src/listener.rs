@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::server::{Port, Shared, begin, lock};
+use super::server::{Port, Shared, begin, lock};
 
 /// A listener that can be closed and reopened at the same address.
 pub(crate) struct HostListener {

@@ -4,9 +4,9 @@
 
 use serde_json::{Value, json};
 
-use crate::http::{Incoming, Reply, form_pairs};
-use crate::settings::Settings;
-use crate::world::World;
+use super::http::{Incoming, Reply, form_pairs};
+use super::settings::Settings;
+use super::world::World;
 
 /// The application of the official client.
 const CLIENT_ID: &str = "26be6b09-91c5-47da-9861-d2d2bb7a7e36";

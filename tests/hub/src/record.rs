@@ -3,11 +3,11 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::http::{RangeAsked, decode, find_header, form_pairs};
-use crate::route::Api;
-use crate::server::Port;
+use super::http::{RangeAsked, decode, find_header, form_pairs};
+use super::route::Api;
+use super::server::Port;
 
-/// The time limit of [`crate::TestHub::wait_until`].
+/// The time limit of [`super::TestHub::wait_until`].
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 /// A received request.

@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
-use crate::content::{Content, sha1_hex};
-use crate::server::{Shared, lock};
-use crate::world::{Access, Commit, FileEntry, RepoKey, RepoState, Storage};
+use super::content::{Content, sha1_hex};
+use super::server::{Shared, lock};
+use super::world::{Access, Commit, FileEntry, RepoKey, RepoState, Storage};
 
 /// A repository of the hub, for writing.
 ///
@@ -213,7 +213,7 @@ impl CommitDraft {
         self.put(path, Content::bytes(bytes.into()), Storage::Lfs)
     }
 
-    /// Adds a large file of any size without using memory; see [`crate::generated_bytes`].
+    /// Adds a large file of any size without using memory; see [`super::generated_bytes`].
     pub fn lfs_generated(self, path: &str, size: u64, seed: u64) -> Self {
         self.put(path, Content::generated(size, seed), Storage::Lfs)
     }
@@ -229,7 +229,7 @@ impl CommitDraft {
         )
     }
 
-    /// Adds a large file to this hub's own Xet storage; see [`crate::TestHub::serve_xet`].
+    /// Adds a large file to this hub's own Xet storage; see [`super::TestHub::serve_xet`].
     pub fn stored(self, path: &str, bytes: impl Into<Vec<u8>>) -> Self {
         let content = Content::bytes(bytes.into());
         let hash = lock(&self.repo.shared.store).add(&content);

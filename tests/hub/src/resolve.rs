@@ -3,13 +3,13 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
-use crate::access::{entry_not_found, revision_not_found};
-use crate::cdn::{Subject, content};
-use crate::http::{Body, Incoming, Reply};
-use crate::route::{Api, RepoCall};
-use crate::server::Shared;
-use crate::settings::{Delivery, Settings};
-use crate::world::{Commit, FileEntry, Storage};
+use super::access::{entry_not_found, revision_not_found};
+use super::cdn::{Subject, content};
+use super::http::{Body, Incoming, Reply};
+use super::route::{Api, RepoCall};
+use super::server::Shared;
+use super::settings::{Delivery, Settings};
+use super::world::{Commit, FileEntry, Storage};
 
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -190,7 +190,7 @@ impl OneFile<'_> {
             .with("Content-Encoding", "gzip")
             .with("X-Repo-Commit", &*self.commit.sha)
             .with("ETag", format!("W/\"{}\"", self.file.etag()))
-            .body(Body::Bytes(crate::gzip::stored(&bytes)));
+            .body(Body::Bytes(super::gzip::stored(&bytes)));
         reply.chunked = true;
         reply
     }
@@ -229,7 +229,7 @@ impl OneFile<'_> {
 /// Returns the answer of `xet-read-token`.
 pub(crate) fn xet_read_token(settings: &Settings) -> Reply {
     let Some(xet) = &settings.xet else {
-        return crate::access::error(404, None, "Xet is not enabled");
+        return super::access::error(404, None, "Xet is not enabled");
     };
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let expires = (now.unwrap_or_default() + xet.lifetime).as_secs();

@@ -1,8 +1,8 @@
 //! Routing: parses the target of a request.
 
-use crate::http::{Incoming, decode};
-use crate::server::Port;
-use crate::world::{Kind, RepoKey, World};
+use super::http::{Incoming, decode};
+use super::server::Port;
+use super::world::{Kind, RepoKey, World};
 
 /// The kinds of requests that a test can count or make fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,7 +67,7 @@ impl Route {
             Port::Cdn => return Self::Other(Api::Cdn),
             Port::Hub => {}
         }
-        if raw.starts_with(crate::control::PREFIX) {
+        if raw.starts_with(super::control::PREFIX) {
             return Self::Other(Api::Control);
         }
         let Some(raw) = raw

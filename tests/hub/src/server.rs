@@ -7,19 +7,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::access::{Caller, enter, error, pass_gate};
-use crate::api::{ApiCall, who_am_i};
-use crate::cdn::Links;
-use crate::control::{self, Publisher};
-use crate::faults::{Fault, Faults};
-use crate::http::{Connection, Incoming, Reply, SendObserver};
-use crate::oauth;
-use crate::record::{Request, RequestLog};
-use crate::route::{Api, RepoCall, Route};
-use crate::settings::{Delivery, Settings};
-use crate::store::Store;
-use crate::tls::Tls;
-use crate::world::World;
+use super::access::{Caller, enter, error, pass_gate};
+use super::api::{ApiCall, who_am_i};
+use super::cdn::Links;
+use super::control::{self, Publisher};
+use super::faults::{Fault, Faults};
+use super::http::{Connection, Incoming, Reply, SendObserver};
+use super::oauth;
+use super::record::{Request, RequestLog};
+use super::route::{Api, RepoCall, Route};
+use super::settings::{Delivery, Settings};
+use super::store::Store;
+use super::tls::Tls;
+use super::world::World;
 
 /// The three hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -127,7 +127,7 @@ impl Shared {
     fn answer(&self, route: &Route, incoming: &Incoming, settings: &Settings) -> Reply {
         match route {
             Route::Other(Api::Reconstruction) => {
-                return crate::cas::answer(self, incoming, settings);
+                return super::cas::answer(self, incoming, settings);
             }
             Route::Other(Api::Xorb) => return self.links.answer_xorb(incoming),
             Route::Other(Api::Cdn) => return self.links.answer(incoming, settings),
@@ -194,7 +194,7 @@ impl Shared {
             Api::Resolve | Api::ResolveCache | Api::Raw => {
                 gate?;
                 let commit = repo.find(call.revision.as_deref().unwrap_or("main"));
-                Ok(crate::resolve::answer(
+                Ok(super::resolve::answer(
                     self,
                     settings,
                     incoming,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Settings of the hub's answers. Change them at any time with [`crate::TestHub::configure`].
+/// Settings of the hub's answers. Change them at any time with [`super::TestHub::configure`].
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Entries per listing page (the real Hub: 1000).

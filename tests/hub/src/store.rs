@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::content::Content;
-use crate::xet::{Hash, chunk_hash, each_chunk, file_hash, pack, root, text};
+use super::content::Content;
+use super::xet::{Hash, chunk_hash, each_chunk, file_hash, pack, root, text};
 
 const XORB_CHUNKS: usize = 8192;
 const XORB_BYTES: u64 = 64 * 1024 * 1024;

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
-use crate::content::{Content, sha256_hex};
-use crate::repos::Gate;
+use super::content::{Content, sha256_hex};
+use super::repos::Gate;
 
 #[derive(Default)]
 pub(crate) struct World {
@@ -239,7 +239,7 @@ impl FileEntry {
         match self.storage {
             Storage::Git => self.content.git_blob_id().to_owned(),
             Storage::Lfs | Storage::Xet(_) => {
-                crate::content::git_blob_id(self.content.lfs_pointer().as_bytes())
+                super::content::git_blob_id(self.content.lfs_pointer().as_bytes())
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use std::io::Write;
 
-use crate::content::Content;
+use super::content::Content;
 
 pub(crate) type Hash = [u8; 32];
 

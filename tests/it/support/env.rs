@@ -64,6 +64,10 @@ impl TestEnv {
             let system = std::env::var("SystemRoot").unwrap_or_default();
             variables.insert("SystemRoot".to_owned(), system);
         }
+        // Under `cargo llvm-cov` the program writes its own part.
+        if let Ok(place) = std::env::var("LLVM_PROFILE_FILE") {
+            variables.insert("LLVM_PROFILE_FILE".to_owned(), place);
+        }
         Self {
             root,
             hub: OnceCell::new(),
