@@ -1,18 +1,20 @@
 #!/bin/sh
-# Builds hfdl and installs the program, its completions and its manual pages.
+# Installs hfdl with its completions and its manual pages. In an unpacked package it installs the program
+# beside it; in a checkout it builds one.
 #
 # Usage: sh scripts/install.sh [--prefix DIR] [--uninstall] [--help]
 #
 #   --prefix DIR   where to: DIR/bin, DIR/share (default: ~/.local, for root /usr/local)
 #   --uninstall    remove what was installed under the prefix, and nothing else
 #
-# HFDL_BIN=PATH   install this program instead of building one
+# HFDL_BIN=PATH   install this program instead
 # DESTDIR=DIR     put everything below DIR, for those who make packages
 #
 # Models, settings and the timer are left alone. Before removing hfdl for good run `hfdl stop`.
 set -eu
 
-root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+root=$(dirname -- "$here")
 
 fail() {
     printf 'error: %s\n' "$1" >&2
@@ -78,6 +80,9 @@ if [ "$uninstall" = yes ]; then
 fi
 
 program=${HFDL_BIN:-}
+if [ -z "$program" ] && [ -f "$here/hfdl" ]; then
+    program=$here/hfdl
+fi
 if [ -z "$program" ]; then
     command -v cargo >/dev/null 2>&1 ||
         fail 'cargo is missing: install Rust as https://www.rust-lang.org/tools/install says'

@@ -51,8 +51,8 @@ pub use mark::{ensure_mark, read_mark};
 pub use publish::{CacheWriter, Published, PublisherBusy};
 pub use refs::{moved_ref, published_commit};
 pub use scan::{
-    BlobKind, LocalEntry, LocalRepo, LocalSnapshot, cached_repos, scan_repo, snapshot_is_complete,
-    stored_listing,
+    BlobKind, LocalEntry, LocalRepo, LocalSnapshot, cached_repos, listed_snapshots, scan_repo,
+    snapshot_is_complete, stored_listing,
 };
 pub use sweep::{borrowed_contents, contents_used_elsewhere, execute_sweep};
 pub use sweep_dir::{DirLeftover, LeftoverKind};

@@ -287,7 +287,7 @@ impl<'a> CacheWriter<'a> {
         folders.iter().try_for_each(|folder| sync_dir(folder))?;
         let snapshot = self.layout.snapshot(&plan.commit);
         checkpoint("snapshot put together");
-        if let Err(err) = fs::rename(&staging, &snapshot) {
+        if let Err(err) = files::rename_over(&staging, &snapshot) {
             if snapshot.is_dir() {
                 self.give_up_staging(&plan.commit)?;
                 return Ok(false);
@@ -339,7 +339,7 @@ impl<'a> CacheWriter<'a> {
             let aside = files::unused_name(&self.layout.aside());
             self.make_entry(file, &aside, is_last_use)?;
             let entry = snapshot.join(path);
-            fs::rename(&aside, &entry)
+            files::rename_over(&aside, &entry)
                 .and_then(|()| files::remove_if_present(&aside))
                 .with_context(|| format!("cannot create `{}`", entry.display()))?;
         }
@@ -356,7 +356,7 @@ impl<'a> CacheWriter<'a> {
                 files::symlink_file(&layout::relative_blob(path, content), entry)
             }
             EntryForm::HardLinks => self.share(&blob, entry, Sharing::HardLinksToo),
-            EntryForm::Files if is_last_use && !blob.is_symlink() => fs::rename(&blob, entry),
+            EntryForm::Files if is_last_use && !blob.is_symlink() => files::rename_over(&blob, entry),
             EntryForm::Files => self.share(&blob, entry, Sharing::OwnBytes),
         };
         made.with_context(|| format!("cannot create `{}`", entry.display()))

@@ -213,6 +213,18 @@ pub fn scan_repo(cache: &CacheLayout, repo: &Repo) -> Result<LocalRepo> {
     Ok(local)
 }
 
+/// Returns the commits of a repository that have a snapshot and a listing of hfdl's own.
+pub fn listed_snapshots(layout: &RepoLayout) -> Result<Vec<CommitSha>> {
+    let entries = read_dir(&layout.snapshots())?;
+    let mut commits: Vec<CommitSha> = entries
+        .iter()
+        .filter_map(|entry| commit_of(entry, ""))
+        .filter(|commit| layout.private_tree(commit).is_file())
+        .collect();
+    commits.sort();
+    Ok(commits)
+}
+
 fn commit_of(entry: &DirEntry, prefix: &str) -> Option<CommitSha> {
     let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
     let name = entry.file_name();

@@ -15,6 +15,7 @@ use super::watcher::Watcher;
 use crate::domain::adopt::AdoptedFiles;
 use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::run::RunCommand;
+use crate::domain::settings::SettingKey;
 use crate::json::document;
 use crate::ops::adopt::{Adoption, ModelMatch, adopted_files, match_models};
 use crate::ops::download::{cache_choice, download};
@@ -154,6 +155,8 @@ fn take_models(
     let bounds = Bounds {
         max_duration: settings.run_max_duration(),
         max_transfer: settings.run_max_transfer(),
+        max_duration_name: SettingKey::RunMaxDuration.as_str(),
+        max_transfer_name: SettingKey::RunMaxTransfer.as_str(),
         limit_rate: settings.limit_rate().cloned(),
         ignores_allowances: false,
     };

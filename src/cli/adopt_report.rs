@@ -90,7 +90,7 @@ impl AdoptResult {
         ];
         if report.left.files > 0 {
             let left = files_text(report.left);
-            facts.push(("left", format!("{left}; the same again goes on")));
+            facts.push(("left", format!("{left}; the same command continues")));
         }
         facts.push(("in the cache", files_text(report.in_cache)));
         let saveable = ByteSize(report.saveable_bytes).render_short();

@@ -243,7 +243,7 @@ impl Download {
         {
             let headline = format!("the model `{}` uses the directory `{to}`", model.spec.name);
             return Err(Complaint::usage(headline)
-                .next("name another directory")
+                .next("choose another directory")
                 .into());
         }
         Ok(())

@@ -9,19 +9,21 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::explain::{self, Explanation};
 use crate::domain::alert::RunFacts;
-use crate::domain::outcome::{ExitStatus, Outcome};
+use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome};
 use crate::domain::repo::{RepoPath, Revision};
 use crate::domain::run::RunCommand;
 use crate::domain::schedule::Unusable;
-use crate::domain::session::{ByteCounts, Session, SessionProgress};
-use crate::domain::units::{ByteSize, Seconds};
+use crate::domain::session::{
+    ByteCounts, Session, SessionProgress, SessionStop, StopCause, Trouble,
+};
+use crate::domain::units::ByteSize;
 use crate::json::{RunResult, RunView, document};
 use crate::ops;
 use crate::ops::published::{NotPublished, published};
 use crate::ops::scrub::ScrubReport;
 use crate::ops::services::Services;
 use crate::ops::sync::Target;
-use crate::ui::{Format, Output, text};
+use crate::ui::{Output, text};
 
 /// Shows the result of each model: problems on stderr, paths or the document on stdout.
 pub fn report_run(
@@ -53,11 +55,20 @@ pub fn report_run(
     Ok(run.status)
 }
 
-/// Says at a terminal how much a run has fetched, and how fast.
+/// Says how much a run has fetched, and how fast: at a terminal, or with `-v` anywhere.
 pub fn say_totals(context: &Context, run: &RunFacts, took: Duration) {
-    if context.out.format != Format::Table || !is_watched(context) || run.sessions.is_empty() {
+    if run.sessions.is_empty() {
         return;
     }
+    let totals = totals_text(run, took);
+    if context.host.stderr_is_terminal() {
+        context.say_to_people(&totals);
+    } else {
+        log::info!("{totals}");
+    }
+}
+
+fn totals_text(run: &RunFacts, took: Duration) -> String {
     let sum = |count: fn(&SessionProgress) -> u64| -> u64 {
         run.sessions.iter().map(|it| count(&it.progress)).sum()
     };
@@ -73,7 +84,7 @@ pub fn say_totals(context: &Context, run: &RunFacts, took: Duration) {
         let span = if took < Duration::from_secs(10) {
             format!("{:.1} s", took.as_secs_f64())
         } else {
-            Seconds(took.as_secs()).render_short()
+            text::duration(took.as_secs())
         };
         parts.push(format!("{} in {span}, {rate}/s, {files}", size(fetched)));
     } else if run.sessions.iter().all(is_current) {
@@ -84,7 +95,7 @@ pub fn say_totals(context: &Context, run: &RunFacts, took: Duration) {
     if reused > 0 {
         parts.push(format!("{} there already", size(reused)));
     }
-    context.out.say(&parts.join("; "));
+    parts.join("; ")
 }
 
 /// Reports the removals of `prune.auto`.
@@ -105,11 +116,15 @@ pub fn show_session(context: &Context, session: &Session, explanation: &Explanat
     match end.map(|end| (end.outcome, &end.trouble)) {
         Some((Outcome::Held, _)) => context.show_note(explanation),
         // Also with `--quiet`: the model cannot be used yet.
-        Some((Outcome::Partial, None)) => {
+        Some((Outcome::Partial, trouble)) if trouble.as_ref().is_none_or(is_spent_allowance) => {
             explain::show_note(explanation, &context.out, context.log_format);
         }
         _ => context.show_problem(explanation),
     }
+}
+
+fn is_spent_allowance(trouble: &Trouble) -> bool {
+    trouble.kind == ErrorKind::Allowance
 }
 
 /// Says why a session did not end well.
@@ -117,7 +132,7 @@ pub fn explain_session(run: &RunFacts, session: &Session) -> Option<Explanation>
     let end = session.end.as_ref()?;
     let label = session.start.label();
     let trouble = end.trouble.as_ref();
-    let stopped = run.stopped.get(&session.id).filter(|_| trouble.is_none());
+    let stop = run.stopped.get(&session.id).filter(|_| trouble.is_none());
     let headline = match end.outcome {
         Outcome::Updated | Outcome::UpToDate | Outcome::Repaired | Outcome::Skipped => return None,
         Outcome::Partial => partial_headline(&label, session.progress.bytes),
@@ -131,16 +146,15 @@ pub fn explain_session(run: &RunFacts, session: &Session) -> Option<Explanation>
     };
     Some(Explanation {
         headline,
-        cause: match (trouble, stopped) {
-            (Some(trouble), _) => Some(trouble.message.clone()),
-            (None, Some(status)) => stop_cause(*status, session),
-            (None, None) => None,
+        cause: match trouble {
+            Some(trouble) => Some(trouble.message.clone()),
+            None => stop.and_then(|stop| stop_cause(stop, session)),
         },
         next: match end.outcome {
             Outcome::Partial if trouble.is_none() => Some(
                 match run.command {
-                    RunCommand::RunDue => "the next run goes on where this one ended",
-                    _ => "run the same again: it goes on where this ended",
+                    RunCommand::RunDue => "the next run continues where this one stopped",
+                    _ => "the same command continues where this one stopped",
                 }
                 .to_owned(),
             ),
@@ -149,51 +163,54 @@ pub fn explain_session(run: &RunFacts, session: &Session) -> Option<Explanation>
             )),
             _ => trouble.and_then(|trouble| trouble.hint.clone()),
         },
-        status: match (trouble, stopped) {
-            (Some(trouble), _) => trouble.kind.exit_status(),
-            (None, Some(status)) => *status,
-            (None, None) => ExitStatus::Failed,
+        status: match trouble {
+            Some(trouble) => trouble.kind.exit_status(),
+            None => stop.map_or(ExitStatus::Failed, |stop| stop.status),
         },
     })
 }
 
 /// Says how much of an unfinished model is here, and how much is left.
 fn partial_headline(label: &str, bytes: ByteCounts) -> String {
-    if bytes.total == 0 {
-        return format!("`{label}` was not looked at");
-    }
     let size = |bytes: u64| ByteSize(bytes).render_short();
-    let (here, total) = (
-        size(bytes.total.saturating_sub(bytes.left)),
-        size(bytes.total),
-    );
-    let left = size(bytes.left);
-    format!("`{label}` is not whole yet: {here} of {total} are here, {left} are left")
+    let (total, left) = (size(bytes.total), size(bytes.left));
+    let here = size(bytes.total.saturating_sub(bytes.left));
+    match bytes {
+        ByteCounts { total: 0, .. } => format!("`{label}` was not checked"),
+        ByteCounts { left: 0, .. } => {
+            format!("`{label}` is not published yet: all of its {total} are here")
+        }
+        _ => format!("`{label}` is incomplete: {here} of {total} are here, {left} are left"),
+    }
 }
 
 /// Names the limit or the signal that has ended a session.
-fn stop_cause(status: ExitStatus, session: &Session) -> Option<String> {
-    let by_schedule = session.start.schedule_name.as_ref();
-    Some(match status {
-        ExitStatus::Interrupted => "Ctrl-C ended the run".to_owned(),
-        ExitStatus::Terminated => "a signal or `hfdl stop` ended the run".to_owned(),
-        ExitStatus::TimeBudget => by_schedule.map_or(
-            "the time limit of the run was reached (run.max_duration)".to_owned(),
-            |name| format!("the window of `{name}` closed, or a time limit was reached"),
-        ),
-        ExitStatus::TransferBudget => by_schedule.map_or(
-            "the byte limit of the run was reached (run.max_transfer)".to_owned(),
-            |name| format!("the byte limit of the run or of `{name}` was reached"),
-        ),
-        _ => return None,
-    })
+fn stop_cause(stop: &SessionStop, session: &Session) -> Option<String> {
+    let schedule = session.start.schedule_name.as_ref();
+    let schedule = schedule.map_or("its schedule".to_owned(), |name| {
+        format!("the schedule `{name}`")
+    });
+    let mut cause = match stop.cause.as_ref()? {
+        StopCause::CtrlC => "Ctrl-C ended the run".to_owned(),
+        StopCause::Sigterm => "SIGTERM ended the run".to_owned(),
+        StopCause::Sighup => "SIGHUP ended the run, as when its terminal is closed".to_owned(),
+        StopCause::StopCommand => "`hfdl stop` ended the run".to_owned(),
+        StopCause::RunLimit(limit) => format!("the run reached its {limit}"),
+        StopCause::ScheduleDuration => format!("{schedule} reached its `--max-duration`"),
+        StopCause::ScheduleTransfer => format!("{schedule} reached its `--max-transfer`"),
+        StopCause::WindowClosed => format!("the window of {schedule} closed"),
+    };
+    if stop.in_gate {
+        cause.push_str(" before the gate had finished");
+    }
+    Some(cause)
 }
 
 /// The due models and schedules of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DueReport<'a> {
     pub n_models: u64,
-    /// Models that were not looked at, each with the reason.
+    /// Models that were not checked, each with the reason.
     pub left_out: &'a [(String, String)],
     /// Schedules that could not be followed.
     pub unusable: &'a [Unusable],
@@ -260,7 +277,7 @@ pub fn show_published(
                     explanation.status = missing;
                     let command = download_command(target, revision);
                     explanation.next =
-                        Some(format!("{command} fetches it when the network may be used"));
+                        Some(format!("{command} fetches it once the network may be used"));
                 }
                 worst = worst.worst(explanation.status);
                 context.show_problem(&explanation);

@@ -62,7 +62,7 @@ pub fn explain_room(room: &LackingRoom) -> Explanation {
     let removed: Vec<String> = removed.collect();
     let has_room = !removed.is_empty();
     Explanation {
-        headline: format!("`cache.max_size` leaves {missing} too little room"),
+        headline: format!("the cache lacks {missing} of room under `cache.max_size`"),
         cause: has_room.then(|| format!("`prune.auto` would remove {}", removed.join(", "))),
         next: (!has_room).then(|| {
             "`hfdl prune --dry-run` shows what may go; or raise `cache.max_size`".to_owned()

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::dry_run_report::{explain_held, explain_room, room_document};
-use super::explain;
+use super::explain::{self, Explanation};
 use super::forecast_text::forecast_text;
 use super::run_due_report::{idle_status, report_unusable};
 use crate::domain::outcome::ExitStatus;
@@ -38,6 +38,14 @@ pub fn report_plan(context: &Context, plan: &DuePlan) -> Result<ExitStatus> {
     }
     if let Some(room) = &plan.lacking_room {
         context.show_note(&explain_room(room));
+    }
+    for allowance in &plan.spent {
+        context.show_note(&Explanation {
+            headline: allowance.spent_message(),
+            cause: None,
+            next: Some(allowance.way_out()),
+            status: ExitStatus::Ok,
+        });
     }
     context
         .out
@@ -130,7 +138,7 @@ fn state_words(state: &DueState) -> (&'static str, Option<Timestamp>, Option<Tim
         DueState::Done => ("done", None, None),
         DueState::Backoff { slot, until } => ("retries later", Some(slot), Some(until)),
         DueState::Closed { slot, next } => ("waits for its window", Some(slot), Some(next)),
-        DueState::Due(due) if due.resume => ("due, goes on", Some(due.slot), None),
+        DueState::Due(due) if due.resume => ("due, continues", Some(due.slot), None),
         DueState::Due(due) => ("due", Some(due.slot), None),
         DueState::Expired { slot, next, .. } => ("missed", Some(slot), next),
     }

@@ -8,6 +8,7 @@ use std::fmt;
 use anyhow::Error;
 use serde_json::Value;
 
+use crate::domain::advice::split_advice;
 use crate::domain::nearest::nearest;
 use crate::domain::outcome::ExitStatus;
 use crate::json;
@@ -40,6 +41,15 @@ impl Complaint {
         Self::new(ExitStatus::Usage, headline)
     }
 
+    /// Refuses a value by a message that ends with the correct form.
+    pub fn refused(message: &str) -> Self {
+        let (headline, step) = split_advice(message);
+        Self {
+            next: step.map(str::to_owned),
+            ..Self::usage(headline)
+        }
+    }
+
     /// Reports that no entry has a name, and suggests a similar one.
     pub fn unknown(entity: &str, name: &str, known: &[&str], list_command: &str) -> Self {
         let complaint = Self::usage(format!("there is no {entity} `{name}`"));
@@ -53,6 +63,12 @@ impl Complaint {
 
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
         self.cause = Some(cause.into());
+        self
+    }
+
+    /// Adds a next step where there is none yet.
+    pub fn or_next(mut self, next: impl FnOnce() -> String) -> Self {
+        self.next.get_or_insert_with(next);
         self
     }
 

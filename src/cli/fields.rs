@@ -126,7 +126,7 @@ impl<S: Entity, const CAN_CLEAR: bool> FieldFlags<S, CAN_CLEAR> {
             let Some(given) = self.given.iter().find(|given| given.key == field.key) else {
                 continue;
             };
-            let refuse = |why: String| Complaint::usage(format!("`--{flag}`: {why}"));
+            let refuse = |why: String| Complaint::refused(&format!("`--{flag}`: {why}"));
             let values = &given.values;
             let text = values.as_ref().and_then(|values| values.first());
             let text = text.map(String::as_str);

@@ -8,7 +8,7 @@ use clap::Args;
 use super::context::Context;
 use crate::domain::model::Destination;
 use crate::domain::schedule::RateTable;
-use crate::domain::settings::Settings;
+use crate::domain::settings::{SettingKey, Settings};
 use crate::domain::units::{ByteSize, Seconds};
 use crate::ops::places;
 use crate::ops::run::Bounds;
@@ -16,7 +16,7 @@ use crate::ops::services::Services;
 
 #[derive(Debug, Args)]
 pub struct Waiting {
-    /// Wait for another run to end (for so long, or without limit)
+    /// Wait for another run to end (at most DUR, or without limit)
     #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "36500d")]
     pub wait: Option<Seconds>,
 }
@@ -59,7 +59,7 @@ pub struct Limits {
     max_duration: Option<Seconds>,
 
     /// End a run after this many bytes; the next run continues (default: run.max_transfer)
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", value_parser = size_above_zero)]
     max_transfer: Option<ByteSize>,
 
     /// Bytes per second, or a time table (default: download.limit_rate)
@@ -78,11 +78,26 @@ impl Limits {
             context.out.warn(&warning);
         }
         let limit_rate = self.limit_rate.as_ref().or(settings.limit_rate());
+        let name = |is_flag: bool, flag, setting: SettingKey| {
+            if is_flag { flag } else { setting.as_str() }
+        };
+        let (duration, transfer) = (SettingKey::RunMaxDuration, SettingKey::RunMaxTransfer);
         Bounds {
             max_duration: self.max_duration.or(settings.run_max_duration()),
             max_transfer: self.max_transfer.or(settings.run_max_transfer()),
+            max_duration_name: name(self.max_duration.is_some(), "--max-duration", duration),
+            max_transfer_name: name(self.max_transfer.is_some(), "--max-transfer", transfer),
             limit_rate: limit_rate.cloned(),
             ignores_allowances: self.ignore_limits,
         }
+    }
+}
+
+/// Parses a limit of bytes; a run with a limit of 0 could fetch nothing.
+fn size_above_zero(text: &str) -> Result<ByteSize, String> {
+    match text.parse::<ByteSize>() {
+        Ok(size) if size.bytes() > 0 => Ok(size),
+        Ok(_) => Err("it must be more than 0".to_owned()),
+        Err(err) => Err(err.to_string()),
     }
 }

@@ -101,7 +101,7 @@ fn refuse<T>(
             return Err(Quiet(ExitStatus::Failed).into());
         }
         return Err(Complaint::new(ExitStatus::Failed, hung)
-            .next("`hfdl stop --run-only` asks it to end; if it stays, end its process: the next run goes on")
+            .next("`hfdl stop --run-only` asks it to end; if it does not, kill its process: the next run continues")
             .into());
     }
     if is_timer {
@@ -127,10 +127,10 @@ fn say_wait(context: &Context, holder: Option<&Run>) {
         let (id, start) = (run.id.ending(), &run.start);
         let since = context.clock().past(start.at);
         let (command, pid) = (start.command, start.process.pid);
-        format!("run {id} ({command}, process {pid}, begun {since})")
+        format!("run {id} ({command}, process {pid}, started {since})")
     });
     let message = format!("waiting for {run} to end; Ctrl-C stops waiting");
-    context.out.say(&message);
+    context.out.say_folded(&message);
 }
 
 /// Records a run that found the lock held, and runs the hook for it.
@@ -170,7 +170,7 @@ fn locked(context: &Context, command: RunCommand, holder: Option<&Run>) -> Compl
     let mut complaint = Complaint::new(ExitStatus::Locked, "another run holds the lock");
     if let Some(run) = holder {
         complaint = complaint.cause(format!(
-            "{} runs on {} as process {} since {}",
+            "{} has been running on {} as process {} since {}",
             run.start.command,
             run.start.process.host,
             run.start.process.pid,
@@ -179,9 +179,9 @@ fn locked(context: &Context, command: RunCommand, holder: Option<&Run>) -> Compl
     }
     complaint.next(match command {
         RunCommand::RunDue | RunCommand::Download | RunCommand::Verify => {
-            "add `--wait` to wait for its end, or `--wait=10m` for so long"
+            "add `--wait` to wait until it ends, or `--wait=10m` to wait for at most 10 minutes"
         }
-        _ => "try again when it has ended",
+        _ => "try again once it has ended",
     })
 }
 

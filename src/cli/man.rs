@@ -211,10 +211,10 @@ fn examples(long_help: &str) -> String {
     let Some((_, lines)) = long_help.split_once("Examples:\n") else {
         return String::new();
     };
-    let lines: Vec<&str> = lines
+    let lines: Vec<String> = lines
         .lines()
         .take_while(|line| line.starts_with("  ") || line.is_empty())
-        .map(str::trim_start)
+        .map(|line| line.trim_start().to_owned())
         .filter(|line| !line.is_empty())
         .collect();
     format!("{}{}", roff::section("EXAMPLES"), roff::verbatim(&lines))

@@ -34,6 +34,7 @@ mod next_steps;
 mod pause;
 mod policy_text;
 mod prune;
+mod refused_line;
 mod report;
 mod run_due;
 mod run_due_report;
@@ -62,6 +63,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Error, Result};
+use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::context::Context;
@@ -69,7 +71,6 @@ use self::explain::{Complaint, Quiet, explain};
 use crate::domain::outcome::{ExitStatus, UnknownWord};
 use crate::domain::settings::SettingKey;
 use crate::ops::login::known_tokens;
-use crate::store::StoreError;
 use crate::sys::child;
 use crate::sys::file_limit;
 use crate::sys::host::Host;
@@ -253,10 +254,7 @@ fn run_with(host: &Host) -> ExitStatus {
     let prepared = check_format(format, &cli.command)
         .and_then(|()| prepare(host, &global, out.clone()))
         .inspect_err(|err| tell_unreadable_tick(host, &explain(err).headline));
-    let result = prepared.and_then(|context| {
-        let located = |err| naming_database(err, &context.home);
-        dispatch(cli.command, &context).map_err(located)
-    });
+    let result = prepared.and_then(|context| dispatch(cli.command, &context));
     match result {
         Ok(status) => status,
         Err(error) => {
@@ -271,33 +269,43 @@ fn run_with(host: &Host) -> ExitStatus {
     }
 }
 
-/// Names the file in an error of the database that was found after it was opened.
-fn naming_database(mut error: Error, home: &Home) -> Error {
-    if let Some(found) = error.downcast_mut::<StoreError>() {
-        found.name_file(&home.database());
-    }
-    error
-}
-
 /// Shows the help or version that was asked for, or the reason why a line is refused.
 fn show_usage(host: &Host, err: &clap::Error) -> ExitStatus {
     let arguments = host.arguments().iter().skip(1);
     let arguments: Vec<String> = arguments
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
-    match habits::other_tool(err, &arguments) {
-        Some(complaint) => {
-            let out = Output::new(host, Format::Table, ColourChoice::Auto, false);
-            explain::show(&explain(&complaint.into()), &out, LogFormat::Text);
-        }
-        // clap knows its own words best: usage, suggestions, help, version.
-        None => drop(err.print()),
-    }
-    if !err.use_stderr() {
-        return ExitStatus::Ok;
-    }
-    tell_unreadable_tick(host, &err.to_string());
-    ExitStatus::Usage
+    let is_about_help = matches!(
+        err.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    let complaint = habits::other_tool(err, &arguments).or_else(|| {
+        (!is_about_help).then(|| refused_line::complaint(err, &command(), &arguments))
+    });
+    let Some(complaint) = complaint else {
+        drop(err.print());
+        return if err.use_stderr() {
+            ExitStatus::Usage
+        } else {
+            ExitStatus::Ok
+        };
+    };
+    let explanation = explain(&complaint.into());
+    let out = Output::new(host, Format::Table, ColourChoice::Auto, false);
+    explain::show(&explanation, &out, log_format(host, &arguments));
+    tell_unreadable_tick(host, &explanation.headline);
+    explanation.status
+}
+
+/// Returns the form of errors that a line asks for, even if the rest of it is refused.
+fn log_format(host: &Host, arguments: &[String]) -> LogFormat {
+    let mut pairs = arguments.iter().zip(arguments.iter().skip(1));
+    let apart = pairs.find_map(|(flag, value)| (flag == "--log-format").then_some(value.as_str()));
+    let joined = || arguments.iter().find_map(|argument| argument.strip_prefix("--log-format="));
+    let word = apart.or_else(joined).or_else(|| host.variable("HFDL_LOG_FORMAT"));
+    word.and_then(|word| word.parse().ok()).unwrap_or(LogFormat::Text)
 }
 
 /// Tells of a timer's tick whose command line cannot be used, such as one that
@@ -325,8 +333,7 @@ fn tell_unreadable_tick(host: &Host, why: &str) {
     };
     let out = Output::new(host, Format::Table, global.color, true);
     if let Ok(context) = prepare(host, &global, out) {
-        let why = why.lines().next().unwrap_or_default();
-        tick.tell_unreadable_line(&context, why.trim_start_matches("error: "));
+        tick.tell_unreadable_line(&context, why);
     }
 }
 
@@ -362,7 +369,7 @@ fn check_format(format: Format, command: &Command) -> Result<()> {
         return Ok(());
     }
     let complaint = Complaint::usage(format!("`--format {format}` is for `hfdl report` only"));
-    Err(complaint.next("write table, json or yaml").into())
+    Err(complaint.next(format!("write {}", refused_line::formats(""))).into())
 }
 
 /// Returns the description of all commands, for parsing, completions and manual pages.

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::download_report::{
     DueReport, explain_session, is_watched, run_document, say_removed, say_totals, show_session,
 };
-use super::explain::Explanation;
+use super::explain::{Explanation, show_note};
 use super::next_steps::NextSteps;
 use super::pause::describe;
 use crate::domain::alert::{HookEvent, Notice, RunFacts};
@@ -31,7 +31,7 @@ use crate::ui::{Format, Output, table, text};
 pub fn report_unusable<'a>(context: &Context, unusable: impl Iterator<Item = &'a Unusable>) {
     for schedule in unusable {
         context.show_problem(&Explanation {
-            headline: format!("the schedule `{}` is passed over", schedule.name),
+            headline: format!("the schedule `{}` is skipped", schedule.name),
             cause: Some(schedule.why.clone()),
             next: Some(schedule.hint()),
             status: ExitStatus::Usage,
@@ -45,7 +45,7 @@ pub fn report_crashes(context: &Context, crashed: &[Run]) {
         let n_models = text::count(run.totals.n_sessions, "model", "models");
         let seen = context.clock().local(run.heartbeat_at);
         context.out.say(&format!(
-            "hfdl: the run {} ({} of {n_models}, process {}) ended without a word after {seen}; what it had fetched is kept",
+            "hfdl: the run {} ({} of {n_models}, process {}) ended unexpectedly after {seen}; the bytes that it had fetched are kept",
             run.id, run.start.command, run.start.process.pid,
         ));
     }
@@ -93,9 +93,9 @@ pub fn report_wait(
     write_idle_document(context, RunOutcome::Failed, status, idle)?;
     if !is_timer {
         context.show_problem(&Explanation {
-            headline: "what is due has to wait".to_owned(),
+            headline: "the due models have to wait".to_owned(),
             cause: Some(asked.to_string()),
-            next: Some("a tick after that time goes on".to_owned()),
+            next: Some("the first tick after that time continues".to_owned()),
             status,
         });
     }
@@ -114,12 +114,17 @@ pub fn report_spent(
     write_idle_document(context, RunOutcome::Partial, status, idle)?;
     if !is_timer {
         let day = spent.renewal_day();
-        context.show_problem(&Explanation {
+        let explanation = Explanation {
             headline: "the rest of the due models has to wait".to_owned(),
             cause: Some(spent.spent_message()),
-            next: Some(format!("a tick on {day} goes on; {}", spent.way_out())),
+            next: Some(format!(
+                "the first tick on {day} continues; {}",
+                spent.way_out()
+            )),
             status,
-        });
+        };
+        // Also with `--quiet`: the models are not whole yet.
+        show_note(&explanation, &context.out, context.log_format);
     }
     Ok(status)
 }
@@ -176,15 +181,15 @@ pub fn report_run(
         let id = &run.run_id;
         context
             .out
-            .say(&format!(" next: `hfdl runs show {id}` tells more"));
+            .say(&format!(" next: `hfdl runs show {id}` shows more"));
     }
-    if context.out.format != Format::Table {
-        context.out.document(|| run_document(run, due))?;
-    } else if is_watched(context) {
-        if !run.sessions.is_empty() {
-            context.out.print(&run_text(&context.out, run))?;
-            say_totals(context, run, due.took);
-        }
+    let is_shown = context.out.format == Format::Table && is_watched(context);
+    if is_shown && !run.sessions.is_empty() {
+        context.out.print(&run_text(&context.out.resized(), run))?;
+    }
+    context.out.document(|| run_document(run, due))?;
+    say_totals(context, run, due.took);
+    if is_shown {
         if let Some(scrub) = due.scrub {
             let size = ByteSize(scrub.bytes_read).render_short();
             let count = text::count(scrub.n_damaged, "damaged model", "damaged models");
@@ -226,7 +231,7 @@ fn summary(
     {
         let Unusable { name, why, .. } = schedule;
         return Some(format!(
-            "hfdl: schedule `{name}` is passed over: {why}; {count}"
+            "hfdl: schedule `{name}` is skipped: {why}; {count}"
         ));
     }
     let cause = explanation.cause.as_deref();
@@ -272,7 +277,7 @@ fn say_what_lasts(context: &Context, news: &News) {
     let over = news.of(HookEvent::OnRecovery).filter_map(|notice| {
         Some(format!(
             "hfdl: {}",
-            line(notice, "is well again; it had failed")?
+            line(notice, "has recovered; it had failed")?
         ))
     });
     for line in lasting.chain(over) {

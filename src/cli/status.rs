@@ -210,7 +210,14 @@ fn watch(context: &Context) -> Result<ExitStatus> {
     loop {
         let status = look(context)?;
         let bytes_per_second = rate.measure(&status);
-        if !screen.show(&Report::new(status, bytes_per_second))? || stop.pause(every) {
+        if !screen.show(&Report::new(status, bytes_per_second))? {
+            return Ok(ExitStatus::Ok);
+        }
+        if stop.pause(every) {
+            // The terminal has written `^C` into the line of the cursor.
+            if screen.is_terminal {
+                context.out.print("\n")?;
+            }
             return Ok(ExitStatus::Ok);
         }
     }
@@ -343,7 +350,10 @@ mod tests {
                     fetched: bytes,
                     ..ByteCounts::default()
                 },
-                resumed: 0,
+                unfinished: Vec::new(),
+                n_files_here: 0,
+                n_files: 0,
+                bytes_before: 0,
             }),
             crashed: Vec::new(),
             models: Vec::new(),

@@ -218,11 +218,12 @@ fn last_tick(status: &Status, clock: &Clock) -> String {
 
 fn in_progress(progress: &RunInProgress, rate: Option<u64>, clock: &Clock) -> String {
     let (start, bytes) = (&progress.run.start, progress.bytes);
-    let here = bytes.fetched + progress.resumed;
+    let here = bytes.fetched + progress.bytes_before;
     let size = |bytes: u64| ByteSize(bytes).render_short();
     let mut line = format!(
-        "{}, begun {}, process {} on {}",
+        "{}{}, started {}, process {} on {}",
         start.command,
+        unfinished(progress),
         clock.past(start.at),
         start.process.pid,
         start.process.host
@@ -231,9 +232,11 @@ fn in_progress(progress: &RunInProgress, rate: Option<u64>, clock: &Clock) -> St
         line.push_str(", asked to stop");
     }
     line.push_str(&format!(
-        "\n{} of {} done, {} of {} here, {} left",
+        "\n{} of {} done, {} of {}, {} of {} here, {} left",
         progress.n_finished,
         text::count(progress.n_sessions, "model", "models"),
+        progress.n_files_here,
+        text::count(progress.n_files, "file", "files"),
         size(here),
         size(here + bytes.left),
         size(bytes.left)
@@ -242,6 +245,15 @@ fn in_progress(progress: &RunInProgress, rate: Option<u64>, clock: &Clock) -> St
         line.push_str(&format!(", {}/s", size(rate)));
     }
     line
+}
+
+/// Names the first model that has not ended, and counts the others.
+fn unfinished(progress: &RunInProgress) -> String {
+    match progress.unfinished.as_slice() {
+        [] => String::new(),
+        [one] => format!(" of {one}"),
+        [first, others @ ..] => format!(" of {first} and {} more", others.len()),
+    }
 }
 
 fn next_due(due: &NextDue, clock: &Clock) -> String {
@@ -274,7 +286,10 @@ fn disk(disk: &DiskFacts) -> String {
 
 fn models_text(status: &Status, clock: &Clock, out: &Output) -> String {
     if status.models.is_empty() {
-        return "no models; `hfdl models add org/name` keeps one\n".to_owned();
+        return match status.run {
+            Some(_) => String::new(),
+            None => "no models; `hfdl models add org/name` keeps one\n".to_owned(),
+        };
     }
     let mut models: Vec<&ModelStatus> = status.models.iter().collect();
     // Disabled models come last, those in the worst trouble first.

@@ -33,7 +33,7 @@ pub struct StopCommand {
     #[arg(long)]
     run_only: bool,
 
-    /// Wait until the run has ended (for so long, or without limit)
+    /// Wait until the run has ended (at most DUR, or without limit)
     #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "36500d")]
     wait: Option<Seconds>,
 }

@@ -15,7 +15,7 @@ use super::moved_ref::MovedRef;
 use super::outcome::{ExitStatus, RunOutcome, Trigger, words};
 use super::retention::Removal;
 use super::run::{RunCommand, RunId, RunStart};
-use super::session::{Session, SessionId};
+use super::session::{Session, SessionId, SessionStop};
 use super::settings::SettingKey;
 use super::time::Timestamp;
 
@@ -34,8 +34,8 @@ pub struct RunFacts {
     pub sessions: Vec<Session>,
     /// The sessions in which this machine had no network, so no attempt was made.
     pub offline: BTreeSet<SessionId>,
-    /// The sessions that a limit or a signal has ended, with the status that names it.
-    pub stopped: BTreeMap<SessionId, ExitStatus>,
+    /// The sessions that a limit or a signal has ended.
+    pub stopped: BTreeMap<SessionId, SessionStop>,
     /// Refs that were found away from the published commit, each told once.
     pub moved_refs: BTreeMap<SessionId, MovedRef>,
     /// The updates that are held, each with its findings.

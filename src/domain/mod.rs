@@ -58,6 +58,7 @@
 //! | home | the directory with the database, logs and locks of one installation |
 
 pub mod adopt;
+pub mod advice;
 pub mod alert;
 pub mod allowance;
 pub mod argv;

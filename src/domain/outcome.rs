@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use super::nearest::nearest;
+
 /// A stored or typed word that is none of the known ones.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{word}` is not one of {allowed}")]
@@ -53,6 +55,14 @@ impl UnknownWord {
         Self {
             word: word.chars().take(80).flat_map(char::escape_debug).collect(),
             allowed: allowed.collect::<Vec<_>>().join(", "),
+        }
+    }
+
+    /// Returns the next step: the word that was probably meant, or a choice.
+    pub fn hint(&self) -> String {
+        match nearest(&self.word, self.allowed.split(", ")) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "write one of these words".to_owned(),
         }
     }
 }

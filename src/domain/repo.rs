@@ -70,7 +70,7 @@ impl FromStr for RepoType {
                 NameError::new(
                     "repository type",
                     text,
-                    "it must be model, dataset, space or kernel",
+                    "write model, dataset, space or kernel",
                 )
             })
     }
@@ -127,14 +127,14 @@ impl FromStr for RepoId {
             return refuse("it is empty; write `org/name`");
         }
         if text.len() > Self::MAX_LEN {
-            return refuse("it is longer than 96 characters");
+            return refuse("it is longer than 96 characters; write `org/name`");
         }
         if let Some(c) = text
             .chars()
             .find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '_' | '-' | '/'))
         {
             return refuse(&format!(
-                "`{}` is not allowed, only letters, digits, `-`, `_`, `.` and one `/`",
+                "`{}` is not allowed; write `org/name` with letters, digits, `-`, `_` and `.`",
                 c.escape_debug()
             ));
         }
@@ -146,14 +146,14 @@ impl FromStr for RepoId {
                 return refuse("a part of it is empty; write `org/name`");
             }
             if part.starts_with(['-', '.']) || part.ends_with(['-', '.']) {
-                return refuse("a part of it starts or ends with `-` or `.`");
+                return refuse("a part of it starts or ends with `-` or `.`; write `org/name`");
             }
         }
         if text.contains("--") || text.contains("..") {
-            return refuse("it contains `--` or `..`");
+            return refuse("it contains `--` or `..`; write `org/name`");
         }
         if text.ends_with(".git") {
-            return refuse("it ends in `.git`");
+            return refuse("it ends in `.git`; write `org/name`");
         }
         Ok(Self(text.to_owned()))
     }
@@ -218,7 +218,10 @@ impl FromStr for Revision {
     /// Accepts what git accepts as a reference name, because the name becomes
     /// a path below `refs/` in the cache.
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let refuse = |why: &str| Err(NameError::new("revision", text, why));
+        let refuse = |why: &str| {
+            let why = format!("{why}; write a branch, a tag or a commit");
+            Err(NameError::new("revision", text, why))
+        };
         if text.is_empty() {
             return refuse("it is empty");
         }
@@ -281,7 +284,7 @@ impl FromStr for CommitSha {
             Err(NameError::new(
                 "commit",
                 text,
-                "it must be 40 lower-case hexadecimal digits",
+                "write 40 lower-case hexadecimal digits",
             ))
         }
     }

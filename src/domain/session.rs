@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::content::ContentId;
 use super::model::{Destination, EntryName, ModelId};
 use super::origin::{Reused, with_in_place};
-use super::outcome::{Effect, ErrorKind, Outcome, Trigger, VerifyOutcome, words};
+use super::outcome::{Effect, ErrorKind, ExitStatus, Outcome, Trigger, VerifyOutcome, words};
 use super::repo::{CommitSha, Repo, RepoPath, Revision};
 use super::run::RunId;
 use super::schedule::ScheduleId;
@@ -121,6 +121,33 @@ impl SessionEnd {
             (Some(word), _) => word.as_str(),
         }
     }
+}
+
+/// How a limit or a signal has ended a session before its files were published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionStop {
+    /// The exit status that the session alone would give its run.
+    pub status: ExitStatus,
+    /// `None` if the run was not asked to stop.
+    pub cause: Option<StopCause>,
+    /// All files are here, and the gate has not finished its check.
+    pub in_gate: bool,
+}
+
+/// The limit or the signal that has ended a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StopCause {
+    CtrlC,
+    Sigterm,
+    Sighup,
+    StopCommand,
+    /// The flag or the setting that limits the run, with its value.
+    RunLimit(String),
+    /// `--max-duration` of the session's schedule.
+    ScheduleDuration,
+    /// `--max-transfer` of the session's schedule.
+    ScheduleTransfer,
+    WindowClosed,
 }
 
 /// A session as stored in the database.

@@ -93,7 +93,7 @@ impl FromStr for ByteSize {
         if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) || fraction_is_wrong {
             return Err(error(FORM));
         }
-        let too_large = || error("it is larger than 16 EiB");
+        let too_large = || error("it is larger than 16 EiB; write a smaller one");
         let unit = 1u128 << shift;
         let mut bytes = whole
             .parse::<u128>()

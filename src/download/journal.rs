@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::content::ContentId;
 use crate::domain::ranges::{ByteRange, RangeSet};
-use crate::sys::files::{remove_if_present, sync_dir};
+use crate::sys::files::{remove_if_present, rename_over, sync_dir};
 use crate::sys::{file_io, open};
 
 const MAGIC: &[u8; 8] = b"hfdl-p1\n";
@@ -39,7 +39,8 @@ const COMPACT_AT: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct PartialJournal {
     path: PathBuf,
-    file: Arc<File>,
+    /// Closed while the journal is replaced or removed: Windows may refuse both for an open file.
+    file: Option<Arc<File>>,
     len: u64,
     header: [u8; HEADER_BYTES],
     /// Boot id for written lines; without it none are recorded.
@@ -86,7 +87,7 @@ impl PartialJournal {
         let (file, len) = write_journal(path, &header, on_disk, &[], None)?;
         Ok(Self {
             path: path.to_owned(),
-            file,
+            file: Some(file),
             len,
             header,
             boot,
@@ -105,12 +106,9 @@ impl PartialJournal {
             self.written.insert(range);
         }
         if self.len > COMPACT_AT {
-            let written = self.written.minus(&self.flushed);
-            let (path, boot) = (&self.path, self.boot.as_deref());
-            (self.file, self.len) =
-                write_journal(path, &self.header, &self.flushed, &written, boot)?;
+            self.rewrite()?;
         }
-        Ok(self.file.clone())
+        self.open_file().cloned()
     }
 
     /// Records the new ranges of `done` as written but not flushed.
@@ -130,19 +128,41 @@ impl PartialJournal {
     /// the journal; if even that fails, removes it.
     pub(crate) fn withdraw_written(&mut self) -> io::Result<()> {
         self.written = self.flushed.clone();
-        match write_journal(&self.path, &self.header, &self.flushed, &[], None) {
+        self.rewrite().or_else(|err| {
+            // Without its journal the whole file is fetched again.
+            (self.flushed, self.written) = Default::default();
+            self.remove()?;
+            let folder = self.path.parent().unwrap_or(Path::new("."));
+            sync_dir(folder).map_err(|_| err)
+        })
+    }
+
+    /// Removes the journal, which then records nothing more.
+    pub(crate) fn remove(&mut self) -> io::Result<()> {
+        self.file = None;
+        remove_if_present(&self.path).map(drop)
+    }
+
+    /// Replaces the journal by one without its history.
+    fn rewrite(&mut self) -> io::Result<()> {
+        let written = self.written.minus(&self.flushed);
+        let (path, boot) = (&self.path, self.boot.as_deref());
+        self.file = None;
+        match write_journal(path, &self.header, &self.flushed, &written, boot) {
             Ok((file, len)) => {
-                (self.file, self.len) = (file, len);
+                (self.file, self.len) = (Some(file), len);
                 Ok(())
             }
             Err(err) => {
-                // Without its journal the whole file is fetched again.
-                (self.flushed, self.written) = Default::default();
-                remove_if_present(&self.path)?;
-                let folder = self.path.parent().unwrap_or(Path::new("."));
-                sync_dir(folder).map_err(|_| err)
+                self.file = open::append(path).ok().map(Arc::new);
+                Err(err)
             }
         }
+    }
+
+    fn open_file(&self) -> io::Result<&Arc<File>> {
+        let closed = || io::Error::other("the journal was removed");
+        self.file.as_ref().ok_or_else(closed)
     }
 
     pub(crate) fn flushed(&self) -> &RangeSet {
@@ -151,9 +171,10 @@ impl PartialJournal {
 
     fn append(&mut self, ranges: &[ByteRange], boot: Option<&str>) -> io::Result<()> {
         let lines = lines(&self.header, ranges, boot);
-        if let Err(err) = (&*self.file).write_all(&lines) {
+        let file = self.open_file()?;
+        if let Err(err) = (&**file).write_all(&lines) {
             // Remove a partial line: later lines could not be parsed after it.
-            let _ = self.file.set_len(self.len);
+            let _ = file.set_len(self.len);
             return Err(err);
         }
         self.len += lines.len() as u64;
@@ -178,7 +199,7 @@ fn write_journal(
     file.write_all(&bytes)?;
     file.sync_data()?;
     drop(file);
-    std::fs::rename(&temporary, path)?;
+    rename_over(&temporary, path)?;
     Ok((Arc::new(open::append(path)?), bytes.len() as u64))
 }
 

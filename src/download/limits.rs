@@ -78,6 +78,11 @@ impl LimitGroup {
         self.path().find_map(|group| group.0.stop.reason())
     }
 
+    /// Returns the nearest group that was stopped: this one or an ancestor.
+    pub(crate) fn stopped_group(&self) -> Option<&Self> {
+        self.path().find(|group| group.0.stop.is_raised())
+    }
+
     pub fn is_stopped(&self) -> bool {
         self.stop_reason().is_some()
     }

@@ -15,6 +15,7 @@ use crate::domain::content::ContentId;
 use crate::domain::ranges::{ByteRange, RangeSet};
 use crate::sys::copy::copy_range;
 use crate::sys::file_io;
+use crate::sys::files::{remove_if_present, rename_over};
 use crate::sys::lock::FileLock;
 use crate::sys::open;
 
@@ -35,7 +36,7 @@ pub(crate) fn keep_evidence(path: &Path) -> io::Result<PathBuf> {
     let evidence = beside(path, ".bad");
     // Remove the journal first: it must not outlive the bytes that it describes.
     remove_if_present(&PartialJournal::path_of(path))?;
-    fs::rename(path, &evidence)?;
+    rename_over(path, &evidence)?;
     Ok(evidence)
 }
 
@@ -104,7 +105,9 @@ impl PartialFile {
             contents.flushed
         };
         if on_disk.ranges().is_empty() {
-            clear(&file, &journal_path)?;
+            // The journal first: it must not outlive the bytes that it describes.
+            remove_if_present(&journal_path)?;
+            file.set_len(0)?;
         }
         let mut not_reserved = shared.clone();
         for range in on_disk.ranges() {
@@ -234,9 +237,11 @@ impl PartialFile {
     pub(crate) fn restart(&self, epoch: u32) -> io::Result<()> {
         let mut records = self.records();
         records.epoch = epoch;
-        let journal_path = PartialJournal::path_of(&self.path);
-        clear(&self.file, &journal_path)?;
+        // First: the journal must not outlive the bytes that it describes.
+        records.journal.remove()?;
+        self.file.set_len(0)?;
         file_io::allocate(&self.file, self.size_bytes, &RangeSet::new())?;
+        let journal_path = PartialJournal::path_of(&self.path);
         records.journal = PartialJournal::create(
             &journal_path,
             &self.content,
@@ -295,20 +300,6 @@ impl Drop for VerifiedFile {
         if !self.path.exists() {
             let _ = remove_if_present(&PartialJournal::path_of(&self.path));
         }
-    }
-}
-
-/// Truncates a partial file. Its journal is removed first: it must not outlive the bytes that
-/// it describes.
-fn clear(file: &File, journal_path: &Path) -> io::Result<()> {
-    remove_if_present(journal_path)?;
-    file.set_len(0)
-}
-
-pub(crate) fn remove_if_present(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
-        _ => Ok(()),
     }
 }
 

@@ -8,11 +8,12 @@ use super::budget::Grant;
 use super::counters::FileCounters;
 use super::engine_state::{EngineState, FileEnd};
 use super::event::{EngineEvent, FetchJob, FileError, FileId};
-use super::partial::{self, VerifiedFile, keep_evidence, remove_if_present};
+use super::partial::{self, VerifiedFile, keep_evidence};
 use super::verify::ContentHasher;
 use super::worker::{ReceiveError, StreamReader, check_response, drain};
 use crate::domain::content::ContentId;
 use crate::domain::outcome::ErrorKind;
+use crate::sys::files::remove_if_present;
 use crate::sys::{open, retry};
 
 /// Fetches a small file, with retries.

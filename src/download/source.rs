@@ -69,6 +69,8 @@ pub struct SourceError {
     /// The server refused the range (416): the bytes on disk do not fit its file.
     pub range_refused: bool,
     pub message: String,
+    /// The message in a few words, for a line that names the file and the wait.
+    pub brief: Option<String>,
     /// The next step of a person, where one is certain.
     pub hint: Option<String>,
 }
@@ -81,6 +83,7 @@ impl SourceError {
             retry_after: None,
             range_refused: false,
             message: message.into(),
+            brief: None,
             hint: None,
         }
     }

@@ -22,6 +22,7 @@ use super::{copies, hash_thread, small_file};
 use crate::domain::outcome::ErrorKind;
 use crate::domain::ranges::{ByteRange, RangeSet};
 use crate::domain::retry::{AttemptError, Prospect};
+use crate::domain::units::ByteSize;
 
 /// Longest interval between two reports, so that progress on slow connections is visible.
 const REPORT_INTERVAL: Duration = Duration::from_millis(250);
@@ -420,8 +421,8 @@ impl<'a> StreamReader<'a> {
         let receiving = self.started_at.elapsed().saturating_sub(self.paused);
         if self.stall_detector.is_too_slow(bytes, receiving) {
             let message = format!(
-                "the connection was slower than {} bytes per second",
-                self.engine.options.min_rate
+                "the connection was slower than {}/s",
+                ByteSize(self.engine.options.min_rate).render_short()
             );
             return Err(SourceError::transient(ErrorKind::Network, message).into());
         }

@@ -202,7 +202,7 @@ impl HubClient {
         lock(&self.state.limits).wait()
     }
 
-    /// Returns the errors after which requests are repeated, each with the time until then.
+    /// Returns the brief errors after which requests are repeated, each with the time until then.
     pub fn pauses(&self) -> Vec<(String, Duration)> {
         let mut pauses = lock(&self.state.pauses);
         pauses.retain(|(_, span, since)| since.elapsed() < *span);
@@ -394,7 +394,7 @@ impl HubClient {
     ) -> Result<T, HubError> {
         let pause = |error: HubError, span: Duration| {
             log::info!("{error}; trying again in {:.1} s", span.as_secs_f64());
-            lock(&self.state.pauses).push((error.to_string(), span, Stopwatch::start()));
+            lock(&self.state.pauses).push((error.brief(), span, Stopwatch::start()));
             match self.state.pause.wait(span) {
                 Waited::Done => Ok(()),
                 Waited::Stopped => Err(error),

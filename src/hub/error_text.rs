@@ -79,6 +79,19 @@ impl HubError {
     }
 }
 
+impl HubError {
+    /// Returns the cause in a few words, for a line that names the file and the wait.
+    pub fn brief(&self) -> String {
+        match self.fault() {
+            Fault::RateLimited { .. } => "rate limited".to_owned(),
+            Fault::Server { status } => format!("the Hub answered HTTP {status}"),
+            Fault::Storage { status, host } => format!("`{host}` answered HTTP {status}"),
+            Fault::Network(error) => error.reason().to_owned(),
+            _ => self.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for HubError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let about = self.about();

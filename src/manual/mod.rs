@@ -12,6 +12,7 @@
 //! Deliberately absent: the help of commands (doc comments in `cli`), a pager, and any
 //! Markdown that a topic does not use.
 
+mod code;
 pub mod markdown;
 pub mod roff;
 pub mod terminal;

@@ -1,6 +1,11 @@
 //! Renders blocks as a manual page, in the `man` macros of roff with `tbl` for tables.
 
+use super::code;
 use super::markdown::{Element, Inline, InlineText, plain};
+
+/// Columns of text on a terminal of 80: man leaves two, and the text is indented by seven.
+const COLUMNS: usize = 71;
+const CODE_INDENT: usize = 4;
 
 /// Title, section and version of a page.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +19,7 @@ pub struct PageHead<'a> {
 /// Returns the beginning of a page: title and NAME.
 pub fn head(page: &PageHead<'_>) -> String {
     format!(
-        "'\\\" t\n.TH {} {} \"\" \"hfdl {}\" \"hfdl manual\"\n.ad l\n.SH NAME\n{} \\- {}\n",
+        "'\\\" t\n.TH {} {} \"\" \"hfdl {}\" \"hfdl manual\"\n.ad l\n.nh\n.SH NAME\n{} \\- {}\n",
         escaped(page.name).to_uppercase().replace("\\-", "-"),
         page.section,
         page.version,
@@ -63,11 +68,12 @@ pub fn tagged(tag: &str, text: &str) -> String {
     format!(".TP\n\\fB{}\\fR\n{}\n", escaped(tag), prose(&escaped(text)))
 }
 
-/// Renders lines that stay as they are.
-pub fn verbatim(lines: &[impl AsRef<str>]) -> String {
-    let mut text = ".RS 4\n.nf\n".to_owned();
-    for line in lines {
-        text.push_str(&prose(&escaped(line.as_ref())));
+/// Renders the lines of a code block, folded where they are too long.
+pub fn verbatim(lines: &[String]) -> String {
+    let indent = code::indent(lines, COLUMNS, CODE_INDENT);
+    let mut text = format!(".RS {indent}\n.nf\n");
+    for line in code::folded(lines, COLUMNS - indent) {
+        text.push_str(&prose(&escaped(&line)));
         text.push('\n');
     }
     text.push_str(".fi\n.RE\n");
@@ -111,31 +117,28 @@ fn block(block: &Element) -> String {
     }
 }
 
-/// A first column up to this width keeps its lines.
-const MOST_KEPT_COLUMNS: usize = 46;
+/// Columns before the last one that leave it enough room.
+const MOST_KEPT_COLUMNS: usize = 38;
 
-/// Renders a table. One of many columns does not fit in a line, so that each of its rows
-/// becomes a paragraph.
+/// Renders a table. Where the last column would be too narrow, each row becomes a paragraph.
 fn table(titles: &[InlineText], rows: &[Vec<InlineText>]) -> String {
-    if titles.len() > 3 {
-        return rows
-            .iter()
-            .map(|row| row_as_paragraph(titles, row))
-            .collect();
+    let last = titles.len() - 1;
+    let width_of = |column: usize| {
+        let widths = rows.iter().map(|row| plain(&row[column]).len());
+        widths.max().unwrap_or_default()
+    };
+    if (0..last).map(width_of).sum::<usize>() > MOST_KEPT_COLUMNS {
+        let rows = rows.iter().map(|row| row_as_paragraph(titles, row));
+        return rows.collect();
     }
-    let width = |row: &Vec<InlineText>| row.first().map_or(0, |cell| plain(cell).len());
-    let is_kept = rows.iter().all(|row| width(row) <= MOST_KEPT_COLUMNS);
-    let first = if is_kept { "l" } else { "lw(30n)" };
-    let others = " l".repeat(titles.len().saturating_sub(2));
-    let mut text = format!(".PP\n.TS\ntab(|);\n{first}{others} lx.\n");
+    let mut text = format!(".PP\n.TS\ntab(|);\n{}lx.\n", "l ".repeat(last));
     let titles = titles
         .iter()
         .map(|title| format!("\\fB{}\\fR", escaped(&plain(title))));
     text.push_str(&format!("{}\n", titles.collect::<Vec<_>>().join("|")));
     for row in rows {
-        let last = row.len() - 1;
         let cells = row.iter().enumerate().map(|(index, cell)| {
-            if index == last || !is_kept {
+            if index == last {
                 format!("T{{\n{}\nT}}", inline(cell))
             } else {
                 inline(cell)
@@ -147,12 +150,19 @@ fn table(titles: &[InlineText], rows: &[Vec<InlineText>]) -> String {
     text
 }
 
+/// Renders a row below its first cell; of several other cells, each has its title.
 fn row_as_paragraph(titles: &[InlineText], row: &[InlineText]) -> String {
     let cells = titles.iter().zip(row).skip(1);
-    let cells = cells.map(|(title, cell)| format!("{}: {}", inline(title), inline(cell)));
+    let cells = cells.map(|(title, cell)| {
+        if row.len() > 2 {
+            format!("{}: {}", inline(title), inline(cell))
+        } else {
+            inline(cell)
+        }
+    });
     let cells: Vec<String> = cells.collect();
     let tag = row.first().map(|cell| inline(cell)).unwrap_or_default();
-    format!(".TP\n{tag}\n{}\n", cells.join("; "))
+    format!(".TP\n{tag}\n{}\n", cells.join("\n.br\n"))
 }
 
 /// Escapes the characters that roff would take for its own.
@@ -222,7 +232,7 @@ mod tests {
         };
         let shown = topic(&head, &parse(page).unwrap());
         let expected = "'\\\" t\n.TH HFDL-PAGE 7 \"\" \"hfdl 1.2.3\" \"hfdl manual\"\n\
-            .ad l\n.SH NAME\nhfdl\\-page \\- a page\n.SH DESCRIPTION\n\
+            .ad l\n.nh\n.SH NAME\nhfdl\\-page \\- a page\n.SH DESCRIPTION\n\
             See \\fB\\-\\-x\\fR and \\fBhfdl\\-hooks\\fR(7).\n.SH \"A PART\"\n.IP \\(bu 2\none\n\
             .PP\n.RS 4\n.nf\n\\&.dot \\(aqquoted\\(aq \\e\n.fi\n.RE\n\
             .PP\n.TS\ntab(|);\nl lx.\n\\fBA\\fR|\\fBB\\fR\n\\fBx\\fR|T{\ny\nT}\n.TE\n";

@@ -1,6 +1,7 @@
 //! Renders blocks as plain text for a terminal.
 
-use super::markdown::{Element, Inline};
+use super::code::{self, indented};
+use super::markdown::{Element, Inline, InlineText};
 
 /// The widest line; longer ones are hard to read.
 const MOST_COLUMNS: usize = 100;
@@ -9,6 +10,9 @@ const MOST_COLUMNS: usize = 100;
 const INDENT: usize = 2;
 
 const GAP: usize = 2;
+
+/// The least width of the last column of a table; a row becomes a block where less is left.
+const LEAST_LAST_COLUMN: usize = 30;
 
 /// Renders a page for a terminal of so many columns.
 pub fn render(blocks: &[Element], columns: usize, colour: bool) -> String {
@@ -71,26 +75,27 @@ impl Style {
                 indented(lines, INDENT)
             }
             Element::Code { lines, .. } => {
-                let room = width - 2 * INDENT;
-                let lines = lines.iter().flat_map(|line| code_lines(line, room));
-                indented(lines.collect(), 2 * INDENT)
+                let indent = code::indent(lines, width, 2 * INDENT);
+                indented(code::folded(lines, width - indent), indent)
             }
             Element::Table { titles, rows } => indented(self.table(titles, rows, inner), INDENT),
         }
     }
 
-    fn table(self, titles: &[Vec<Inline>], rows: &[Vec<Vec<Inline>>], width: usize) -> Vec<String> {
-        let mut cells: Vec<Vec<Vec<String>>> = Vec::new();
-        let bold_titles = titles.iter().map(|title| {
+    /// Renders a table, or its rows as blocks where its columns do not fit.
+    fn table(self, titles: &[InlineText], rows: &[Vec<InlineText>], width: usize) -> Vec<String> {
+        let bold_title = |title: &InlineText| {
             let words = self.words(title).into_iter();
             words.map(|word| bold(&word, self.colour)).collect()
-        });
-        cells.push(bold_titles.collect());
-        cells.extend(
-            rows.iter()
-                .map(|row| row.iter().map(|cell| self.words(cell)).collect()),
-        );
-        let widths = column_widths(&cells, width);
+        };
+        let row_words = |row: &Vec<InlineText>| row.iter().map(|cell| self.words(cell)).collect();
+        let mut cells: Vec<Vec<Vec<String>>> = vec![titles.iter().map(bold_title).collect()];
+        cells.extend(rows.iter().map(row_words));
+        let Some(widths) = column_widths(&cells, width) else {
+            let blocks = cells[1..].iter().enumerate();
+            let blocks = blocks.map(|(index, row)| row_as_block(index == 0, &cells[0], row, width));
+            return blocks.flatten().collect();
+        };
         let mut lines = Vec::new();
         for row in &cells {
             let wrapped: Vec<Vec<String>> = (row.iter().zip(&widths))
@@ -150,8 +155,9 @@ impl Style {
 }
 
 /// Returns the width of each column: that of its longest cell. Where these are too wide
-/// together, the widest columns give way as far as their longest words allow.
-fn column_widths(rows: &[Vec<Vec<String>>], width: usize) -> Vec<usize> {
+/// together, the widest columns give way as far as their longest words allow; `None` where
+/// that is not enough.
+fn column_widths(rows: &[Vec<Vec<String>>], width: usize) -> Option<Vec<usize>> {
     let n_columns = rows.first().map_or(0, Vec::len);
     let of_column = |column: usize, of_cell: fn(&[String]) -> usize| {
         let cells = rows.iter().map(|row| of_cell(&row[column]));
@@ -160,48 +166,61 @@ fn column_widths(rows: &[Vec<Vec<String>>], width: usize) -> Vec<usize> {
     let whole = |words: &[String]| words.iter().map(|word| visible(word) + 1).sum::<usize>();
     let longest = |words: &[String]| words.iter().map(|word| visible(word)).max().unwrap_or(0);
     // The width of a column, and the least one.
+    let of_text = |column| of_column(column, whole).max(1) - 1;
     let mut widths: Vec<(usize, usize)> = (0..n_columns)
-        .map(|column| {
-            (
-                of_column(column, whole).max(1) - 1,
-                of_column(column, longest),
-            )
-        })
+        .map(|column| (of_text(column), of_column(column, longest)))
         .collect();
+    if let Some((width, least)) = widths.last_mut() {
+        *least = (*least).max(LEAST_LAST_COLUMN.min(*width));
+    }
     let available = width.saturating_sub(GAP * n_columns.saturating_sub(1));
     while widths.iter().map(|(width, _)| width).sum::<usize>() > available {
         let shrinkable = widths.iter_mut().filter(|(width, least)| width > least);
-        let Some(widest) = shrinkable.max() else {
-            break;
-        };
-        widest.0 -= 1;
+        shrinkable.max()?.0 -= 1;
     }
-    widths.into_iter().map(|(width, _)| width).collect()
+    Some(widths.into_iter().map(|(width, _)| width).collect())
 }
 
-/// Folds the explanation behind a command where the line is too long.
-fn code_lines(line: &str, width: usize) -> Vec<String> {
-    const LEAST: usize = 20;
-    let start = line.rfind("  ").map_or(0, |gap| gap + GAP);
-    let room = width.saturating_sub(start);
-    if visible(line) <= width || !line.starts_with("hfdl ") || start == 0 || room < LEAST {
-        return vec![line.to_owned()];
+/// Renders a row below its first cell; of several other cells, each has its title.
+fn row_as_block(
+    is_first: bool,
+    titles: &[Vec<String>],
+    row: &[Vec<String>],
+    width: usize,
+) -> Vec<String> {
+    let inner = width - 2 * INDENT;
+    let mut lines = Vec::new();
+    if row.len() > 2 && !is_first {
+        lines.push(String::new());
     }
-    let words: Vec<String> = line[start..].split(' ').map(str::to_owned).collect();
-    let mut lines = indented(wrap(&words, room), start);
-    lines[0] = format!("{}{}", &line[..start], lines[0].trim_start());
+    lines.extend(wrap(&row[0], width));
+    for (title, cell) in titles.iter().zip(row).skip(1) {
+        let mut words = Vec::new();
+        if row.len() > 2 {
+            words.extend_from_slice(title);
+            words.last_mut().into_iter().for_each(|word| word.push(':'));
+        }
+        words.extend_from_slice(cell);
+        lines.extend(indented(wrap(&words, inner), 2 * INDENT));
+    }
     lines
 }
 
+/// Joins words to lines. Code is one word, and breaks at its spaces only where it is
+/// longer than a line.
 fn wrap(words: &[String], width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in words {
+    let pieces = words.iter().flat_map(|word| {
+        let is_too_long = visible(word) > width;
+        word.split(move |c| is_too_long && c == ' ')
+    });
+    for word in pieces {
         match lines.last_mut() {
             Some(line) if visible(line) + 1 + visible(word) <= width => {
                 line.push(' ');
                 line.push_str(word);
             }
-            _ => lines.push(word.clone()),
+            _ => lines.push(word.to_owned()),
         }
     }
     lines
@@ -219,11 +238,6 @@ fn visible(text: &str) -> usize {
         }
     }
     n
-}
-
-fn indented(lines: Vec<String>, n: usize) -> Vec<String> {
-    let lines = lines.into_iter();
-    lines.map(|line| format!("{:n$}{line}", "")).collect()
 }
 
 #[cfg(test)]

@@ -94,7 +94,9 @@ impl TimeLimits {
         });
         let windows = self.windows.as_ref();
         let is_outside = windows.is_some_and(|(windows, zone)| !windows.is_open(zone, now));
-        if is_late || is_over || is_outside {
+        if is_late || is_outside {
+            self.limits.stop().raise(StopReason::WindowClosed);
+        } else if is_over {
             self.limits.stop().raise(StopReason::TimeBudget);
         }
         if let Some((table, zone)) = &self.limit_rate {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::document::{Document, FileFault, Node, Place};
 use super::entry_items::{EntryItem, Fields};
+use crate::domain::advice::split_advice;
 use crate::domain::argv::Argv;
 use crate::domain::field::{Entity, Read};
 use crate::domain::model::{Destination, EntryName, ModelSpec};
@@ -64,10 +65,12 @@ pub struct Objection {
 
 impl Objection {
     pub fn new(place: &Place, message: impl Into<String>) -> Self {
+        let message = message.into();
+        let (fact, hint) = split_advice(&message);
         Self {
             place: place.clone(),
-            message: message.into(),
-            hint: None,
+            message: fact.to_owned(),
+            hint: hint.map(str::to_owned),
         }
     }
 
@@ -141,7 +144,7 @@ fn read_settings(section: EntryItem<'_>) -> EntryResult<Vec<Entry<(SettingKey, S
         let item = section.child(index, name, node);
         let takes_number = matches!(
             key.spec().kind,
-            ValueKind::Count { .. } | ValueKind::Size | ValueKind::Rate
+            ValueKind::Count { .. } | ValueKind::Size { .. } | ValueKind::Rate
         );
         let text = match item.node {
             Node::Number(number) if takes_number => number.to_string(),

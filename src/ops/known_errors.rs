@@ -97,12 +97,13 @@ fn configuration(link: &(dyn StdError + 'static)) -> Option<Known> {
         Some("give it a value in UTF-8, or unset it".to_owned())
     } else if let Some(wrong) = link.downcast_ref::<SpecError>() {
         wrong.hint().map(str::to_owned)
+    } else if let Some(unknown) = link.downcast_ref::<UnknownWord>() {
+        Some(unknown.hint())
     } else if link.is::<NameError>()
         || link.is::<UnitError>()
         || link.is::<Impossible>()
         || link.is::<Duplicate>()
         || link.is::<MomentError>()
-        || link.is::<UnknownWord>()
         || link.is::<ShardError>()
         || link.is::<PathNotUtf8>()
     {

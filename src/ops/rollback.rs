@@ -15,7 +15,7 @@ use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, RepoLayout};
 use crate::domain::hold::PinKind;
 use crate::domain::model::{Destination, EntryName, Model};
 use crate::domain::repo::{CommitSha, Repo};
-use crate::domain::retention::{NoTarget, PublishedRevision, rollback_target};
+use crate::domain::retention::{NoTarget, PublishedRevision, UpstreamAnswer, rollback_target};
 use crate::domain::run::{Event, EventKind};
 use crate::domain::time::Timestamp;
 use crate::ops::sync::{Target, siblings_of};
@@ -91,7 +91,13 @@ pub fn roll_back(
     let current = current_commit(model, &published, seen.as_ref(), &kept);
     let target = match rollback_target(&kept, Some(current), asked) {
         Ok(target) => target.commit.clone(),
-        Err(why) => return Err(CannotRollBack::NoTarget { why, kept }.into()),
+        Err(why) => {
+            let others = unrecorded_revisions(store, &layout, model, current)?;
+            match rollback_target(&others, Some(current), asked) {
+                Ok(target) => target.commit.clone(),
+                Err(_) => return Err(CannotRollBack::NoTarget { why, kept }.into()),
+            }
+        }
     };
     let siblings = siblings_of(store, model)?;
     let followers = followers(model, &siblings);
@@ -157,6 +163,36 @@ pub fn kept_revisions(
     let mut kept = store.revisions(model.id)?;
     kept.retain(|revision| layout.snapshot(&revision.commit).is_dir());
     Ok(kept)
+}
+
+/// Returns the whole revisions on disk that are older than the current one and that this
+/// database has no record of: hfdl published them for another home, before a database
+/// was lost, or before it kept records.
+fn unrecorded_revisions(
+    store: &Store,
+    layout: &RepoLayout,
+    model: &Model,
+    current: &CommitSha,
+) -> Result<Vec<PublishedRevision>> {
+    let made_at = |commit: &CommitSha| -> Option<Timestamp> {
+        let made = layout.snapshot(commit).metadata().ok()?.modified().ok()?;
+        Timestamp::try_from(made).ok()
+    };
+    let current_made_at = made_at(current);
+    let mut found = Vec::new();
+    for commit in cache::listed_snapshots(layout)? {
+        let Some(published_at) = made_at(&commit).filter(|at| Some(*at) < current_made_at) else {
+            continue;
+        };
+        if check_whole(store, layout, model, &commit).is_ok() {
+            found.push(PublishedRevision {
+                commit,
+                published_at,
+                upstream: UpstreamAnswer::default(),
+            });
+        }
+    }
+    Ok(found)
 }
 
 /// Moves the ref of a target to the commit that it is held at, unless it is there.

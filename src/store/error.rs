@@ -1,6 +1,7 @@
 //! Errors of the database, in the cases that callers distinguish.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
@@ -11,6 +12,34 @@ use super::way_back;
 use crate::domain::schedule::Unusable;
 
 pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// The database of this process, which errors of its statements name: the first one that
+/// was opened. Only tests open another one.
+static OPENED: OnceLock<PathBuf> = OnceLock::new();
+
+/// Remembers the file that is opened.
+pub(super) fn remember_file(path: &Path) {
+    let _ = OPENED.set(path.to_owned());
+}
+
+/// Says which database is damaged.
+fn damaged(path: Option<&Path>) -> String {
+    match path {
+        Some(path) => format!("the database `{}` is damaged", path.display()),
+        None => "the database is damaged".to_owned(),
+    }
+}
+
+/// Returns SQLite's words about damage as a person would say them.
+fn plain(text: &str) -> String {
+    match text {
+        "file is not a database" => "it is not an SQLite file".to_owned(),
+        "database disk image is malformed" => {
+            "a part of it was overwritten or is missing".to_owned()
+        }
+        other => other.to_owned(),
+    }
+}
 
 /// The reason why an operation of the database failed.
 #[derive(Debug, Error)]
@@ -27,11 +56,13 @@ pub enum StoreError {
     NotOurs(PathBuf),
 
     /// Never repaired or replaced automatically: the remains may be the only copy.
-    #[error("the database is damaged: {detail}")]
+    #[error("{}: {detail}", damaged(path.as_deref().filter(|_| *.was_open)))]
     Damaged {
         detail: String,
         /// The file, where it is known.
         path: Option<PathBuf>,
+        /// Found after the file was opened: no context names it.
+        was_open: bool,
     },
 
     #[error("the database is busy: another process has been writing for longer than 5 seconds")]
@@ -96,6 +127,10 @@ pub enum StoreError {
 impl StoreError {
     /// Returns the next step for the user, where it is certain.
     pub fn hint(&self) -> Option<String> {
+        let file = || match OPENED.get() {
+            Some(path) => format!("`{}`", path.display()),
+            None => "the database".to_owned(),
+        };
         let hint = match self {
             Self::NewerDatabase {
                 path: Some(path), ..
@@ -108,29 +143,46 @@ impl StoreError {
             Self::Damaged { .. } => Some("restore a backup of the database"),
             Self::Busy => Some("try again; `hfdl status` shows whether a run is in progress"),
             Self::CannotOpen | Self::ReadOnly => {
-                Some("make the home directory and `hfdl.db` writable for this user")
+                return Some(format!("make {} and its directory writable for this user", file()));
             }
-            Self::DiskFailed { .. } => Some(
-                "look at the disk that holds the home directory; `hfdl doctor` tests the database",
-            ),
+            Self::DiskFailed { .. } => {
+                let file = file();
+                return Some(format!(
+                    "look at the disk that holds {file}; `hfdl doctor` tests the database"
+                ));
+            }
             Self::Unreadable(_) => Some("if a newer hfdl wrote it, update this one"),
             Self::Sqlite(_) => Some("`hfdl doctor` tests the database"),
-            Self::DiskFull => Some("free some space on the disk that holds the home directory"),
+            Self::DiskFull => {
+                return Some(format!(
+                    "free some space on the disk that holds {}, and run it again",
+                    file()
+                ));
+            }
             _ => None,
         };
         hint.map(str::to_owned)
     }
 
-    /// Names the file in an error whose next step depends on it.
-    pub fn at(mut self, database: &Path) -> Self {
-        self.name_file(database);
+    /// Names the file that could not be opened in an error whose next step depends on it.
+    pub(super) fn at(mut self, database: &Path) -> Self {
+        match &mut self {
+            Self::NewerDatabase { path, .. } => *path = Some(database.to_owned()),
+            Self::Damaged { path, was_open, .. } => {
+                *path = Some(database.to_owned());
+                *was_open = false;
+            }
+            _ => {}
+        }
         self
     }
 
-    /// As `at`, for an error inside another one.
-    pub fn name_file(&mut self, database: &Path) {
-        if let Self::NewerDatabase { path, .. } | Self::Damaged { path, .. } = self {
-            path.get_or_insert_with(|| database.to_owned());
+    /// Builds the error about damage in the database of this process.
+    pub fn damaged(detail: impl Into<String>) -> Self {
+        Self::Damaged {
+            detail: detail.into(),
+            path: OPENED.get().cloned(),
+            was_open: true,
         }
     }
 
@@ -176,8 +228,7 @@ impl From<rusqlite::Error> for StoreError {
         match inner.code {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Busy,
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
-                let detail = text();
-                Self::Damaged { detail, path: None }
+                Self::damaged(plain(&text()))
             }
             ErrorCode::ReadOnly => Self::ReadOnly,
             ErrorCode::DiskFull => Self::DiskFull,

@@ -102,8 +102,7 @@ pub(super) fn schema_age(
         let objects = "SELECT count(*) FROM sqlite_schema";
         let n_objects: i64 = connection.query_row(objects, [], |row| row.get(0))?;
         if n_objects == 0 {
-            let detail = "the file is empty".to_owned();
-            return Err(StoreError::Damaged { detail, path: None });
+            return Err(StoreError::damaged("the file is empty"));
         }
     }
     if application != APPLICATION_ID || found <= 0 {
@@ -180,7 +179,7 @@ fn apply(
     let n_broken: i64 = transaction.query_row(broken, [], |row| row.get(0))?;
     if n_broken > 0 {
         let detail = format!("{n_broken} rows refer to entries that do not exist");
-        return Err(StoreError::Damaged { detail, path: None });
+        return Err(StoreError::damaged(detail));
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", version)?;

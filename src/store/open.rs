@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use rusqlite::{Connection, ErrorCode};
 
-use super::error::{Result, StoreError};
+use super::error::{Result, StoreError, remember_file};
 use super::journal::{self, Journal};
 use super::migrations::{self, MIGRATIONS, Migration, SchemaAge};
 use crate::domain::time::Timestamp;
@@ -57,6 +57,7 @@ impl Store {
         migrations: &[Migration],
         now: Timestamp,
     ) -> anyhow::Result<Self> {
+        remember_file(path);
         Self::open_file(path, migrations, now)
             .map_err(|err| err.at(path))
             .with_context(|| format!("cannot open the database `{}`", path.display()))
@@ -90,6 +91,7 @@ impl Store {
     /// A missing file is read as an empty database, and an old one is migrated in
     /// memory.
     pub fn open_read_only(path: &Path, now: Timestamp) -> anyhow::Result<Self> {
+        remember_file(path);
         Self::open_file_read_only(path, MIGRATIONS, now)
             .map_err(|err| err.at(path))
             .with_context(|| format!("cannot open the database `{}`", path.display()))

@@ -9,6 +9,7 @@ use super::file_limit;
 use super::files::{
     create_new, identity, is_disk_failure, link_metadata_if_present, symlink_file, unused_name,
 };
+use super::host::has_links;
 use crate::domain::placement::{FileNames, LetterCase, NormalForms, Placement};
 
 /// Finds out which file names a folder can hold, besides its own `private` one.
@@ -31,7 +32,7 @@ pub fn supports_symlinks(dir: &Path) -> io::Result<bool> {
     let resolves = read_through_link(&probe);
     match fs::remove_dir_all(&probe) {
         Err(err) if resolves.is_ok() => Err(err),
-        _ => resolves,
+        _ => Ok(resolves? && has_links("symbolic")),
     }
 }
 
@@ -83,7 +84,7 @@ pub fn supports_hard_links(dir: &Path) -> bool {
             _ => true,
         })
     };
-    let found = is_one_file().unwrap_or(false);
+    let found = is_one_file().unwrap_or(false) && has_links("hard");
     for name in [probe, second] {
         let _ = fs::remove_file(name);
     }

@@ -6,6 +6,7 @@
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::open;
 
@@ -53,18 +54,14 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 /// The caller chooses the folder, because readers of the target's folder must never
 /// see a temporary file.
 pub fn write_atomically(path: &Path, bytes: &[u8], aside: &Path) -> io::Result<()> {
-    write_aside(path, bytes, aside, |temporary, path| {
-        rename_durably(temporary, path)
-    })
+    write_aside(path, bytes, aside, rename_durably)
 }
 
 /// As `write_atomically`, without flushing: a power cut may leave an empty file.
 ///
 /// For records that can be rebuilt, of which there are thousands.
 pub fn write_unsynced(path: &Path, bytes: &[u8], aside: &Path) -> io::Result<()> {
-    write_aside(path, bytes, aside, |temporary, path| {
-        fs::rename(temporary, path)
-    })
+    write_aside(path, bytes, aside, rename_over)
 }
 
 /// Replaces a world-readable file atomically, such as a metrics file that a
@@ -87,7 +84,7 @@ pub fn write_for_all(path: &Path, bytes: &[u8]) -> io::Result<()> {
             use std::os::unix::fs::PermissionsExt;
             fs::set_permissions(temporary, fs::Permissions::from_mode(0o644))?;
         }
-        fs::rename(temporary, path)
+        rename_over(temporary, path)
     })
 }
 
@@ -141,9 +138,22 @@ pub fn remove_if_present(path: &Path) -> io::Result<bool> {
 }
 
 /// Renames a file over another one, even if that is read-only.
+///
+/// On Windows a program that has one of them open, such as a virus scanner, may prevent
+/// it for a moment.
 pub fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
-    let retry = |err| allow_writing(to, err).and_then(|()| fs::rename(from, to));
-    fs::rename(from, to).or_else(retry)
+    const ATTEMPTS: usize = 20;
+    let rename_writable = |err| allow_writing(to, err).and_then(|()| fs::rename(from, to));
+    let rename = || fs::rename(from, to).or_else(rename_writable);
+    for _ in 1..ATTEMPTS {
+        match rename() {
+            Err(err) if cfg!(windows) && is_in_use(&err) && !to.is_dir() => {
+                std::thread::sleep(Duration::from_millis(25));
+            }
+            result => return result,
+        }
+    }
+    rename()
 }
 
 /// Clears the read-only attribute of a file, which on Windows prevents deletion and
@@ -277,7 +287,11 @@ pub fn symlink_file(target: &Path, link: &Path) -> io::Result<()> {
 /// Creates a symbolic link to a file.
 #[cfg(windows)]
 pub fn symlink_file(target: &Path, link: &Path) -> io::Result<()> {
-    std::os::windows::fs::symlink_file(target, link)
+    std::os::windows::fs::symlink_file(target, link)?;
+    // Wine reports success and creates nothing.
+    fs::read_link(link)
+        .map(drop)
+        .map_err(|_| ErrorKind::Unsupported.into())
 }
 
 /// Returns a file's identity and its number of hard links, where the platform

@@ -11,6 +11,8 @@
 //! - `HFDL_TEST_HANG_AT`: the checkpoint at which the thread blocks for ever.
 //! - `HFDL_TEST_IDLE_LIMIT`: milliseconds that replace the longest idle time of a
 //!   run and its grace.
+//! - `HFDL_TEST_LINKS`: the only form of links that a folder seems to have: `symbolic`,
+//!   `hard` or `none`.
 //! - `HFDL_TEST_READ_RATE`: bytes per second when local files are hashed.
 //! - `HFDL_TEST_PROGRAMS`, `HFDL_TEST_PROCESSES`: folders that replace the
 //!   machine's helper programs and its process list.
@@ -189,11 +191,6 @@ impl Host {
             .filter(|columns| *columns >= 20)
     }
 
-    /// Returns the width of the terminal behind stdout, where it is known.
-    pub fn terminal_columns(&self) -> Option<u16> {
-        Term::stdout().size_checked().map(|(_, columns)| columns)
-    }
-
     /// Returns the height of the terminal behind stdout, where it is known.
     pub fn rows(&self) -> Option<u16> {
         Term::stdout().size_checked().map(|(rows, _)| rows)
@@ -340,6 +337,16 @@ pub fn note_removal(path: &std::path::Path, reason: &str) {
         let line = format!("{reason}\t{}\n", path.display());
         let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
     }
+}
+
+/// Tells whether a test leaves a folder its links of a form, `symbolic` or `hard`.
+pub fn has_links(form: &str) -> bool {
+    static ONLY: OnceLock<Option<String>> = OnceLock::new();
+    if !cfg!(debug_assertions) {
+        return true;
+    }
+    let only = ONLY.get_or_init(|| std::env::var("HFDL_TEST_LINKS").ok());
+    only.as_ref().is_none_or(|only| only == form)
 }
 
 /// Limits the rate at which a test reads local files.

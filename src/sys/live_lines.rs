@@ -95,6 +95,16 @@ pub fn size() -> TerminalSize {
     TerminalSize { columns, rows }
 }
 
+/// Returns the width of the terminal behind stdout, where it is known.
+pub fn stdout_columns() -> Option<u16> {
+    Term::stdout().size_checked().map(|(_, columns)| columns)
+}
+
+/// As `stdout_columns`, for stderr.
+pub fn stderr_columns() -> Option<u16> {
+    Term::stderr().size_checked().map(|(_, columns)| columns)
+}
+
 /// Tells whether the terminal behind stderr moves its cursor when it is asked to. An old
 /// console of Windows is set to do so.
 pub fn can_draw() -> bool {

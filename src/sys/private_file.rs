@@ -7,9 +7,8 @@
 use std::fs::{self, File};
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::files::{is_in_use, remove_if_present, rename_durably};
+use super::files::{remove_if_present, rename_durably};
 use super::fs::create_private_file;
 
 /// A new file beside an old one, until its content is known.
@@ -44,7 +43,7 @@ impl PrivateReplacement {
         self.file.rewind()?;
         self.file.write_all(bytes)?;
         self.file.set_len(bytes.len() as u64)?;
-        self.rename().or_else(|err| {
+        rename_durably(&self.aside, &self.path).or_else(|err| {
             // A file that is mounted by itself, as in a container, cannot be replaced.
             log::debug!("cannot replace `{}`: {err}", self.path.display());
             let mut old = File::options().write(true).open(&self.path)?;
@@ -52,20 +51,6 @@ impl PrivateReplacement {
             old.set_len(bytes.len() as u64)?;
             old.sync_all()
         })
-    }
-
-    fn rename(&self) -> io::Result<()> {
-        const ATTEMPTS: usize = 20;
-        for _ in 1..ATTEMPTS {
-            match rename_durably(&self.aside, &self.path) {
-                // On Windows, while another program reads it.
-                Err(err) if cfg!(windows) && is_in_use(&err) => {
-                    std::thread::sleep(Duration::from_millis(25));
-                }
-                result => return result,
-            }
-        }
-        rename_durably(&self.aside, &self.path)
     }
 }
 

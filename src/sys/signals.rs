@@ -3,8 +3,8 @@
 //!
 //! On Unix a dedicated thread waits for signals, and they are blocked in all
 //! others: no handler interrupts other code, and the thread knows which signal
-//! arrived. On Windows Ctrl-C cannot be told from the closing of the console, after
-//! which the system ends the process by itself; state on disk survives either end.
+//! arrived. Windows calls a handler in a new thread for Ctrl-C, Ctrl-Break, the closing
+//! of the console, logging off and shutting down.
 
 use std::sync::OnceLock;
 
@@ -56,9 +56,14 @@ impl StopRequests {
 /// Returns the code of a process that a signal has asked to end.
 pub fn exit_status(reason: StopReason) -> Option<ExitStatus> {
     match reason {
-        StopReason::Terminated => Some(ExitStatus::Terminated),
+        StopReason::Terminated | StopReason::HungUp | StopReason::Requested => {
+            Some(ExitStatus::Terminated)
+        }
         StopReason::Interrupted => Some(ExitStatus::Interrupted),
-        StopReason::TimeBudget | StopReason::TransferBudget | StopReason::Idle => None,
+        StopReason::TimeBudget
+        | StopReason::WindowClosed
+        | StopReason::TransferBudget
+        | StopReason::Idle => None,
     }
 }
 
@@ -81,6 +86,7 @@ fn handle_signals(mut on: impl FnMut(StopReason) + Send + 'static) -> Result<()>
         while let Ok(signal) = signals.wait() {
             on(match signal {
                 Signal::SIGINT => StopReason::Interrupted,
+                Signal::SIGHUP => StopReason::HungUp,
                 _ => StopReason::Terminated,
             });
         }
@@ -116,11 +122,56 @@ fn contains(set: u64, signal: i32) -> bool {
     (1..=64).contains(&signal) && set >> (signal - 1) & 1 == 1
 }
 
-#[cfg(not(unix))]
-fn handle_signals(mut on: impl FnMut(StopReason) + Send + 'static) -> Result<()> {
-    use anyhow::Context;
+#[cfg(windows)]
+type OnEvent = Box<dyn FnMut(StopReason) + Send>;
 
-    ctrlc::set_handler(move || on(StopReason::Interrupted)).context("cannot watch for Ctrl-C")
+/// The handler of console events has no other way to its data.
+#[cfg(windows)]
+static ON_EVENT: std::sync::Mutex<Option<OnEvent>> = std::sync::Mutex::new(None);
+
+#[cfg(windows)]
+#[allow(unsafe_code)]
+fn handle_signals(on: impl FnMut(StopReason) + Send + 'static) -> Result<()> {
+    use anyhow::Context;
+    use windows_sys::Win32::System::Console::SetConsoleCtrlHandler;
+
+    *lock_handler() = Some(Box::new(on));
+    // SAFETY: the handler is a function without captured data, valid for the whole process.
+    let is_set = unsafe { SetConsoleCtrlHandler(Some(take_event), 1) } != 0;
+    if is_set {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error()).context("cannot watch for Ctrl-C")
+    }
+}
+
+#[cfg(windows)]
+fn lock_handler() -> std::sync::MutexGuard<'static, Option<OnEvent>> {
+    let locked = ON_EVENT.lock();
+    locked.unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Called by the system in a new thread for each console event.
+#[cfg(windows)]
+#[allow(unsafe_code)]
+unsafe extern "system" fn take_event(event: u32) -> windows_sys::core::BOOL {
+    use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, CTRL_C_EVENT};
+
+    const HANDLED: windows_sys::core::BOOL = 1;
+    let may_go_on = matches!(event, CTRL_C_EVENT | CTRL_BREAK_EVENT);
+    if let Some(on) = &mut *lock_handler() {
+        on(if may_go_on {
+            StopReason::Interrupted
+        } else {
+            StopReason::Terminated
+        });
+    }
+    // After other events the system ends the process as soon as the handler returns, and at
+    // the latest after five seconds. The run ends the process before.
+    while !may_go_on {
+        std::thread::park();
+    }
+    HANDLED
 }
 
 #[cfg(all(test, unix))]
@@ -150,5 +201,42 @@ mod tests {
         requests.take(StopReason::Terminated);
         assert_eq!(stop.reason(), Some(StopReason::Terminated));
         assert!(requests.is_requested);
+    }
+}
+
+#[cfg(all(test, windows))]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use windows_sys::Win32::System::Console::{
+        CTRL_BREAK_EVENT, CTRL_CLOSE_EVENT, CTRL_SHUTDOWN_EVENT,
+    };
+
+    /// Calls the handler as the system does; returns the reason of the stop, and whether the
+    /// handler has returned.
+    #[allow(unsafe_code)]
+    fn after(event: u32) -> (Option<StopReason>, bool) {
+        let stop = StopFlag::new();
+        let flag = stop.clone();
+        *lock_handler() = Some(Box::new(move |reason| flag.raise(reason)));
+        // SAFETY: the handler takes a number and locks a mutex.
+        let handler = std::thread::spawn(move || unsafe { take_event(event) });
+        for _ in 0..500 {
+            if stop.reason().is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        (stop.reason(), handler.is_finished())
+    }
+
+    #[test]
+    fn only_events_that_end_the_process_keep_the_handler() {
+        let interrupted = Some(StopReason::Interrupted);
+        assert_eq!(after(CTRL_BREAK_EVENT), (interrupted, true));
+        let terminated = Some(StopReason::Terminated);
+        assert_eq!(after(CTRL_CLOSE_EVENT), (terminated, false));
+        assert_eq!(after(CTRL_SHUTDOWN_EVENT), (terminated, false));
     }
 }

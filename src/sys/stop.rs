@@ -8,10 +8,16 @@ use std::time::{Duration, Instant};
 pub enum StopReason {
     /// Ctrl-C.
     Interrupted,
-    /// SIGTERM or `hfdl stop`.
+    /// SIGTERM.
     Terminated,
-    /// The time limit of the run, or the end of its window.
+    /// SIGHUP: the terminal was closed.
+    HungUp,
+    /// `hfdl stop`.
+    Requested,
+    /// The longest duration of a run or a schedule.
     TimeBudget,
+    /// The window of a schedule has closed.
+    WindowClosed,
     /// The transfer budget is used up.
     TransferBudget,
     /// Nothing has moved for too long.

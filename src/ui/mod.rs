@@ -15,6 +15,7 @@ pub mod progress;
 mod rate;
 pub mod table;
 pub mod text;
+mod waits;
 pub mod yaml;
 
 pub use clock::Clock;

@@ -44,6 +44,8 @@ pub struct Output {
     pub width: Option<u16>,
     /// Columns of the terminal behind stderr; messages are folded there only.
     pub stderr_width: Option<u16>,
+    /// Whether both widths are those of terminals, which may be resized.
+    pub may_be_resized: bool,
     /// Whether the locale has more characters than ASCII.
     pub unicode: bool,
 }
@@ -61,18 +63,19 @@ impl Output {
                 host.variable("TERM") == Some("dumb"),
             ),
         };
-        let columns_of = |is_terminal: bool| {
-            let columns = is_terminal.then(|| host.columns().or_else(|| host.terminal_columns()));
+        let columns_of = |is_terminal: bool, columns: fn() -> Option<u16>| {
+            let columns = is_terminal.then(|| host.columns().or_else(columns));
             columns.flatten()
         };
-        let width = columns_of(host.stdout_is_terminal());
+        let width = columns_of(host.stdout_is_terminal(), live_lines::stdout_columns);
         Self {
             format,
             colour: wanted(host.stdout_is_terminal()),
             colour_on_stderr: wanted(host.stderr_is_terminal()),
             quiet,
             width: width.or_else(|| host.columns()),
-            stderr_width: columns_of(host.stderr_is_terminal()),
+            stderr_width: columns_of(host.stderr_is_terminal(), live_lines::stderr_columns),
+            may_be_resized: host.columns().is_none(),
             unicode: host.has_unicode(),
         }
     }
@@ -87,8 +90,22 @@ impl Output {
             quiet: false,
             width,
             stderr_width: width,
+            may_be_resized: false,
             unicode: true,
         }
+    }
+
+    /// Returns the output with the present widths of its terminals.
+    pub fn resized(&self) -> Self {
+        let mut out = self.clone();
+        if self.may_be_resized {
+            let present = |width: Option<u16>, columns: fn() -> Option<u16>| {
+                width.map(|known| columns().unwrap_or(known))
+            };
+            out.width = present(self.width, live_lines::stdout_columns);
+            out.stderr_width = present(self.stderr_width, live_lines::stderr_columns);
+        }
+        out
     }
 
     /// The mark of a text that was cut.
@@ -103,7 +120,7 @@ impl Output {
         document: impl FnOnce() -> Value,
     ) -> Result<()> {
         match self.format {
-            Format::Table | Format::Markdown | Format::Html => self.print(&text(self)),
+            Format::Table | Format::Markdown | Format::Html => self.print(&text(&self.resized())),
             Format::Json => self.print(&json::render(&document())),
             Format::Yaml => self.print(&yaml::render(&document())?),
         }
@@ -197,10 +214,8 @@ impl Output {
 
     /// Folds a message for stderr, whose first line begins behind a label of `indent` columns.
     pub fn folded(&self, message: &str, indent: usize) -> String {
-        let terminal = Self {
-            width: self.stderr_width,
-            ..self.clone()
-        };
+        let mut terminal = self.resized();
+        terminal.width = terminal.stderr_width;
         let text = table::paragraph(&terminal, message, indent);
         text.trim_end().to_owned()
     }

@@ -1,8 +1,7 @@
-//! The progress of a run at the end of the terminal: its models, all bytes, the busiest
-//! files, and the reason of a wait.
+//! The progress of a run: its models, all bytes, the busiest files, and the reason of a wait.
 //!
-//! Counts enter by methods as the run makes progress; `draw` renders them for the present
-//! width and is called many times a second.
+//! Counts enter by methods as the run makes progress. `draw` renders them at the end of the
+//! terminal for its present width, many times a second; `sentence` is for a log.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,16 +11,14 @@ use console::measure_text_width;
 use super::Output;
 use super::rate::{RateMeter, Share, time_left};
 use super::table::{clean, cut_middle};
-use super::text::count;
-use crate::domain::units::{ByteSize, Seconds};
+use super::text::{count, duration};
+use super::waits::Waits;
+use crate::domain::units::ByteSize;
 use crate::sys::live_lines::{self, TerminalSize};
 use crate::sys::pause::Stopwatch;
 
 /// Maximum of lines for single files.
 const MOST_FILES: usize = 4;
-
-/// Maximum of lines about waits.
-const MOST_WAITS: usize = 2;
 
 /// The time between two drawings.
 const DRAW_EVERY: Duration = Duration::from_millis(125);
@@ -31,9 +28,6 @@ const LEAST_RATE_SPAN: Duration = Duration::from_secs(2);
 
 /// The time without a byte after which a download counts as stalled.
 const STALLED_AFTER: Duration = Duration::from_secs(5);
-
-/// The time for which a wait is shown at least, after its last mention.
-const WAIT_LASTS: Duration = Duration::from_secs(1);
 
 const CYAN: u8 = 36;
 const YELLOW: u8 = 33;
@@ -48,13 +42,6 @@ struct ActiveFile {
     is_shown: bool,
 }
 
-struct Wait {
-    message: String,
-    /// The time until the next attempt, where it is known.
-    span: Option<Duration>,
-    since: Stopwatch,
-}
-
 /// The progress of one run.
 pub struct Progress {
     has_unicode: bool,
@@ -63,13 +50,15 @@ pub struct Progress {
     fetched: Share,
     read: Share,
     copied: u64,
+    /// All files of the models that are fetched, those that were here before included.
     files: Share,
+    files_read: Share,
     models: Share,
     /// Models that are being checked or have not ended, by a number of the caller.
     checking: BTreeMap<u64, String>,
     unfinished: BTreeMap<u64, String>,
     active: Vec<ActiveFile>,
-    waits: Vec<Wait>,
+    waits: Waits,
     rate: RateMeter,
     last_byte: Stopwatch,
     drawn: Option<Stopwatch>,
@@ -87,11 +76,12 @@ impl Progress {
             read: Share::default(),
             copied: 0,
             files: Share::default(),
+            files_read: Share::default(),
             models: Share::default(),
             checking: BTreeMap::new(),
             unfinished: BTreeMap::new(),
             active: Vec::new(),
-            waits: Vec::new(),
+            waits: Waits::default(),
             rate: RateMeter::default(),
             last_byte: Stopwatch::start(),
             drawn: None,
@@ -129,9 +119,18 @@ impl Progress {
         self.rate.base += have;
     }
 
+    /// Adds files that need no fetch, with their bytes.
+    pub fn add_here(&mut self, n_files: u64, n_bytes: u64) {
+        self.files.total += n_files;
+        self.files.done += n_files;
+        self.fetched.total += n_bytes;
+        self.fetched.done += n_bytes;
+        self.rate.base += n_bytes;
+    }
+
     /// Adds files on this machine to read.
     pub fn add_reads(&mut self, n_files: u64, n_bytes: u64) {
-        self.files.total += n_files;
+        self.files_read.total += n_files;
         self.read.total += n_bytes;
     }
 
@@ -172,20 +171,23 @@ impl Progress {
         }
     }
 
-    pub fn end_file(&mut self, name: &str, is_done: bool) {
+    /// Ends a fetch, by which so many files are whole. Another process has stored `n_stored`
+    /// of its bytes.
+    pub fn end_file(&mut self, name: &str, n_files: u64, n_stored: u64) {
         self.active.retain(|file| file.name != name);
-        self.files.done += u64::from(is_done);
+        self.files.done += n_files;
+        self.fetched.done += n_stored;
+        self.rate.base += n_stored;
     }
 
-    /// Shows a wait while it lasts.
-    pub fn wait(&mut self, message: &str, span: Option<Duration>) {
-        let message = clean(message);
-        self.waits.retain(|wait| wait.message != message);
-        self.waits.push(Wait {
-            message,
-            span,
-            since: Stopwatch::start(),
-        });
+    pub fn end_read(&mut self, name: &str, is_whole: bool) {
+        self.active.retain(|file| file.name != name);
+        self.files_read.done += u64::from(is_whole);
+    }
+
+    /// Shows a wait of a file, or of the whole run, while it lasts.
+    pub fn wait(&mut self, file: Option<&str>, message: &str, span: Option<Duration>) {
+        self.waits.add(file, message, span);
     }
 
     /// Draws the progress if the last drawing is old enough.
@@ -204,24 +206,60 @@ impl Progress {
         live_lines::clear();
     }
 
+    /// Describes the progress in one line; `None` while nothing is fetched or read.
+    pub fn sentence(&self) -> Option<String> {
+        let bytes = self.main_bytes();
+        if bytes.total == 0 {
+            return None;
+        }
+        let mut line = String::new();
+        let mut labels = self.unfinished.values();
+        if let Some(first) = labels.next() {
+            line = format!("{first}{}", and_more(labels.count()));
+            if self.models.total > 1 {
+                let models = count(self.models.total, "model", "models");
+                line.push_str(&format!(" ({} of {models} done)", self.models.done));
+            }
+            line.push_str(": ");
+        }
+        let verb = if self.fetched.total > 0 {
+            "fetched"
+        } else {
+            "read"
+        };
+        let (done, total, percent) = (size(bytes.done), size(bytes.total), bytes.percent());
+        line.push_str(&format!("{done} of {total} {verb} ({percent} %)"));
+        for part in [vec![self.files_text()], self.rate_and_rest()].concat() {
+            line.push_str(&format!(", {part}"));
+        }
+        Some(line)
+    }
+
+    /// Takes a sample of the rate, which `draw` does by itself.
+    pub fn measure(&mut self) {
+        let done = self.main_bytes().done;
+        self.rate.sample(self.since_start.elapsed(), done);
+    }
+
     /// Renders the lines, each narrower than the terminal.
     fn render(&mut self, size: TerminalSize, now: Duration) -> Vec<String> {
         let width = usize::from(size.columns.saturating_sub(1));
         self.rate.sample(now, self.main_bytes().done);
-        let lasts =
-            |wait: &Wait| wait.since.elapsed() < wait.span.unwrap_or(WAIT_LASTS).max(WAIT_LASTS);
-        self.waits.retain(lasts);
-        let mut lines = Vec::new();
-        if self.files.total > 0 {
-            lines.push(self.subject(width));
-            lines.push(self.total(width));
-            lines.extend(self.file_lines(width));
-        }
-        let waits = self.wait_lines();
-        lines.extend(waits.iter().map(|line| {
+        let waits = self.wait_lines(width);
+        let waits = waits.iter().map(|line| {
             let line = cut_middle(line, width, self.ellipsis);
             self.coloured(YELLOW, &line)
-        }));
+        });
+        let waits: Vec<String> = waits.collect();
+        let mut lines = Vec::new();
+        if self.files.total + self.files_read.total > 0 {
+            lines.push(self.subject(width));
+            lines.push(self.total(width));
+            let used = lines.len() + waits.len() + 1;
+            let room = usize::from(size.rows).saturating_sub(used);
+            lines.extend(self.file_lines(width).into_iter().take(room));
+        }
+        lines.extend(waits);
         lines.truncate(usize::from(size.rows.saturating_sub(1)));
         lines
     }
@@ -235,13 +273,19 @@ impl Progress {
         }
     }
 
+    /// The number of files: of the models that are fetched, or of those that are only read.
+    fn files_text(&self) -> String {
+        let files = if self.files.total > 0 {
+            self.files
+        } else {
+            self.files_read
+        };
+        format!("{} of {}", files.done, count(files.total, "file", "files"))
+    }
+
     /// The first line: the models, and the numbers of files and models.
     fn subject(&self, width: usize) -> String {
-        let mut counts = format!(
-            "{} of {}",
-            self.files.done,
-            count(self.files.total, "file", "files")
-        );
+        let mut counts = self.files_text();
         if self.models.total > 1 {
             let models = count(self.models.total, "model", "models");
             counts = format!("{counts}, {} of {models}", self.models.done);
@@ -250,10 +294,7 @@ impl Progress {
         let Some(first) = labels.next() else {
             return cut_middle(&counts, width, self.ellipsis);
         };
-        let more = match labels.count() {
-            0 => String::new(),
-            n => format!(" and {n} more"),
-        };
+        let more = and_more(labels.count());
         let room =
             width.saturating_sub(measure_text_width(&counts) + measure_text_width(&more) + 2);
         let name = cut_middle(first, room.max(8), self.ellipsis);
@@ -263,9 +304,27 @@ impl Progress {
     /// The second line: bytes, rate, time left.
     fn total(&self, width: usize) -> String {
         let bytes = self.main_bytes();
-        let size = |bytes: u64| ByteSize(bytes).render_short();
         let percent = bytes.percent();
         let mut parts = vec![format!("{} of {}", size(bytes.done), size(bytes.total))];
+        parts.extend(self.rate_and_rest());
+        // The last part goes first where the terminal is too narrow.
+        let text = |parts: &[String]| format!("{percent:>3} %  {}", parts.join("  "));
+        while parts.len() > 1 && measure_text_width(&text(&parts)) > width {
+            parts.pop();
+        }
+        let text = text(&parts);
+        let room = width.saturating_sub(measure_text_width(&text) + 2);
+        const BAR: usize = 24;
+        if room < BAR / 2 || width < 2 * BAR {
+            return cut_middle(&text, width, self.ellipsis);
+        }
+        format!("{}  {text}", self.bar(percent, room.min(BAR)))
+    }
+
+    /// Rate and time left, as far as they are known, and bytes that are not fetched.
+    fn rate_and_rest(&self) -> Vec<String> {
+        let bytes = self.main_bytes();
+        let mut parts = Vec::new();
         if let Some(rate) = self.rate.bytes_per_second() {
             parts.push(format!("{}/s", size(rate)));
             let left = bytes.total.saturating_sub(bytes.done);
@@ -281,18 +340,7 @@ impl Progress {
             let (read, all) = (size(self.read.done), size(self.read.total));
             parts.push(format!("{read} of {all} on this machine read"));
         }
-        // The last part goes first where the terminal is too narrow.
-        let text = |parts: &[String]| format!("{percent:>3} %  {}", parts.join("  "));
-        while parts.len() > 1 && measure_text_width(&text(&parts)) > width {
-            parts.pop();
-        }
-        let text = text(&parts);
-        let room = width.saturating_sub(measure_text_width(&text) + 2);
-        const BAR: usize = 24;
-        if room < BAR / 2 || width < 2 * BAR {
-            return cut_middle(&text, width, self.ellipsis);
-        }
-        format!("{}  {text}", self.bar(percent, room.min(BAR)))
+        parts
     }
 
     fn bar(&self, percent: u64, width: usize) -> String {
@@ -329,9 +377,7 @@ impl Progress {
                 (file.is_shown, file.recent) = (rank < MOST_FILES, 0);
             }
         }
-        // The names of the only model's files go without its own.
-        let label = (self.models.total == 1).then(|| self.unfinished.values().next());
-        let label = label.flatten().map(|label| format!("{label}: "));
+        let label = self.only_model();
         let shown = self.active.iter().filter(|file| file.is_shown);
         let lines = shown.map(|file| {
             let own = label.as_deref().and_then(|it| file.name.strip_prefix(it));
@@ -342,33 +388,29 @@ impl Progress {
         lines.collect()
     }
 
-    fn wait_lines(&self) -> Vec<String> {
-        let dots = self.ellipsis;
+    /// Returns the beginning of the names of the only model's files, which go without it.
+    fn only_model(&self) -> Option<String> {
+        let label = (self.models.total == 1).then(|| self.unfinished.values().next());
+        label.flatten().map(|label| format!("{label}: "))
+    }
+
+    fn wait_lines(&mut self, width: usize) -> Vec<String> {
+        let has_none = self.waits.tidy();
         let mut lines = Vec::new();
         let mut checking = self.checking.values();
         if let Some(first) = checking.next() {
-            lines.push(match checking.count() {
-                0 => format!("asking the Hub about {first} {dots}"),
-                n => format!("asking the Hub about {first} and {n} more {dots}"),
-            });
-        }
-        let newest = self.waits.iter().rev().take(MOST_WAITS);
-        lines.extend(newest.map(|wait| match wait.span {
-            Some(span) => {
-                let left = span.saturating_sub(wait.since.elapsed());
-                match left.as_millis().div_ceil(1000) {
-                    0 => format!("{}, trying again", wait.message),
-                    seconds => format!("{}, again in {}", wait.message, Seconds(seconds as u64)),
-                }
-            }
-            None => wait.message.clone(),
-        }));
-        let quiet = self.last_byte.elapsed();
-        if self.waits.is_empty() && !self.active.is_empty() && quiet >= STALLED_AFTER {
-            let seconds = Seconds(quiet.as_secs());
+            let more = and_more(checking.count());
             lines.push(format!(
-                "stalled: no byte for {seconds}; a new connection follows"
+                "asking the Hub about {first}{more} {}",
+                self.ellipsis
             ));
+        }
+        let model = self.only_model();
+        lines.extend(self.waits.lines(width, self.ellipsis, model.as_deref()));
+        let quiet = self.last_byte.elapsed();
+        if has_none && !self.active.is_empty() && quiet >= STALLED_AFTER {
+            let quiet = duration(quiet.as_secs());
+            lines.push(format!("stalled: no data for {quiet}; will reconnect"));
         }
         lines
     }
@@ -382,119 +424,16 @@ impl Progress {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn size(bytes: u64) -> String {
+    ByteSize(bytes).render_short()
+}
 
-    fn progress(unicode: bool, colour: bool) -> Progress {
-        Progress::new(&Output {
-            colour_on_stderr: colour,
-            unicode,
-            ..Output::plain(None)
-        })
-    }
-
-    fn size(columns: u16) -> TerminalSize {
-        TerminalSize { columns, rows: 24 }
-    }
-
-    fn at(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    /// Two models with names of sixty characters, and six files of the first one.
-    fn busy(unicode: bool, colour: bool) -> (Progress, String) {
-        let mut progress = progress(unicode, colour);
-        let long = format!("acme/{}", "very-long-name-".repeat(4));
-        for model in 0..2 {
-            progress.start_check(model, &long);
-            progress.end_check(model);
-        }
-        progress.add_fetches(1200, 300 << 20, 49 << 20);
-        for n in 0..6 {
-            let name = format!("{long}: model-0000{n}-of-00006.safetensors");
-            progress.start_file(&name, 1 << 20, 1 << 19);
-        }
-        progress.render(size(80), at(0));
-        (progress, long)
-    }
-
-    #[test]
-    fn no_line_is_as_wide_as_the_terminal_and_the_four_busiest_files_have_one() {
-        for (unicode, colour) in [(true, false), (true, true), (false, false)] {
-            for columns in [20, 40, 60, 80, 100, 200] {
-                let (mut progress, long) = busy(unicode, colour);
-                progress.fetched(&format!("{long}: model-00005-of-00006.safetensors"), 9);
-                progress.copied("other", 5 << 30);
-                progress.wait(&"x".repeat(300), Some(at(8)));
-                progress.chosen = Stopwatch::start();
-                for file in &mut progress.active {
-                    file.is_shown = false;
-                }
-                let lines = progress.render(size(columns), at(3));
-                assert_eq!(lines.len(), 2 + MOST_FILES + 1, "{lines:#?}");
-                for line in &lines {
-                    let width = measure_text_width(line);
-                    assert!(width < usize::from(columns), "{columns}: {line}");
-                    assert!(unicode || line.is_ascii(), "{line}");
-                    assert!(colour || !line.contains('\u{1b}'), "{line}");
-                }
-                assert!(columns < 60 || lines[5].ends_with("05-of-00006.safetensors"));
-            }
-        }
-    }
-
-    #[test]
-    fn resumed_bytes_count_as_done_and_not_into_the_rate() {
-        let (mut progress, long) = busy(true, false);
-        let lines = progress.render(size(100), at(1));
-        assert_eq!(
-            lines[1],
-            "━━━─────────────────────   14 %  49.0 MiB of 349 MiB"
-        );
-        assert!(lines[0].ends_with("  0 of 1200 files, 0 of 2 models"));
-        for seconds in 1..4 {
-            progress.fetched(&long, 10 << 20);
-            progress.render(size(100), at(seconds));
-        }
-        let line = &progress.render(size(100), at(4))[1];
-        assert!(
-            line.ends_with("22 %  79.0 MiB of 349 MiB  10.0 MiB/s  27s left"),
-            "{line}"
-        );
-    }
-
-    #[test]
-    fn the_time_left_is_hidden_until_it_is_known() {
-        let (mut progress, long) = busy(true, false);
-        progress.fetched(&long, 1 << 20);
-        for millis in [300, 600] {
-            let lines = progress.render(size(100), Duration::from_millis(millis));
-            assert!(!lines[1].contains("left"), "{}", lines[1]);
-        }
-        progress.render(size(100), at(3));
-        progress.start_check(7, "acme/third");
-        let lines = progress.render(size(100), at(4));
-        assert!(!lines[1].contains("left"), "{}", lines[1]);
-        assert_eq!(lines.last().unwrap(), "asking the Hub about acme/third …");
-        progress.end_check(7);
-        assert!(progress.render(size(100), at(5))[1].contains(" left"));
-    }
-
-    #[test]
-    fn a_wait_is_counted_down_and_ends() {
-        let mut progress = progress(false, false);
-        progress.start_check(1, "acme/tiny");
-        progress.wait("the Hub allows no more requests", Some(at(8)));
-        progress.wait("HTTP 503", Some(Duration::ZERO));
-        let expected = [
-            "asking the Hub about acme/tiny ...",
-            "HTTP 503, trying again",
-            "the Hub allows no more requests, again in 8s",
-        ];
-        assert_eq!(progress.render(size(80), at(0)), expected);
-        progress.end_model(1);
-        progress.waits.clear();
-        assert!(progress.render(size(80), at(1)).is_empty());
+fn and_more(number: usize) -> String {
+    match number {
+        0 => String::new(),
+        n => format!(" and {n} more"),
     }
 }
+
+#[cfg(test)]
+mod tests;

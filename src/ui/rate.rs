@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::domain::units::Seconds;
+use super::text::duration;
 
 /// The time over which the rate is measured.
 const RATE_SPAN: Duration = Duration::from_secs(10);
@@ -23,15 +23,14 @@ impl Share {
     }
 }
 
-/// Rounds a time to its two largest units: `2d3h`, `4m10s`. An estimate of more than a month
-/// says nothing.
-pub(super) fn time_left(seconds: u64) -> Option<Seconds> {
+/// Renders an estimate, rounded up. One of more than a month says nothing.
+pub(super) fn time_left(seconds: u64) -> Option<String> {
     let unit = match seconds {
         0..3_600 => 1,
         3_600..86_400 => 60,
         _ => 3_600,
     };
-    (seconds < 30 * 86_400).then(|| Seconds(seconds.div_ceil(unit) * unit))
+    (seconds < 30 * 86_400).then(|| duration(seconds.div_ceil(unit) * unit))
 }
 
 /// The rate of the last seconds.
@@ -81,13 +80,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_left_has_two_units() {
-        let shown = |seconds| time_left(seconds).unwrap().to_string();
-        assert_eq!((shown(59), shown(3_599)), ("59s".into(), "59m59s".into()));
-        assert_eq!(
-            (shown(3_601), shown(90_000)),
-            ("1h1m".into(), "1d1h".into())
-        );
+    fn a_time_left_is_rounded_up_and_has_an_end() {
+        for (seconds, text) in [
+            (59, "59 s"),
+            (3_599, "59 min 59 s"),
+            (3_601, "1 h 1 min"),
+            (90_000, "1 d 1 h"),
+        ] {
+            assert_eq!(time_left(seconds).as_deref(), Some(text));
+        }
         assert_eq!(time_left(40 * 86_400), None);
     }
 }

@@ -25,6 +25,24 @@ pub fn took(from: Timestamp, to: Option<Timestamp>) -> String {
     or_nothing(span.map(|seconds| Seconds(u64::try_from(seconds).unwrap_or(0)).render_short()))
 }
 
+/// Renders a duration in its two largest units, such as `4 min 10 s` or `2 d 3 h`.
+pub fn duration(seconds: u64) -> String {
+    const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
+    let largest = UNITS.iter().position(|(_, unit)| seconds >= *unit);
+    let (mut left, mut parts) = (seconds, Vec::new());
+    for (name, unit) in UNITS
+        .iter()
+        .skip(largest.unwrap_or(UNITS.len() - 1))
+        .take(2)
+    {
+        if left >= *unit || parts.is_empty() {
+            parts.push(format!("{} {name}", left / unit));
+        }
+        left %= unit;
+    }
+    parts.join(" ")
+}
+
 /// Renders the first line of a text, cut to so many characters.
 pub fn shorten(text: &str, most: usize) -> String {
     let line = text.lines().next().unwrap_or_default();
@@ -55,6 +73,20 @@ mod tests {
         assert_eq!(shorten("shorter", 5), "shor…");
         assert_eq!(shorten("two\nlines", 9), "two…");
         assert_eq!(shorten("äöüß", 4), "äöüß");
+    }
+
+    #[test]
+    fn a_duration_has_its_two_largest_units() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (250, "4 min 10 s"),
+            (3_605, "1 h"),
+            (183_600, "2 d 3 h"),
+        ] {
+            assert_eq!(duration(seconds), text);
+        }
     }
 
     #[test]

@@ -256,7 +256,8 @@ fn a_run_in_progress_is_shown_with_its_progress() {
     assert_eq!(document["healthy"], true);
     env.line("status")
         .succeeds()
-        .prints("running    download, begun")
+        .prints("running    download of ")
+        .prints(", started ")
         .prints("0 of 1 model done");
     env.line("runs list").succeeds().prints("running");
     env.line("sessions list").succeeds().prints("running");

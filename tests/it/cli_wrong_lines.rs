@@ -231,8 +231,8 @@ fn wrong_and_impossible_schedules_are_refused() {
         2 schedules add x --daily 03:00 --all --limit-rate fast => is not a rate
         2 schedules add x --daily 03:00 --all --limit-rate '08:00,512K 08:00,off' => `08:00` has two rates
         2 schedules add x --daily 03:00 --all --max-transfer 10X => is not a size
-        2 schedules add x --daily 03:00 --all --max-transfer 0 => more than nothing
-        2 schedules add x --daily 03:00 --all --max-duration 0s => more than nothing
+        2 schedules add x --daily 03:00 --all --max-transfer 0 => more than 0
+        2 schedules add x --daily 03:00 --all --max-duration 0s => more than 0
         2 schedules add x --daily 03:00 --all --max-duration forever => is not a duration
         2 schedules add x --daily 03:00 --all --priority 200 => a whole number from 0 to 100
         2 schedules set nightly => nothing to change
@@ -303,6 +303,8 @@ fn wrong_settings_are_refused() {
         2 config set download.connections 0 => a whole number from 1 to 256
         2 config set download.connections many => a whole number from 1 to 256
         2 config set disk.reserve 5X => is not a size
+        2 config set run.max_transfer 0 => it must be more than 0, or `off`
+        2 download acme/tiny --max-transfer 0 => more than 0
         2 config set keep.logs 30 => is not a duration
         2 config set keep.sessions 1h => it must be at least 1d
         2 config set timer.every 7m => it must be 1m, 2m

@@ -322,7 +322,7 @@ fn endless_cases() -> Vec<Case> {
         slow(info(), Fault::Trickle(1, pause), "too slowly"),
         slow(tree(), Fault::Trickle(1, pause), "too slowly"),
         slow(info(), Fault::NoAnswer, "no answer in time"),
-        slow(tree(), Fault::StallAfter(5), "fell silent"),
+        slow(tree(), Fault::StallAfter(5), "stalled"),
         case(info(), Fault::Endless, 1, "longer than"),
         case(tree(), Fault::Endless, 1, "longer than"),
         case(tree(), Fault::EndlessPages(0), 1, "has no end"),

@@ -298,9 +298,7 @@ fn a_trickling_connection_is_given_up() {
     let mut slow = false;
     let report = env.fetch_with(&wanted, &mut |event| {
         if let EngineEvent::Retrying { error, .. } = event {
-            slow |= error
-                .message
-                .contains("slower than 100000 bytes per second");
+            slow |= error.message.contains("slower than 97.7 KiB/s");
         }
     });
     assert_verified(&report, &wanted);

@@ -227,7 +227,7 @@ fn stops_and_waits(env: &TestEnv, shell: &Shell) {
     has(
         &end,
         &[
-            "goes on where this ended",
+            "continues where this one stopped",
             "note: `acme/big`",
             "cause: Ctrl-C ended the run",
         ],
@@ -245,7 +245,7 @@ fn stops_and_waits(env: &TestEnv, shell: &Shell) {
     let screen = shell.waits_for("waiting for run ");
     has(
         &screen,
-        &[&format!("(download, process {}, begun", holder.id())],
+        &[&format!("(download, process {}, started", holder.id())],
     );
     env.hub().heal();
     shell.waits_for("nothing is due");

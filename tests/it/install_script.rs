@@ -92,6 +92,28 @@ fn a_staging_directory_holds_everything_and_the_prefix_nothing() {
 }
 
 #[test]
+fn in_an_unpacked_package_it_installs_the_program_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/install.sh");
+    let script = folder.path().join("package/install.sh");
+    fs::create_dir(folder.path().join("package")).unwrap();
+    fs::copy(source, &script).unwrap();
+    let program = script.with_file_name("hfdl");
+    fs::copy(env!("CARGO_BIN_EXE_hfdl"), &program).unwrap();
+    let output = Command::new("/bin/sh")
+        .args([script.as_os_str(), "--prefix".as_ref(), "prefix".as_ref()])
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", folder.path())
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let installed = folder.path().join("prefix/bin/hfdl");
+    assert!(fs::read(installed).unwrap() == fs::read(program).unwrap());
+}
+
+#[test]
 fn without_a_program_it_builds_one_in_the_target_directory_of_cargo() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();

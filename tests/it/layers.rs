@@ -69,7 +69,6 @@ const BORDERS: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli/"]),
     ("clap_mangen", &["cli/"]),
     ("console", &["sys/", "ui/"]),
-    ("ctrlc", &["sys/"]),
     ("nix", &["sys/"]),
     ("env_logger", &["sys/logging.rs"]),
     ("etcetera", &["sys/"]),

@@ -101,6 +101,8 @@ mod ownership_audit;
 mod ownership_directories;
 #[cfg(unix)]
 mod ownership_properties;
+#[cfg(unix)]
+mod partial_ends;
 mod places;
 mod planted_names;
 mod policy;
@@ -158,5 +160,6 @@ mod verify;
 mod verify_memory;
 mod verify_xet;
 mod views;
+mod windows_programs;
 mod xet_chunks;
 mod xet_client;

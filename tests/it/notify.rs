@@ -155,7 +155,7 @@ fn hooks_run_only_for_changes() {
 
     world.env.hub().heal();
     let ran = world.tick();
-    ran.explains("hfdl: `acme/tiny` is well again; it had failed 4 times");
+    ran.explains("hfdl: `acme/tiny` has recovered; it had failed 4 times");
     assert_eq!(events(&ran, 0), "on_recovery recovered, finally ended");
 
     // A failure that needs a person is reported at once, and again when its kind changes.

@@ -74,13 +74,13 @@ fn the_lines_fit_and_follow_a_resize_and_ctrl_c_leaves_a_note_only() {
         });
     }
     terminal.keys(&["C-c"]);
-    let end = terminal.wait_for("goes on where this ended");
+    let end = terminal.wait_for("continues where this one stopped");
     terminal.type_line("echo code $?");
     let end = terminal.wait_for("code 130") + &end;
-    assert!(end.contains("note: `acme/"), "{end}");
-    let words: Vec<&str> = end.split_whitespace().collect();
-    let told = "5.00 MiB of 20.0 MiB are here, 15.0 MiB are left";
-    assert!(words.join(" ").contains(told), "{end}");
+    // The note is folded for the present width, not for that of the start.
+    let note =
+        format!("note: `{LONG}` is incomplete: 5.00 MiB of 20.0 MiB are here, 15.0 MiB are left\n");
+    assert!(end.contains(&note), "{end}");
     assert!(end.contains("cause: Ctrl-C ended the run"), "{end}");
     assert!(!end.contains("error:") && !end.contains('━'), "{end}");
 
@@ -99,6 +99,85 @@ fn the_lines_fit_and_follow_a_resize_and_ctrl_c_leaves_a_note_only() {
 }
 
 #[test]
+fn files_that_are_here_count_before_and_after_a_stop() {
+    let env = stalled("acme/tiny");
+    env.hub().heal();
+    for n in 1..5 {
+        env.hub().fault(On::cdn(&file(n)), Fault::StallAfter(MIB));
+    }
+    let Some(terminal) = Terminal::open(&env, 80, 24) else {
+        return;
+    };
+    let is_counted = |screen: &str| {
+        lines_with(screen, "acme/tiny  1 of 5 files").len() == 1
+            && lines_with(screen, "40 %  8.00 MiB of 20.0 MiB").len() == 1
+    };
+    terminal.type_line("hfdl download acme/tiny");
+    terminal.wait_until("the first file", is_counted);
+    terminal.keys(&["C-c"]);
+    let end = terminal.wait_for("continues where this one stopped");
+    let note = "8.00 MiB of 20.0 MiB are here, 12.0 MiB are left";
+    let words: Vec<&str> = end.split_whitespace().collect();
+    assert!(words.join(" ").contains(note), "{end}");
+    terminal.begin("hfdl download acme/tiny");
+    terminal.wait_until("the same counts", is_counted);
+    env.line("status")
+        .succeeds()
+        .prints("download of acme/tiny, started")
+        .prints("0 of 1 model done, 1 of 5 files, 8.00 MiB of 20.0 MiB here, 12.0 MiB left");
+    env.hub().heal();
+    terminal.wait_for("/s, 4 files; 8.00 MiB there already");
+}
+
+#[test]
+fn the_reason_of_a_stall_and_the_wait_are_readable_at_any_width() {
+    let env = stalled(LONG);
+    env.hub().heal();
+    env.unset("HFDL_TEST_NO_PAUSES");
+    let wait = Fault::TooManyRequests(Hint::RetryAfter(100));
+    env.hub().fault(On::cdn(&file(0)), wait);
+    env.hub().fault(On::cdn(&file(1)), Fault::StallAfter(MIB));
+    env.set("HFDL_DOWNLOAD_STALL_AFTER", "1s");
+    let Some(terminal) = Terminal::open(&env, 60, 24) else {
+        return;
+    };
+    terminal.type_line(&format!("hfdl download {LONG}"));
+    for columns in [60, 80] {
+        terminal.resize(columns, 24);
+        terminal.wait_until("both reasons", |screen| {
+            let has = |line: &str| lines_with(screen, line).len() == 1;
+            has("rate limited, again in 1 min ") && has("the connection stalled, again in ")
+        });
+    }
+    terminal.keys(&["C-c"]);
+    terminal.wait_for("continues where this one stopped");
+}
+
+#[test]
+fn watching_a_download_of_an_unregistered_repository_shows_it_and_ctrl_c_ends_its_line() {
+    let env = stalled("acme/tiny");
+    let holder = Victim::heard(env.command(["download", "acme/tiny"]));
+    env.hub().wait_until("bytes flow", |requests| {
+        requests.iter().any(|request| request.api == Api::Cdn)
+    });
+    let Some(terminal) = Terminal::open(&env, 80, 24) else {
+        return;
+    };
+    terminal.begin("hfdl status --watch");
+    let screen = terminal.wait_for("5.00 MiB of 20.0 MiB here");
+    assert!(
+        screen.contains("download of acme/tiny, started"),
+        "{screen}"
+    );
+    assert!(!screen.contains("no models"), "{screen}");
+    terminal.keys(&["C-c"]);
+    let screen = terminal.wait_until("the prompt", |screen| screen.trim_end().ends_with("\n$"));
+    assert!(!screen.contains("^C$"), "{screen}");
+    env.hub().heal();
+    assert!(holder.output().status.success());
+}
+
+#[test]
 fn a_terminal_without_unicode_or_colours_gets_ascii_without_colours() {
     let env = stalled("acme/tiny");
     env.set("LC_ALL", "C").set("NO_COLOR", "1");
@@ -114,7 +193,7 @@ fn a_terminal_without_unicode_or_colours_gets_ascii_without_colours() {
     let screen = plain.coloured_screen();
     assert!(!screen.contains('\u{1b}'), "{screen}");
     plain.keys(&["C-c"]);
-    plain.wait_for("goes on where this ended");
+    plain.wait_for("continues where this one stopped");
 
     env.set("LC_ALL", "C.UTF-8").unset("NO_COLOR");
     let coloured = Terminal::open(&env, 80, 24).unwrap();
@@ -124,7 +203,7 @@ fn a_terminal_without_unicode_or_colours_gets_ascii_without_colours() {
     assert!(screen.contains("\u{1b}[36m━"), "{screen}");
     let no_colour = "hfdl download acme/tiny --color never";
     coloured.keys(&["C-c"]);
-    coloured.wait_for("goes on where this ended");
+    coloured.wait_for("continues where this one stopped");
     coloured.clear();
     coloured.type_line(no_colour);
     coloured.wait_for("━");
@@ -192,7 +271,7 @@ fn a_question_to_the_hub_and_its_retry_are_said_while_they_last() {
         return;
     };
     terminal.type_line("hfdl download acme/tiny");
-    let screen = terminal.wait_for(", again in 1s");
+    let screen = terminal.wait_for("rate limited, again in 1 s");
     assert!(
         screen.contains("asking the Hub about acme/tiny …"),
         "{screen}"
@@ -219,7 +298,10 @@ fn a_person_waits_for_the_lock_and_a_script_does_not() {
         return;
     };
     terminal.type_line("hfdl download acme/tiny");
-    let waiting = format!("(download, process {}, begun just now) to end", holder.id());
+    let waiting = format!(
+        "(download, process {}, started just now) to end",
+        holder.id()
+    );
     let screen = terminal.wait_for(&waiting);
     assert!(screen.contains("waiting for run "), "{screen}");
     terminal.keys(&["C-c"]);
@@ -276,8 +358,14 @@ fn a_pipe_gets_a_line_every_thirty_seconds_with_v_only() {
         draft.lfs_generated("model.bin", 2 * MIB, 7).publish();
         env.hub().fault(On::cdn("model.bin"), slow());
         let ran = env.hfdl([&["download", &repo], flags].concat());
-        let lines = lines_with(ran.stderr(), " of 2.00 MiB fetched (").len();
-        assert_eq!(lines > 2, has_lines, "{}", ran.succeeds().report());
+        let stderr = ran.succeeds().stderr();
+        let start = format!("{repo}: ");
+        let lines = lines_with(stderr, " of 2.00 MiB fetched (");
+        assert!(lines.iter().all(|line| line.contains(&start)), "{stderr}");
+        assert_eq!(lines.len() > 2, has_lines, "{stderr}");
+        let end = lines_with(stderr, "/s, 1 file");
+        let is_told = end.iter().any(|line| line.contains(" 2.00 MiB in "));
+        assert_eq!(is_told, has_lines, "{stderr}");
         env.hub().heal();
     }
 }

@@ -406,7 +406,7 @@ mod full {
         SmallDisk::fill(&env.home());
         env.line("run-due --trigger timer")
             .exits(6)
-            .explains("cannot write down this tick")
+            .explains("cannot record this tick")
             .explains("the disk is full")
             .explains("free some space on the disk that holds the home directory");
         assert_eq!(env.hub().requests().len(), 0);

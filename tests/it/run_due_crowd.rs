@@ -159,7 +159,7 @@ fn the_lock_file_of_a_killed_process_blocks_no_run() {
     env.hub().heal();
     assert!(env.home().join("run.lock").exists());
     let ran = env.line("run-due");
-    ran.succeeds().explains("ended without a word");
+    ran.succeeds().explains("ended unexpectedly");
     let outcomes = "SELECT outcome, count(*) FROM runs GROUP BY outcome ORDER BY outcome";
     assert_eq!(ask(&env, outcomes), ["crashed | 1", "ok | 1"]);
     assert_eq!((open_sessions(&env), open_runs(&env)), (0, 0));

@@ -58,7 +58,7 @@ fn one_schedule_that_cannot_be_followed_holds_up_no_other() {
         let ran = env.hfdl(["run-due", "--json"]);
 
         ran.exits(2)
-            .explains("the schedule `sick` is passed over")
+            .explains("the schedule `sick` is skipped")
             .explains(why);
         let document = ran.json();
         let sessions = document["sessions"].as_array().unwrap();
@@ -94,7 +94,7 @@ fn a_timer_tells_of_it_when_it_appears_and_once_a_day_and_its_code_always() {
     let subject = first.stderr().lines().next();
     assert_eq!(
         subject,
-        Some("error: the schedule `sick` is passed over"),
+        Some("error: the schedule `sick` is skipped"),
         "the subject of a mail"
     );
     first.explains("hfdl schedules remove sick");
@@ -103,10 +103,10 @@ fn a_timer_tells_of_it_when_it_appears_and_once_a_day_and_its_code_always() {
     assert_eq!(ask(&env, RUNS).len(), 2, "not a row for every tick");
     assert_eq!(number(&env, TOLD), 1);
     let by_hand = env.hfdl(["run-due", "--json"]);
-    by_hand.exits(2).explains("`sick` is passed over");
+    by_hand.exits(2).explains("`sick` is skipped");
     assert_eq!(by_hand.json()["exit_code"], 2);
     assert_eq!(by_hand.json()["skipped"][0]["schedule"], "sick");
-    tick(NEXT_DAY).explains("`sick` is passed over");
+    tick(NEXT_DAY).explains("`sick` is skipped");
     assert_eq!(number(&env, TOLD), 2);
 
     env.line("schedules remove sick --yes").succeeds();
@@ -131,7 +131,7 @@ fn a_paused_home_still_tells_of_it() {
     make_sick(&env, "windows = '[3]'");
     env.line("pause").succeeds();
     let ran = env.hfdl(["run-due", "--json"]);
-    ran.exits(2).explains("`sick` is passed over");
+    ran.exits(2).explains("`sick` is skipped");
     assert_eq!(ran.json()["outcome"], "skipped-paused");
 }
 

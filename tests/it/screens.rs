@@ -449,7 +449,7 @@ fn the_progress_of_a_download_looks_right_at_each_width() {
             views.insert((look, width), shown(&env, &terminal, "an-org"));
         }
         terminal.keys(&["C-c"]);
-        terminal.wait_for("goes on where this ended");
+        terminal.wait_for("continues where this one stopped");
     }
     compare("download-progress", "download {LONG}", &views);
 }

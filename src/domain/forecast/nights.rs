@@ -217,6 +217,20 @@ fn thirty_nights_are_forecast_within_the_stated_error() {
 }
 
 #[test]
+fn runs_that_their_bytes_end_within_a_second_fetch_no_more() {
+    let mut world = World::new(Some(ByteSize(1 << 20)), None, &[10 << 20]);
+    world.days = vec![DayRate {
+        bytes: 1 << 30,
+        seconds: 10,
+    }];
+    world.windows = Windows::default();
+    let forecast = world.forecasts()[0].unwrap();
+    // Ten runs: one now, and one at each of the next nine ticks.
+    let last = shift(world.now, 9 * 900 + 1);
+    assert_eq!((forecast.at, forecast.latest), (last, Some(last)));
+}
+
+#[test]
 fn a_model_that_is_not_whole_within_the_horizon_has_no_forecast() {
     let mut world = World::new(None, Some(ByteSize(1 << 20)), &[200 * GIB]);
     world.one_night(1e6);

@@ -126,21 +126,18 @@ impl<'a> Simulation<'a> {
             }
             let shares = self.shares(&active);
             let until = self.next_event(&active, &run, &of_schedules);
-            let total: f64 = shares.iter().sum();
+            let budgets_last = self.budgets_last(&active, &shares, &run, &of_schedules);
             let mut seconds = (until.as_second() - at.as_second()).max(1) as f64;
-            seconds = seconds.min(run.bytes / total);
+            seconds = seconds.min(budgets_last);
             for (one, share) in active.iter().zip(&shares) {
                 seconds = seconds.min(self.left[one.model] / share);
-                seconds = seconds.min(of_schedules[one.schedule].bytes / total);
-                for account in self.accounts_of(one) {
-                    seconds = seconds.min(self.accounts[account].left() / total);
-                }
             }
-            // Time moves by whole seconds, and bytes of a fraction are not lost.
+            // Time moves by whole seconds. Bytes of a fraction are not lost, and no budget is
+            // exceeded by them: a run may last for less than a second.
             let seconds = seconds.ceil().max(1.0);
             self.at = shift(at, seconds as i64);
             for (one, share) in active.iter().zip(&shares) {
-                let got = (share * seconds).min(self.left[one.model]);
+                let got = (share * seconds.min(budgets_last)).min(self.left[one.model]);
                 run.bytes -= got;
                 of_schedules[one.schedule].bytes -= got;
                 for account in self.accounts_of(one) {
@@ -223,6 +220,30 @@ impl<'a> Simulation<'a> {
             (of_run / active.len() as f64).min(own / with as f64)
         };
         active.iter().map(share).collect()
+    }
+
+    /// Returns the seconds until the first budget of bytes is used up.
+    fn budgets_last(
+        &self,
+        active: &[Active],
+        shares: &[f64],
+        run: &RunBudget,
+        of_schedules: &[RunBudget],
+    ) -> f64 {
+        let mut schedules = vec![0.0; of_schedules.len()];
+        let mut accounts = vec![0.0; self.accounts.len()];
+        for (one, share) in active.iter().zip(shares) {
+            schedules[one.schedule] += share;
+            for account in self.accounts_of(one) {
+                accounts[account] += share;
+            }
+        }
+        let of_run = run.bytes / shares.iter().sum::<f64>();
+        let schedules = of_schedules.iter().zip(schedules);
+        let schedules = schedules.map(|(budget, rate)| budget.bytes / rate);
+        let accounts = self.accounts.iter().zip(accounts);
+        let accounts = accounts.map(|(account, rate)| account.left() / rate);
+        schedules.chain(accounts).fold(of_run, f64::min)
     }
 
     fn limit(&self, limits: &RunLimits) -> f64 {

@@ -33,18 +33,18 @@ impl FromStr for EntryName {
     fn from_str(text: &str) -> Result<Self, NameError> {
         let refuse = |why: &str| Err(NameError::new("name", text, why));
         if text.is_empty() {
-            return refuse("it is empty");
+            return refuse("it is empty; use letters and digits");
         }
         if text.len() > 200 {
-            return refuse("it is longer than 200 bytes");
+            return refuse("it is longer than 200 bytes; use a shorter one");
         }
         if text.starts_with('-') {
-            return refuse("it starts with `-`, which would read as an option");
+            return refuse("it starts with `-`, which would read as an option; use another first letter");
         }
         let allowed = |c: char| c.is_alphanumeric() || "._-/:@+".contains(c);
         if let Some(c) = text.chars().find(|c| !allowed(*c)) {
             return refuse(&format!(
-                "`{}` is not allowed, only letters, digits and any of . _ - / : @ +",
+                "`{}` is not allowed; use letters, digits and any of . _ - / : @ +",
                 c.escape_debug()
             ));
         }

@@ -50,7 +50,7 @@ impl FromStr for Priority {
             _ => Err(NameError::new(
                 "priority",
                 text,
-                "it must be a whole number from 0 to 100",
+                "write a whole number from 0 to 100",
             )),
         }
     }
@@ -299,7 +299,7 @@ fn set_keep_revisions(model: &mut ModelSpec, text: Option<&str>) -> Result<(), S
     let number = text.map(str::parse).transpose();
     model.keep_revisions = match number {
         Ok(count @ (None | Some(1..=1_000))) => count,
-        _ => return Err("it must be a whole number from 1 to 1000".to_owned()),
+        _ => return Err("it is out of range; write a whole number from 1 to 1000".to_owned()),
     };
     Ok(())
 }

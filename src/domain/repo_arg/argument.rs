@@ -3,6 +3,7 @@
 use super::address::{HUB_HOSTS, parse_page, parse_uri};
 use super::patterns::escape_pattern;
 use super::short::parse_short;
+use crate::domain::advice::split_advice;
 use crate::domain::quantisation::Quantisation;
 use crate::domain::repo::{NameError, Repo, RepoPath, RepoType, Revision};
 
@@ -87,6 +88,10 @@ impl RepoArg {
 }
 
 pub(super) fn refuse<T>(text: &str, why: impl Into<String>) -> Result<T, NameError> {
+    let mut why = why.into();
+    if split_advice(&why).1.is_none() {
+        why.push_str("; write `org/name`, `datasets/org/name` or the address of its page");
+    }
     Err(NameError::new("repository", text, why))
 }
 

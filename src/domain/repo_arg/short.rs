@@ -23,7 +23,7 @@ pub(super) fn parse_short(text: &str, short: &str) -> Result<RepoArg, NameError>
             _ => {
                 return refuse(
                     text,
-                    "it has three parts, and the first is not models, datasets, spaces or kernels",
+                    "it has three parts, and the first is not models, datasets, spaces or kernels; write `org/name`, and files with `--include`",
                 );
             }
         },

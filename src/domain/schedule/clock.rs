@@ -5,6 +5,8 @@ use std::fmt;
 use jiff::civil::{Time, Weekday};
 use thiserror::Error;
 
+use crate::domain::advice::split_advice;
+
 /// A part of a schedule that cannot be parsed, with the expected form.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{text}` is not {kind}: {why}")]
@@ -40,7 +42,10 @@ impl SpecError {
         if text == self.text {
             return Self { kind, ..self };
         }
-        let why = format!("`{}`: {}", self.text, self.why);
+        let why = match split_advice(&self.to_string()) {
+            (fact, Some(advice)) => format!("{fact}; {advice}"),
+            (fact, None) => fact.to_owned(),
+        };
         Self::new(kind, text, why)
     }
 }
@@ -62,7 +67,7 @@ pub(super) fn parse_minute(text: &str) -> Result<i16, SpecError> {
     let (hour, minute) = (number(hour)?, number(minute)?);
     let total = hour * 60 + minute;
     if minute > 59 || total > MINUTES_OF_DAY {
-        return Err(error("hours go from 00 to 23 and minutes from 00 to 59"));
+        return Err(error("hours go from 00 to 23 and minutes from 00 to 59; write a time such as 02:30"));
     }
     Ok(total)
 }

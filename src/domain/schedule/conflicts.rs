@@ -23,20 +23,20 @@ const SLOTS_AHEAD: usize = 100;
 /// Why a schedule can never run as intended.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Impossible {
-    #[error("`{expr}` never runs: no date of the next 41 years matches it")]
+    #[error("`{expr}` never runs: no date of the next 41 years matches it; write another day or month")]
     NeverMatches { expr: String },
 
-    #[error("{at} has passed already")]
+    #[error("{at} has passed already; write a time to come")]
     OnceInThePast { at: String },
 
     #[error(
-        "a jitter of {jitter} is too large: its slots are only {gap} apart, and it must be \
-         shorter than that"
+        "a jitter of {jitter} is too large: its slots are only {gap} apart; give a \
+         shorter one"
     )]
     JitterTooLarge { jitter: Seconds, gap: Seconds },
 
     #[error(
-        "a catch-up limit of {within} is too short: the timer ticks every {tick}, so write at \
+        "a catch-up limit of {within} is too short: the timer ticks every {tick}; write at \
          least {least}"
     )]
     WithinTooShort {

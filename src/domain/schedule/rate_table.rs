@@ -93,7 +93,7 @@ impl FromStr for RateTable {
         for entry in text.split_whitespace() {
             let (change, rate) = parse_entry(entry).map_err(|error| error.inside(KIND, text))?;
             if changes.insert(change, rate).is_some() {
-                let why = format!("`{change}` has two rates");
+                let why = format!("`{change}` has two rates; write one for each time");
                 return Err(SpecError::new(KIND, text, why));
             }
         }

@@ -32,6 +32,7 @@ pub struct Window {
 pub struct Windows(Vec<Window>);
 
 const KIND: &str = "a window";
+const FORM: &str = "write start and end such as 22:00-07:00 or Sat,Sun@00:00-24:00";
 
 impl Window {
     /// Reports whether the window is open at local time `at`.
@@ -64,11 +65,12 @@ impl FromStr for Window {
             ),
             None => (Weekdays::ALL, text),
         };
-        let (start, end) = hours.split_once('-').ok_or_else(|| {
-            error("write start and end such as 22:00-07:00 or Sat,Sun@00:00-24:00")
-        })?;
-        let minute =
-            |part: &str| clock::parse_minute(part.trim()).map_err(|error| error.inside(KIND, text));
+        let (start, end) = hours.split_once('-').ok_or_else(|| error(FORM))?;
+        let minute = |part: &str| {
+            let part = part.trim();
+            let wrong = format!("`{part}` is not a time of day; {FORM}");
+            clock::parse_minute(part).map_err(|_| error(&wrong))
+        };
         let (start, end) = (minute(start)?, minute(end)?);
         if start == MINUTES_OF_DAY {
             return Err(error("a window starts before 24:00; write 00:00"));

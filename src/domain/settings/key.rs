@@ -67,7 +67,10 @@ pub enum ValueKind {
         min: u64,
         max: u64,
     },
-    Size,
+    /// A number of bytes; `min` is the smallest useful one.
+    Size {
+        min: u64,
+    },
     /// Bytes of a day or a month.
     Allowance,
     /// The name of a time zone.
@@ -125,7 +128,7 @@ impl SettingKey {
             ),
             Self::CacheDir => spec(Path, None, "the Hub cache that models go to"),
             Self::CacheMaxSize => spec(
-                Size,
+                Size { min: 0 },
                 None,
                 "how much the cache may hold, files of other programs included; a download beyond is not started",
             ),
@@ -153,7 +156,7 @@ impl SettingKey {
                 "bytes per second of a whole run, or a time table",
             ),
             Self::MinRate => spec(
-                Size,
+                Size { min: 0 },
                 Some("1K"),
                 "a connection slower than this for `download.stall_after` is dropped",
             ),
@@ -172,9 +175,13 @@ impl SettingKey {
                 Some("auto"),
                 "whether Xet storage may be used",
             ),
-            Self::DiskReserve => spec(Size, Some("5G"), "space that downloads leave free"),
+            Self::DiskReserve => spec(
+                Size { min: 0 },
+                Some("5G"),
+                "space that downloads leave free",
+            ),
             Self::RunMaxDuration => spec(Duration { min: 1 }, None, "how long a run may take"),
-            Self::RunMaxTransfer => spec(Size, None, "how many bytes a run may fetch"),
+            Self::RunMaxTransfer => spec(Size { min: 1 }, None, "how many bytes a run may fetch"),
             Self::LimitDaily => spec(
                 Allowance,
                 Some("off"),
@@ -367,10 +374,11 @@ impl SettingKey {
                     "it must be a whole number from {min} to {max}"
                 ))),
             },
-            ValueKind::Size => value
-                .parse()
-                .map(SettingValue::Size)
-                .map_err(|err| refuse(err.to_string())),
+            ValueKind::Size { min } => match value.parse::<ByteSize>() {
+                Ok(size) if size.bytes() >= min => Ok(SettingValue::Size(size)),
+                Ok(_) => Err(refuse("it must be more than 0".to_owned())),
+                Err(err) => Err(refuse(err.to_string())),
+            },
             ValueKind::Allowance => match value.parse::<ByteSize>() {
                 Ok(size) if size.bytes() >= BLOCK => Ok(SettingValue::Size(size)),
                 Ok(_) => Err(refuse("it must be at least 1M".to_owned())),

@@ -5,6 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use super::key::SettingKey;
+use crate::domain::advice::split_advice;
 use crate::domain::argv::Argv;
 use crate::domain::guard::Guards;
 use crate::domain::schedule::RateTable;
@@ -72,12 +73,18 @@ impl SettingError {
             Self::UnknownKey { nearest: None, .. } => {
                 "`hfdl config list` shows all settings".to_owned()
             }
-            Self::WrongValue { key, .. } => match key.spec().default {
-                Some(default) => {
-                    format!("the default is `{default}`; `hfdl config unset {key}` goes back to it")
+            Self::WrongValue { key, why, .. } => {
+                let way_back = match key.spec().default {
+                    Some(default) => format!(
+                        "the default is `{default}`; `hfdl config unset {key}` goes back to it"
+                    ),
+                    None => format!("`hfdl config unset {key}` removes the setting"),
+                };
+                match split_advice(why) {
+                    (_, Some(form)) => format!("{form}; {way_back}"),
+                    (_, None) => way_back,
                 }
-                None => format!("`hfdl config unset {key}` removes the setting"),
-            },
+            }
             Self::At { origin, source } => match origin {
                 SettingSource::Environment(name) => format!("correct `{name}` or unset it"),
                 SettingSource::Flag | SettingSource::Saved | SettingSource::Default => {

@@ -137,20 +137,33 @@ pub struct RunInProgress {
     pub run: Run,
     pub n_sessions: u64,
     pub n_finished: u64,
+    /// The models and repositories that have not ended.
+    pub unfinished: Vec<String>,
+    /// The files that are whole, and all of them.
+    pub n_files_here: u64,
+    pub n_files: u64,
     pub bytes: ByteCounts,
-    /// The part of the reused bytes that an earlier run has left of unfinished files.
-    pub resumed: u64,
+    /// Bytes that were here before the run: all reused bytes where no revision was published,
+    /// else those that an earlier run has left of unfinished files.
+    pub bytes_before: u64,
 }
 
 impl RunInProgress {
     /// Adds up the sessions of a run.
     pub fn new(run: Run, sessions: &[Session]) -> Self {
-        let (mut bytes, mut resumed) = (ByteCounts::default(), 0);
+        let (mut bytes, mut bytes_before) = (ByteCounts::default(), 0);
+        let (mut n_files_here, mut n_files) = (0, 0);
         for session in sessions {
+            let files = session.progress.files;
+            n_files_here += files.fetched + files.reused;
+            n_files += files.total;
             let earlier = session.progress.reused_from.iter();
             let earlier = earlier.filter(|reused| reused.kind == OriginKind::OtherRun);
-            resumed += earlier.map(|reused| reused.bytes).sum::<u64>();
             let own = session.progress.bytes;
+            bytes_before += match session.start.old_commit {
+                None => own.reused,
+                Some(_) => earlier.map(|reused| reused.bytes).sum::<u64>(),
+            };
             bytes.total += own.total;
             bytes.fetched += own.fetched;
             bytes.reused += own.reused;
@@ -162,8 +175,15 @@ impl RunInProgress {
             run,
             n_sessions: sessions.len() as u64,
             n_finished: sessions.iter().filter(|it| it.end.is_some()).count() as u64,
+            unfinished: sessions
+                .iter()
+                .filter(|it| it.end.is_none())
+                .map(Session::label)
+                .collect(),
+            n_files_here,
+            n_files,
             bytes,
-            resumed,
+            bytes_before,
         }
     }
 }

@@ -135,8 +135,7 @@ fn silent_run(status: &Status) -> Option<Warning> {
         run.start.process.pid,
         run.silence(status.now)
     );
-    let hint =
-        "`hfdl stop --run-only` asks it to end; if it stays, end its process: the next run goes on";
+    let hint = "`hfdl stop --run-only` asks it to end; if it does not, kill its process: the next run continues";
     let is_silent = run.is_silent(status.now);
     is_silent.then(|| Warning::new(WarningKind::SilentRun, message, hint))
 }

@@ -182,9 +182,9 @@ fn read_files(
                 n_bytes: bytes,
             }),
             HashEvent::Ended { job, result } => {
-                show(&SyncEvent::FileEnded {
+                show(&SyncEvent::ReadEnded {
                     name: name(job),
-                    is_done: true,
+                    is_whole: true,
                 });
                 on_result(job, result);
             }

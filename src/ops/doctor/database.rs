@@ -55,9 +55,8 @@ fn integrity(store: &Store) -> CheckResult {
         }
         Ok(mut wrong) => {
             wrong.truncate(MOST_LINES);
-            CheckResult::fail("database", "it is damaged")
-                .why(wrong.join("; "))
-                .next("move `hfdl.db` aside and restore a backup, or begin anew with `hfdl apply` from an export")
+            let damage = StoreError::damaged(wrong.join("; "));
+            CheckResult::of_error("database", "it is damaged", &damage.into())
         }
         Err(err) => CheckResult::of_error("database", "it cannot be read", &err.into()),
     }

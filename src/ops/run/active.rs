@@ -20,7 +20,7 @@ use crate::domain::repo::Repo;
 use crate::domain::retention::Removal;
 use crate::domain::run::{RunCommand, RunId, RunStart};
 use crate::domain::schedule::{RateTable, ScheduleId};
-use crate::domain::session::{SessionId, SessionStart};
+use crate::domain::session::{SessionId, SessionStart, SessionStop};
 use crate::domain::time::{Timestamp, whole_seconds};
 use crate::domain::units::{ByteSize, Seconds};
 use crate::download::LimitGroup;
@@ -41,6 +41,9 @@ use crate::sys::pause::Stopwatch;
 pub struct Bounds {
     pub max_duration: Option<Seconds>,
     pub max_transfer: Option<ByteSize>,
+    /// The flags or the settings that have set these two limits.
+    pub max_duration_name: &'static str,
+    pub max_transfer_name: &'static str,
     pub limit_rate: Option<RateTable>,
     /// Bytes may go beyond the allowances, which count them all the same.
     pub ignores_allowances: bool,
@@ -55,6 +58,8 @@ pub struct ActiveRun<'a> {
     pub(super) started_at: Timestamp,
     pub(super) sessions: BTreeMap<SessionId, OpenSession>,
     pub(super) syncer: Option<RunningSyncer<'a>>,
+    /// The limits of the syncer.
+    pub(super) bounds: Bounds,
     pub(super) accounts: Accounts,
     pub(super) places: Arc<Places>,
     /// Destinations that this run has recorded already.
@@ -91,7 +96,7 @@ pub(super) struct OpenSession {
     /// The ref of the model before the sync, if it was not at the published commit.
     pub(super) moved_ref: Option<MovedRef>,
     /// `None` until the session is closed.
-    pub(super) status: Option<ExitStatus>,
+    pub(super) stop: Option<SessionStop>,
 }
 
 /// A target for which a session is to be opened.
@@ -159,6 +164,7 @@ impl<'a> ActiveRun<'a> {
             started_at,
             sessions: BTreeMap::new(),
             syncer: None,
+            bounds: Bounds::default(),
             accounts: Accounts::default(),
             places: Arc::new(Places::load(store, settings)?),
             recorded_places: BTreeSet::new(),
@@ -231,7 +237,7 @@ impl<'a> ActiveRun<'a> {
                 },
                 target: opening.target,
                 limits: None,
-                status: None,
+                stop: None,
             };
             self.sessions.extend(id.map(|id| (id, session)));
         }

@@ -12,7 +12,7 @@ use crate::domain::alert::RunFacts;
 use crate::domain::model::Destination;
 use crate::domain::outcome::{Effect, ErrorKind, ExitStatus, Outcome};
 use crate::domain::run::{RunCommand, RunEnd};
-use crate::domain::session::{Session, SessionId};
+use crate::domain::session::{Session, SessionId, SessionStop};
 use crate::ops::login::save_refused_logins;
 use crate::ops::report::sample_disk;
 use crate::ops::retention::note_cache_size;
@@ -35,12 +35,20 @@ impl ActiveRun<'_> {
         let result = idle_as_failure(result);
         let result = naming_allowance(result, spent.as_ref());
         let result = &*naming_moved_ref(result, moved_ref.as_ref());
-        session.status = Some(exit_status(result));
+        let target = session.target.clone();
+        let limits = session.limits.clone();
+        let cause = (result.stopped).and_then(|it| self.stop_cause(limits.as_ref(), it));
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.stop = Some(SessionStop {
+                status: exit_status(result),
+                cause,
+                in_gate: result.in_gate,
+            });
+        }
         let failure = result.failure.as_ref();
         if failure.is_some_and(|it| it.kind == ErrorKind::Allowance) {
             self.spent.extend(spent);
         }
-        let target = session.target.clone();
         self.offline.extend(result.is_offline.then_some(id));
         self.holds
             .extend(result.hold.clone().map(|hold| (id, hold)));
@@ -125,12 +133,12 @@ impl ActiveRun<'_> {
         }
     }
 
-    /// Returns the sessions that a limit or a signal has ended, each with its exit status.
-    fn stopped(&self, sessions: &[Session]) -> BTreeMap<SessionId, ExitStatus> {
+    /// Returns the sessions that a limit or a signal has ended.
+    fn stopped(&self, sessions: &[Session]) -> BTreeMap<SessionId, SessionStop> {
         let stopped = sessions.iter().filter_map(|session| {
             let is_stopped = session.end.as_ref()?.effect() == Effect::Unfinished;
-            let status = self.sessions.get(&session.id)?.status?;
-            is_stopped.then_some((session.id, status))
+            let stop = self.sessions.get(&session.id)?.stop.clone()?;
+            is_stopped.then_some((session.id, stop))
         });
         stopped.collect()
     }
@@ -160,7 +168,8 @@ impl ActiveRun<'_> {
         }
         let finished_at = host.now();
         let status = self.sessions.values().fold(self.status, |worst, session| {
-            worst.worst(session.status.unwrap_or(ExitStatus::Failed))
+            let status = session.stop.as_ref().map(|stop| stop.status);
+            worst.worst(status.unwrap_or(ExitStatus::Failed))
         });
         if self.command != RunCommand::Prune
             && let Err(err) = sample_disk(services, &sessions)

@@ -55,8 +55,10 @@ pub(super) fn exit_status(result: &SyncResult) -> ExitStatus {
         Effect::Gone | Effect::Failed => by_kind(),
         Effect::Unfinished => match result.stopped {
             Some(StopReason::Interrupted) => ExitStatus::Interrupted,
-            Some(StopReason::Terminated) => ExitStatus::Terminated,
-            Some(StopReason::TimeBudget) => ExitStatus::TimeBudget,
+            Some(StopReason::Terminated | StopReason::HungUp | StopReason::Requested) => {
+                ExitStatus::Terminated
+            }
+            Some(StopReason::TimeBudget | StopReason::WindowClosed) => ExitStatus::TimeBudget,
             Some(StopReason::TransferBudget) => ExitStatus::TransferBudget,
             Some(StopReason::Idle) => ExitStatus::Failed,
             None => by_kind(),
@@ -155,7 +157,7 @@ pub(super) fn naming_allowance<'r>(
         return result;
     };
     let hint = format!(
-        "a run on {} goes on; `--ignore-limits` goes beyond the allowance now",
+        "a run on {} continues; `--ignore-limits` goes beyond the allowance now",
         spent.renewal_day()
     );
     Cow::Owned(SyncResult {
@@ -178,7 +180,7 @@ pub(super) fn idle_as_failure(result: &SyncResult) -> Cow<'_, SyncResult> {
         failure: Some(Trouble {
             kind: ErrorKind::Internal,
             message: watchdog::reason(),
-            hint: Some("the next run goes on with the bytes that were kept".to_owned()),
+            hint: Some("the next run continues with the bytes that were kept".to_owned()),
         }),
         ..result.clone()
     })

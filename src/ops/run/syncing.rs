@@ -11,7 +11,7 @@ use super::engine_options::{engine_options, gate_program};
 use crate::domain::adopt::AdoptedFiles;
 use crate::domain::allowance::AllowanceRule;
 use crate::domain::run::RunCommand;
-use crate::domain::session::{SessionId, SessionProgress};
+use crate::domain::session::{SessionId, SessionProgress, StopCause};
 use crate::download::{LimitGroup, TransferBudget};
 use crate::ops::allowances::Accounts;
 use crate::ops::deadline_thread::{DeadlineThread, TimeLimits};
@@ -37,6 +37,7 @@ impl<'a> ActiveRun<'a> {
     /// Starts the syncer; the limits count from now.
     pub fn start_syncer(&mut self, bounds: &Bounds) -> Result<()> {
         let services = self.services;
+        self.bounds = bounds.clone();
         let network = services.network()?;
         let (accounts, allowance) = Accounts::open(services, bounds.ignores_allowances)?;
         self.accounts = accounts;
@@ -123,7 +124,8 @@ impl<'a> ActiveRun<'a> {
         let may_ask = rate_limits::wait_out(self.services, &mut |left| {
             self.heartbeat();
             show(&SyncEvent::Waiting {
-                message: "rate limited by the Hub".to_owned(),
+                file: None,
+                message: "rate limited".to_owned(),
                 span: Some(left),
             });
         })?;
@@ -152,6 +154,46 @@ impl<'a> ActiveRun<'a> {
         };
         running.sessions.insert(target, session);
         Ok(())
+    }
+
+    /// Returns the limit or the signal for whose reason a session has ended.
+    pub(super) fn stop_cause(
+        &self,
+        limits: Option<&LimitGroup>,
+        reason: StopReason,
+    ) -> Option<StopCause> {
+        let is_of_run = || {
+            let run = self.limits().ok();
+            let stopped = limits.and_then(LimitGroup::stopped_group);
+            run.zip(stopped)
+                .is_none_or(|(run, stopped)| run.path().any(|group| group.is_same(stopped)))
+        };
+        let Bounds {
+            max_duration,
+            max_transfer,
+            max_duration_name,
+            max_transfer_name,
+            ..
+        } = &self.bounds;
+        let of_run = |name: &str, value: Option<String>| {
+            StopCause::RunLimit(format!("`{name}` of {}", value.unwrap_or_default()))
+        };
+        Some(match reason {
+            StopReason::Interrupted => StopCause::CtrlC,
+            StopReason::Terminated => StopCause::Sigterm,
+            StopReason::HungUp => StopCause::Sighup,
+            StopReason::Requested => StopCause::StopCommand,
+            StopReason::WindowClosed => StopCause::WindowClosed,
+            StopReason::TimeBudget if is_of_run() => {
+                of_run(max_duration_name, max_duration.map(|it| it.to_string()))
+            }
+            StopReason::TimeBudget => StopCause::ScheduleDuration,
+            StopReason::TransferBudget if is_of_run() => {
+                of_run(max_transfer_name, max_transfer.map(|it| it.to_string()))
+            }
+            StopReason::TransferBudget => StopCause::ScheduleTransfer,
+            StopReason::Idle => return None,
+        })
     }
 
     /// Tells whether the syncer has targets left.
@@ -253,7 +295,7 @@ impl<'a> ActiveRun<'a> {
         let Services { store, host, .. } = self.services;
         match store.heartbeat(&self.id, host.now()) {
             Ok(None) => {}
-            Ok(Some(_)) => self.services.stop.raise(StopReason::Terminated),
+            Ok(Some(_)) => self.services.stop.raise(StopReason::Requested),
             // The disk may be full for a moment; records that matter report their own errors.
             Err(err) => log::debug!("no heartbeat: {err}"),
         }

@@ -7,10 +7,12 @@ use jiff::tz::TimeZone;
 
 use super::due_finder::{Candidates, CheckedSchedule};
 use super::tick::{RunDueOptions, finder};
+use crate::domain::allowance::{Allowance, AllowanceScope};
 use crate::domain::forecast::{Forecast, Obstacle};
 use crate::domain::model::{EntryName, ModelId};
-use crate::domain::schedule::{DueJob, DueSchedule, DueState, Unusable, due_jobs};
+use crate::domain::schedule::{DueJob, DueSchedule, DueState, Schedule, Unusable, due_jobs};
 use crate::domain::time::Timestamp;
+use crate::ops::allowances::all_in_force;
 use crate::ops::download::{DryRun, dry_run, lacking_room_of};
 use crate::ops::forecast::{ForecastPlace, forecast_models};
 use crate::ops::retention::LackingRoom;
@@ -24,6 +26,8 @@ pub struct DuePlan {
     pub models: Vec<PlannedModel>,
     /// The room that the cache lacks for them.
     pub lacking_room: Option<LackingRoom>,
+    /// The spent allowances for which they wait.
+    pub spent: Vec<Allowance>,
     /// Schedules that cannot run.
     pub unusable: Vec<Unusable>,
 }
@@ -67,6 +71,7 @@ pub fn plan(services: &Services<'_>, options: &RunDueOptions, at: Timestamp) -> 
     };
     let found: Vec<&DryRun> = fetches.iter().flatten().collect();
     let lacking_room = lacking_room_of(services, &targets, &found)?;
+    let spent = spent_allowances(services, options, at, &jobs, &found)?;
     let mut forecasts = forecasts(services, &checked, at, &jobs, &fetches)?;
     let models = jobs.iter().zip(fetches).map(|(job, fetch)| {
         let schedules = job.serves.iter();
@@ -90,8 +95,38 @@ pub fn plan(services: &Services<'_>, options: &RunDueOptions, at: Timestamp) -> 
         schedules: schedules.collect(),
         models,
         lacking_room,
+        spent,
         unusable,
     })
+}
+
+/// Returns the spent allowances of due models that have bytes to fetch.
+fn spent_allowances(
+    services: &Services<'_>,
+    options: &RunDueOptions,
+    at: Timestamp,
+    jobs: &[DueJob<'_>],
+    found: &[&DryRun],
+) -> Result<Vec<Allowance>> {
+    let has_fetches = found.iter().any(|plan| plan.totals.bytes_to_fetch > 0);
+    if options.bounds.ignores_allowances || !has_fetches {
+        return Ok(Vec::new());
+    }
+    let Services {
+        store,
+        host,
+        settings,
+        ..
+    } = services;
+    let serves = jobs.iter().flat_map(|job| &job.serves);
+    let schedules: Vec<Schedule> = serves.map(|it| it.schedule.clone()).collect();
+    let mut spent = all_in_force(store, (host, settings), &schedules, at)?;
+    spent.retain(|one| {
+        let has_tag = |tag| jobs.iter().any(|job| job.model.spec.tags.contains(tag));
+        one.is_spent() && !matches!(&one.scope, AllowanceScope::Tag(tag) if !has_tag(tag))
+    });
+    spent.dedup_by(|one, other| one == other);
+    Ok(spent)
 }
 
 /// Returns the forecasts of the models that have bytes to fetch.

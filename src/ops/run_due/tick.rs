@@ -167,7 +167,7 @@ fn record(services: &Services<'_>, options: &RunDueOptions, now: Timestamp) -> R
     let every = services.settings.timer_every();
     record_tick(store, options.trigger, every, now)
         .and_then(|()| Ok(store.record_shard_tick(options.shard, now)?))
-        .context("cannot write down this tick, and without that nothing is fetched")?;
+        .context("cannot record this tick, and nothing is fetched without a record")?;
     notice_clock_back(store, now)?;
     notice_other_host(store, host, every, now)?;
     notice_new_zone_data(store, host, now)

@@ -225,9 +225,9 @@ impl<'r> ScrubReading<'r> {
                 self.ask_for_slots();
             }
             HashEvent::Ended { result, .. } => {
-                (self.show)(&SyncEvent::FileEnded {
+                (self.show)(&SyncEvent::ReadEnded {
                     name: name.clone(),
-                    is_done: !matches!(result, Ok(PartRead::Part(_))),
+                    is_whole: !matches!(result, Ok(PartRead::Part(_))),
                 });
                 found = Some(result);
             }

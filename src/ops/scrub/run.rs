@@ -10,7 +10,6 @@ use super::inventory::{Inventory, Lister, PublishedFile, choice, is_damage, look
 use super::permission::{OpenTime, cut_repairs, last_scrub, open_time};
 use super::reading::{ReadingEnd, ScrubReading, time_limits};
 use crate::domain::model::ModelId;
-use crate::domain::outcome::ExitStatus;
 use crate::domain::repo_arg::escape_pattern;
 use crate::domain::scrub::{SCRUB_EVERY, Scrub, ScrubFile, ScrubPlan, plan_scrub};
 use crate::domain::session::SessionId;
@@ -21,7 +20,7 @@ use crate::ops::run::{ActiveRun, Bounds, Opening};
 use crate::ops::services::Services;
 use crate::ops::sync::{SyncEvent, Target};
 use crate::ops::verify::{HashResult, Look, Verified, Verify, blame_damage, close, failed};
-use crate::sys::stop::StopReason;
+use crate::sys::signals::exit_status;
 
 /// The files of one night, chosen and not read yet.
 pub struct Scrubbing<'a> {
@@ -129,10 +128,12 @@ impl Scrubbing<'_> {
         };
         match self.services.stop.reason() {
             None => self.repair(run, bounds, &mut report, show)?,
-            Some(StopReason::Interrupted) => run.note_status(ExitStatus::Interrupted),
-            Some(StopReason::Terminated) => run.note_status(ExitStatus::Terminated),
-            // A limit of the run: the next tick continues.
-            Some(_) => {}
+            // After a limit of the run the next tick continues.
+            Some(reason) => {
+                if let Some(status) = exit_status(reason) {
+                    run.note_status(status);
+                }
+            }
         }
         self.record(bytes_read, end)?;
         Ok(report)

@@ -19,7 +19,7 @@ use crate::domain::session::FileSource;
 use crate::domain::way::Way;
 use crate::domain::xet::XetHash;
 use crate::download::{ByteSource, ByteStream, SourceError};
-use crate::xet::{XetClient, XetError, XetStream};
+use crate::xet::{XetClient, XetError, XetFault, XetStream};
 
 /// Smaller ranges are not worth a comparison of the routes.
 const SMALLEST: u64 = 8 << 20;
@@ -291,6 +291,11 @@ impl Read for ChunkReader {
 fn source_error(error: &XetError) -> SourceError {
     SourceError {
         retry_after: error.retry_after(),
+        brief: Some(match &error.fault {
+            XetFault::RateLimited { .. } => "rate limited".to_owned(),
+            XetFault::Network(http) => http.reason().to_owned(),
+            fault => fault.to_string(),
+        }),
         ..SourceError::transient(error.kind(), error.to_string())
     }
 }

@@ -51,7 +51,7 @@ impl Syncer<'_> {
             return self.publish(id, request, sync, None);
         }
         let mut order = request.order;
-        let mut new = Vec::new();
+        let (mut new, mut n_shared) = (Vec::new(), 0);
         for (index, wanted) in planned.plan.files.iter().enumerate() {
             if !wanted.action.is_fetch() {
                 continue;
@@ -64,6 +64,7 @@ impl Syncer<'_> {
                 // Two targets of one repository want the same content.
                 file.uses.push(file_use);
                 file.is_distrusted |= is_distrusted;
+                n_shared += u64::from(file.is_announced);
                 continue;
             }
             if let Some(delta) = &wanted.delta {
@@ -91,6 +92,13 @@ impl Syncer<'_> {
             self.files.insert(file_id, file);
             new.push(file_id);
         }
+        let totals = planned.plan.totals;
+        let is_first = planned.old_commit.is_none();
+        self.events.push(SyncEvent::FilesHere {
+            n_files: totals.files_reused,
+            n_bytes: if is_first { totals.bytes_reused } else { 0 },
+        });
+        self.announce(n_shared, 0, 0);
         self.insert(id, request, TargetState::Fetching(sync));
         // A look at the run from elsewhere sees the plan from the start.
         self.report_progress(id);
@@ -164,23 +172,27 @@ impl Syncer<'_> {
             }
             if !file.is_announced {
                 file.is_announced = true;
-                n_files += 1;
+                n_files += file.uses.len() as u64;
                 n_bytes += file.expected;
                 have += file.have;
             }
             file.state = FetchState::Fetching;
             jobs.push((id, file.job.clone()));
         }
+        self.announce(n_files, n_bytes, have);
+        self.engine.add_numbered(jobs);
+        for (id, path) in stored {
+            self.prove_stored(id, path);
+        }
+    }
+
+    fn announce(&mut self, n_files: u64, n_bytes: u64, have: u64) {
         if n_files > 0 {
             self.events.push(SyncEvent::FetchPlanned {
                 n_files,
                 n_bytes,
                 have,
             });
-        }
-        self.engine.add_numbered(jobs);
-        for (id, path) in stored {
-            self.prove_stored(id, path);
         }
     }
 
@@ -242,8 +254,22 @@ impl Syncer<'_> {
 
     fn use_stored(&mut self, id: FileId, stamp: ProofStamp) {
         self.note_stamp(id, stamp);
+        let Some(file) = self.files.get(&id) else {
+            return;
+        };
+        let n_files = file.uses.len() as u64;
+        self.events.push(if file.is_announced {
+            SyncEvent::FileEnded {
+                name: file.job.name.clone(),
+                n_files,
+                n_stored: file.expected,
+            }
+        } else {
+            let n_bytes = file.job.size_bytes;
+            SyncEvent::FilesHere { n_files, n_bytes }
+        });
         let mut report = FileReport::unfetched(id, FetchResult::Verified { durable: true });
-        report.reused = self.files.get(&id).map_or(0, |file| file.job.size_bytes);
+        report.reused = file.job.size_bytes;
         self.end_file(&report, None);
     }
 

@@ -1,6 +1,7 @@
 //! One file that is fetched for some targets, and the events of the engine.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Error, Result, anyhow};
@@ -147,60 +148,65 @@ impl Syncer<'_> {
                 self.events.push(SyncEvent::BytesCopied { name, n_bytes });
             }
             EngineEvent::Retrying { after, error, .. } => {
-                self.report_wait(format!("`{name}`: {error}"), Some(after));
+                log::info!("`{name}`: {error}; retry in {:.1} s", after.as_secs_f64());
+                let message = error.brief.unwrap_or(error.message);
+                self.show_wait(Some(name), message, Some(after));
             }
             EngineEvent::Saved { bytes, .. } => {
                 file.saved.grow_to(bytes);
                 self.with_progress.extend(file.first_target());
             }
-            EngineEvent::Verified { report, file } => {
+            EngineEvent::Verified {
+                report,
+                file: verified,
+            } => {
+                let n_files = file.uses.len() as u64;
+                self.save_delta_map(&report, verified.path());
+                self.keep_evidence(&report);
+                let stored = self.store(&report, verified.path());
+                drop(verified);
                 self.events.push(SyncEvent::FileEnded {
                     name,
-                    is_done: true,
+                    n_files: if stored.is_ok() { n_files } else { 0 },
+                    n_stored: 0,
                 });
-                self.save_delta_map(&report, file.path());
-                self.keep_evidence(&report);
-                let stored = self.store(&report, file.path());
-                drop(file);
                 checkpoint("first content stored");
                 self.end_file(&report, stored.as_ref().err());
             }
             EngineEvent::Ended { report } => {
                 let may_retry = file.retries_left > 0 && !self.limits.is_stopped();
-                let is_done = report.result != FetchResult::Busy || !may_retry;
                 self.events.push(SyncEvent::FileEnded {
                     name: name.clone(),
-                    is_done,
+                    n_files: 0,
+                    n_stored: 0,
                 });
-                if is_done {
+                if report.result != FetchResult::Busy || !may_retry {
                     return self.end_file(&report, None);
                 }
                 let is_first = file.retries_left == BUSY_RETRIES;
                 file.retries_left -= 1;
                 file.state = FetchState::Busy;
                 let seconds = (BUSY_PAUSE * BUSY_RETRIES).as_secs();
-                let message =
-                    format!("`{name}`: another process is fetching it; waiting up to {seconds} s");
+                let message = format!("another process is fetching it; waiting up to {seconds} s");
                 if is_first {
-                    self.report_wait(message, None);
-                } else {
-                    self.show_wait(message, None);
+                    log::info!("`{name}`: {message}");
                 }
+                self.show_wait(Some(name), message, None);
             }
         }
     }
 
-    /// Reports a wait when it begins.
-    pub(super) fn report_wait(&mut self, message: String, span: Option<Duration>) {
-        match span {
-            Some(span) => log::info!("{message}; retry in {:.1} s", span.as_secs_f64()),
-            None => log::info!("{message}"),
-        }
-        self.show_wait(message, span);
-    }
-
-    pub(super) fn show_wait(&mut self, message: String, span: Option<Duration>) {
-        self.events.push(SyncEvent::Waiting { message, span });
+    pub(super) fn show_wait(
+        &mut self,
+        file: Option<Arc<str>>,
+        message: String,
+        span: Option<Duration>,
+    ) {
+        self.events.push(SyncEvent::Waiting {
+            file,
+            message,
+            span,
+        });
     }
 
     /// Reports the saved bytes of a target.

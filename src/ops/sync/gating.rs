@@ -104,14 +104,15 @@ impl Syncer<'_> {
             return Some((request, sync));
         }
         if stop_reason(&request).is_some() {
-            sync.record.is_stopped = true;
+            (sync.record.is_stopped, sync.record.in_gate) = (true, true);
             return Some((request, sync));
         }
         if !self.gate.running.contains_key(&key) {
             let message = format!("the gate checks `{}` at {}", target.label(), key.1.short());
             let running = start(program, sync.unpublished(self.reserve), target, &sync);
             self.gate.running.insert(key, running);
-            self.report_wait(message, None);
+            log::info!("{message}");
+            self.show_wait(None, message, None);
         }
         self.insert(id, request, TargetState::Gating(sync));
         None
@@ -146,8 +147,8 @@ impl Syncer<'_> {
         for key in self.gate.running.keys().cloned().collect::<Vec<_>>() {
             if let Some(id) = self.waiting_for(&key).first() {
                 let label = self.targets[id].request.target.label();
-                let message = format!("the gate judges `{label}` at {}", key.1.short());
-                self.show_wait(message, None);
+                let message = format!("the gate checks `{label}` at {}", key.1.short());
+                self.show_wait(None, message, None);
             }
         }
     }

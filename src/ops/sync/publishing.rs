@@ -60,10 +60,9 @@ impl Syncer<'_> {
                              waiting for it"
                         );
                         if is_first {
-                            self.report_wait(message, None);
-                        } else {
-                            self.show_wait(message, None);
+                            log::info!("{message}");
                         }
+                        self.show_wait(None, message, None);
                         let state = TargetState::Publishing { sync, busy_since };
                         return self.insert(id, request, state);
                     } else {

@@ -58,9 +58,9 @@ impl Syncer<'_> {
                 }
                 ReadEvent::Ended { id, result } => {
                     if let Some((purpose, name)) = self.reads.remove(&id) {
-                        self.events.push(SyncEvent::FileEnded {
+                        self.events.push(SyncEvent::ReadEnded {
                             name,
-                            is_done: true,
+                            is_whole: true,
                         });
                         self.end_read(purpose, result);
                     }

@@ -58,14 +58,31 @@ pub enum SyncEvent {
         name: Arc<str>,
         n_bytes: u64,
     },
+    /// Files of a plan that need no fetch, with their bytes if no revision was published
+    /// before: the bytes of an update are only those that it fetches.
+    FilesHere {
+        n_files: u64,
+        n_bytes: u64,
+    },
+    /// The fetch of a file has ended.
     FileEnded {
         name: Arc<str>,
-        /// No further attempt follows.
-        is_done: bool,
+        /// The files that are whole by it; 0 if it has failed or was stopped.
+        n_files: u64,
+        /// Announced bytes that another process has stored meanwhile.
+        n_stored: u64,
+    },
+    /// The reading of a file on this machine has ended.
+    ReadEnded {
+        name: Arc<str>,
+        /// The rest is not left for another run.
+        is_whole: bool,
     },
     /// The sync waits for so long until a retry; without `span` it waits for another
     /// process, and the event is repeated meanwhile.
     Waiting {
+        /// The file that waits, if it is only one.
+        file: Option<Arc<str>>,
         message: String,
         span: Option<Duration>,
     },
@@ -104,6 +121,8 @@ pub struct SyncResult {
     pub moved: Vec<PathBuf>,
     /// The reason of a partial result.
     pub stopped: Option<StopReason>,
+    /// All files are here, and the gate has not finished its check.
+    pub in_gate: bool,
     /// The Hub's present name of the repository, when it was renamed.
     pub renamed_to: Option<String>,
     /// The facts about the policy, if the Hub has answered.
@@ -138,6 +157,7 @@ impl SyncResult {
             named: Vec::new(),
             moved: Vec::new(),
             stopped: None,
+            in_gate: false,
             renamed_to: None,
             note: None,
             hold: None,

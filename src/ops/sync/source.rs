@@ -52,6 +52,7 @@ impl<R: Read> Read for RangeReader<R> {
                 Some(http) => SourceError {
                     transient: http.is_transient(),
                     hint: http.hint().map(str::to_owned),
+                    brief: Some(http.reason().to_owned()),
                     ..SourceError::permanent(ErrorKind::Network, http.to_string())
                 }
                 .into(),
@@ -73,6 +74,7 @@ fn source_error(error: HubError) -> SourceError {
         retry_after,
         range_refused,
         message: error.to_string(),
+        brief: Some(error.brief()),
         hint: error.hint(),
     }
 }

@@ -213,7 +213,7 @@ impl<'a> Syncer<'a> {
         self.show_gates();
         if self.has_checks() {
             for (message, left) in self.clients.own().pauses() {
-                self.show_wait(message, Some(left));
+                self.show_wait(None, message, Some(left));
             }
         }
     }
@@ -374,7 +374,7 @@ impl<'a> Syncer<'a> {
     /// ended by the engine.
     fn end_stopped(&mut self) {
         let run = self.limits.stop_reason();
-        if run == Some(StopReason::TimeBudget) {
+        if let Some(StopReason::TimeBudget | StopReason::WindowClosed) = run {
             self.time_is_up.get_or_insert_with(Stopwatch::start);
         }
         let time_is_up = self.time_is_up.as_ref();

@@ -123,6 +123,8 @@ pub(super) struct SyncRecord {
     /// The gate that holds them.
     gate: Option<GateRecord>,
     pub(super) is_stopped: bool,
+    /// Stopped before the gate had finished its check.
+    pub(super) in_gate: bool,
 }
 
 impl SyncRecord {
@@ -154,6 +156,7 @@ impl SyncRecord {
             hold: None,
             gate: None,
             is_stopped: false,
+            in_gate: false,
         }
     }
 
@@ -356,6 +359,7 @@ impl SyncRecord {
         SyncResult {
             files: self.files,
             stopped,
+            in_gate: self.in_gate,
             renamed_to: self.planned.renamed_to.clone(),
             terms: self.planned.terms.clone(),
             note: Some(self.planned.note.clone()),

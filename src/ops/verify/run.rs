@@ -160,9 +160,9 @@ impl Verify<'_> {
                     Ok(())
                 }
                 HashEvent::Ended { job, result: proof } => {
-                    show(&SyncEvent::FileEnded {
+                    show(&SyncEvent::ReadEnded {
                         name: jobs[job].name.clone(),
-                        is_done: true,
+                        is_whole: true,
                     });
                     let result = self.note_down(run, &uses[job], looks, &proof);
                     report_witnesses(&jobs[job], &proof);

@@ -137,7 +137,7 @@ impl HttpError {
                 new(Kind::Timeout, "no connection in time")
             }
             ureq::Error::Timeout(ureq::Timeout::PerRead) => {
-                new(Kind::Timeout, "the connection fell silent")
+                new(Kind::Timeout, "the connection stalled")
             }
             ureq::Error::Timeout(_) => new(Kind::Timeout, "no answer in time"),
             ureq::Error::HostNotFound => new(Kind::Dns, "the host name is not known"),

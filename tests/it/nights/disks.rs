@@ -233,7 +233,7 @@ nights! {
         metrics 5 updated
         hooks -
         ping fail
-        mail error: cannot write down this tick, and without that nothing is fetched
+        mail error: cannot record this tick, and nothing is fetched without a record
     ";
     another_program_has_blocked_the_database_for_three_ticks: |night| {
         night.usual();
@@ -252,7 +252,7 @@ nights! {
         metrics 5 updated
         hooks -
         ping fail
-        mail error: cannot write down this tick, and without that nothing is fetched
+        mail error: cannot record this tick, and nothing is fetched without a record
     ";
     another_program_writes_into_the_database_for_six_seconds_in_the_middle: |night| {
         night.usual();

@@ -224,7 +224,7 @@ nights! {
         metrics 0 updated
         hooks on_update published, finally ended
         ping start, success
-        mail hfdl: the run [ID] (run-due of 1 model, process [PID]) ended without a word after 2026-03-01 10:00 UTC; what it had fetched is kept
+        mail hfdl: the run [ID] (run-due of 1 model, process [PID]) ended unexpectedly after 2026-03-01 10:00 UTC; the bytes that it had fetched are kept
     ";
     killed_in_the_middle_and_then_offline: |night| {
         night.usual();
@@ -240,7 +240,7 @@ nights! {
         metrics 5 could-not-check
         hooks on_failure began, finally ended
         ping start, 5
-        mail hfdl: the run [ID] (run-due of 1 model, process [PID]) ended without a word after 2026-03-01 10:00 UTC; what it had fetched is kept
+        mail hfdl: the run [ID] (run-due of 1 model, process [PID]) ended unexpectedly after 2026-03-01 10:00 UTC; the bytes that it had fetched are kept
     ";
     a_download_by_hand_was_killed_and_nothing_is_due: |night| {
         night.usual();
@@ -257,7 +257,7 @@ nights! {
         metrics 0 failed
         hooks on_failure began
         ping -
-        mail hfdl: the run [ID] (download of 1 model, process [PID]) ended without a word after 2026-03-01 09:10 UTC; what it had fetched is kept
+        mail hfdl: the run [ID] (download of 1 model, process [PID]) ended unexpectedly after 2026-03-01 09:10 UTC; the bytes that it had fetched are kept
     ";
     killed_between_the_end_of_a_session_and_the_hooks: |night| {
         night.usual();
@@ -273,7 +273,7 @@ nights! {
         metrics 1 updated
         hooks on_update published
         ping start, success
-        mail hfdl: the run [ID] (run-due of 1 model, process [PID]) ended without a word after 2026-03-01 10:00 UTC; what it had fetched is kept
+        mail hfdl: the run [ID] (run-due of 1 model, process [PID]) ended unexpectedly after 2026-03-01 10:00 UTC; the bytes that it had fetched are kept
     ";
     killed_at_the_end_of_the_run: |night| {
         night.usual();
@@ -289,7 +289,7 @@ nights! {
         metrics 1 updated
         hooks on_update published
         ping -
-        mail hfdl: the run [ID] (run-due of 1 model, process [PID]) ended without a word after 2026-03-01 10:00 UTC; what it had fetched is kept
+        mail hfdl: the run [ID] (run-due of 1 model, process [PID]) ended unexpectedly after 2026-03-01 10:00 UTC; the bytes that it had fetched are kept
     ";
     killed_before_the_ref_was_written: |night| {
         night.usual();
@@ -305,7 +305,7 @@ nights! {
         metrics 0 updated
         hooks on_update published, finally ended
         ping start, success
-        mail hfdl: the run [ID] (run-due of 1 model, process [PID]) ended without a word after 2026-03-01 10:00 UTC; what it had fetched is kept
+        mail hfdl: the run [ID] (run-due of 1 model, process [PID]) ended unexpectedly after 2026-03-01 10:00 UTC; the bytes that it had fetched are kept
     ";
     killed_when_the_ref_was_written: |night| {
         night.usual();
@@ -321,7 +321,7 @@ nights! {
         metrics 0 up-to-date
         hooks on_update published, finally ended
         ping start, success
-        mail hfdl: the run [ID] (run-due of 1 model, process [PID]) ended without a word after 2026-03-01 10:00 UTC; what it had fetched is kept
+        mail hfdl: the run [ID] (run-due of 1 model, process [PID]) ended unexpectedly after 2026-03-01 10:00 UTC; the bytes that it had fetched are kept
     ";
     killed_three_times: |night| {
         night.usual();
@@ -340,7 +340,7 @@ nights! {
         metrics 0 updated
         hooks on_update published, finally ended
         ping start, success
-        mail hfdl: the run [ID] (run-due of 1 model, process [PID]) ended without a word after 2026-03-01 10:30 UTC; what it had fetched is kept
+        mail hfdl: the run [ID] (run-due of 1 model, process [PID]) ended unexpectedly after 2026-03-01 10:30 UTC; the bytes that it had fetched are kept
     ";
     paused: |night| {
         night.usual();
@@ -386,6 +386,6 @@ nights! {
         metrics 1 failed
         hooks on_failure began, on_skip skipped
         ping -
-        mail hfdl: the run [ID] (run-due of 1 model, process [PID]) ended without a word after 2026-03-01 10:00 UTC; what it had fetched is kept
+        mail hfdl: the run [ID] (run-due of 1 model, process [PID]) ended unexpectedly after 2026-03-01 10:00 UTC; the bytes that it had fetched are kept
     ";
 }

@@ -77,7 +77,7 @@ nights! {
         metrics 0 updated
         hooks on_update published, on_recovery recovered, finally ended
         ping start, success
-        mail hfdl: `acme/tiny` is well again; it had failed 1 time since 2026-03-01 10:00 UTC
+        mail hfdl: `acme/tiny` has recovered; it had failed 1 time since 2026-03-01 10:00 UTC
     ";
     gone_upstream: |night| {
         night.usual();
@@ -215,7 +215,7 @@ nights! {
         metrics 0 updated
         hooks on_update published, on_recovery recovered, finally ended
         ping start, success
-        mail hfdl: `acme/tiny` is well again; it had failed 3 times since 2026-03-01 10:00 UTC
+        mail hfdl: `acme/tiny` has recovered; it had failed 3 times since 2026-03-01 10:00 UTC
     ";
     too_many_requests: |night| {
         night.usual();

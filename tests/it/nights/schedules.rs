@@ -28,7 +28,7 @@ nights! {
         metrics 2 updated updated
         hooks on_update published, on_update published, finally ended
         ping start, 2
-        mail error: the schedule `sick` is passed over
+        mail error: the schedule `sick` is skipped
     ";
     a_schedule_is_unusable_and_it_was_reported: |night| {
         unusable(night);

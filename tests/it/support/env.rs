@@ -51,6 +51,10 @@ impl TestEnv {
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );
+        // The form of links with which the tests are run.
+        if let Ok(links) = std::env::var("HFDL_TEST_LINKS") {
+            variables.insert("HFDL_TEST_LINKS".to_owned(), links);
+        }
         if cfg!(windows) {
             variables.insert("USERPROFILE".to_owned(), place("user"));
             variables.insert("LOCALAPPDATA".to_owned(), place("user"));
@@ -249,6 +253,20 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
+/// Writes the paths below the root of a test as on systems other than Windows.
+fn with_slashes(picture: &str) -> String {
+    let mut parts = picture.split("[ROOT]");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_end = |c: char| c.is_whitespace() || "`'\"".contains(c);
+        let (path, rest) = part.split_at(part.find(is_end).unwrap_or(part.len()));
+        text.push_str("[ROOT]");
+        text.push_str(&path.replace("\\\\", "/").replace('\\', "/"));
+        text.push_str(rest);
+    }
+    text
+}
+
 /// An ended program with its exit code and output.
 pub struct Ran {
     line: String,
@@ -338,7 +356,7 @@ impl Ran {
             Some(endpoint) if endpoint.contains("127.0.0.1") => picture.replace(endpoint, "[HUB]"),
             _ => picture,
         };
-        picture.replace("hfdl.exe", "hfdl")
+        with_slashes(&picture).replace("hfdl.exe", "hfdl")
     }
 
     /// Returns command line, exit code, output and files, for the message of a failure.
