@@ -7,7 +7,7 @@ use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::domain::units::ByteSize;
 use crate::ops::adopt::{changed_files, forget_changed};
-use crate::store::{Journal, Store};
+use crate::store::{Journal, Store, StoreError};
 use crate::sys::paths::Home;
 
 /// The number of lines about damage that are shown.
