@@ -142,7 +142,7 @@ impl Apply {
         let planned = self.plan(context, &self.read()?)?;
         let plan = &planned.plan;
         for warning in &plan.warnings {
-            context.out.warn(warning);
+            context.warn(warning);
         }
         for check in planned.checks.iter().flatten() {
             if let Ok(answer) = &check.answer {

@@ -134,8 +134,8 @@ fn origins_text(out: &Output, settings: &Settings, views: &[SettingView]) -> Str
     let room = usize::from(width).saturating_sub(4);
     let entries = rows.map(|[key, value, from, help]| {
         let value = table::clean(&format!("{key} = {value}"));
-        let help = table::folded(&format!("{from}: {help}"), room);
-        let lines = table::folded(&value, room).into_iter().chain(help);
+        let help = table::folded(&format!("{from}: {help}"), room, 0);
+        let lines = table::folded(&value, room, 0).into_iter().chain(help);
         lines.collect::<Vec<String>>().join("\n    ")
     });
     entries.collect::<Vec<String>>().join("\n")
@@ -183,9 +183,7 @@ fn set(context: &Context, key: &str, value: &str) -> Result<()> {
             )
         },
     )?;
-    warnings
-        .iter()
-        .for_each(|warning| context.out.warn(warning));
+    warnings.iter().for_each(|warning| context.warn(warning));
     Ok(())
 }
 
@@ -220,9 +218,7 @@ fn unset(context: &Context, key: &str) -> Result<()> {
             )
         },
     )?;
-    warnings
-        .iter()
-        .for_each(|warning| context.out.warn(warning));
+    warnings.iter().for_each(|warning| context.warn(warning));
     Ok(())
 }
 

@@ -27,7 +27,7 @@ impl Export {
         let store = Store::open_read_only(&context.home.database(), context.now())?;
         let (root, warnings) = export(&Current::read(&store)?)?;
         for warning in warnings {
-            context.out.warn(&warning);
+            context.warn(&warning);
         }
         let text = match context.out.format {
             Format::Json => json::render(&to_json(&root)),

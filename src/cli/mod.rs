@@ -76,7 +76,7 @@ use crate::sys::file_limit;
 use crate::sys::host::Host;
 use crate::sys::logging::{self, LogFormat, LogSettings};
 use crate::sys::paths::Home;
-use crate::ui::{ColourChoice, Format, Output};
+use crate::ui::{Clock, ColourChoice, Format, Output};
 
 /// Keep Hugging Face models, datasets and spaces on disk, verified and current
 ///
@@ -264,7 +264,8 @@ fn run_with(host: &Host) -> ExitStatus {
             }
             log::debug!("{error:?}");
             let explanation = explain(&error);
-            explain::show(&explanation, &out, global.log_format);
+            let clock = Clock::of_messages(host, global.absolute);
+            explain::show(&explanation, &out, &clock, global.log_format);
             explanation.status
         }
     }
@@ -282,9 +283,8 @@ fn show_usage(host: &Host, err: &clap::Error) -> ExitStatus {
             | ErrorKind::DisplayVersion
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     );
-    let complaint = habits::other_tool(err, &arguments).or_else(|| {
-        (!is_about_help).then(|| refused_line::complaint(err, &command(), &arguments))
-    });
+    let complaint = habits::other_tool(err, &arguments)
+        .or_else(|| (!is_about_help).then(|| refused_line::complaint(err, &command(), &arguments)));
     let Some(complaint) = complaint else {
         drop(err.print());
         return if err.use_stderr() {
@@ -295,7 +295,8 @@ fn show_usage(host: &Host, err: &clap::Error) -> ExitStatus {
     };
     let explanation = explain(&complaint.into());
     let out = Output::new(host, Format::Table, ColourChoice::Auto, false);
-    explain::show(&explanation, &out, log_format(host, &arguments));
+    let clock = Clock::of_messages(host, false);
+    explain::show(&explanation, &out, &clock, log_format(host, &arguments));
     tell_unreadable_tick(host, &explanation.headline);
     explanation.status
 }
@@ -304,9 +305,16 @@ fn show_usage(host: &Host, err: &clap::Error) -> ExitStatus {
 fn log_format(host: &Host, arguments: &[String]) -> LogFormat {
     let mut pairs = arguments.iter().zip(arguments.iter().skip(1));
     let apart = pairs.find_map(|(flag, value)| (flag == "--log-format").then_some(value.as_str()));
-    let joined = || arguments.iter().find_map(|argument| argument.strip_prefix("--log-format="));
-    let word = apart.or_else(joined).or_else(|| host.variable("HFDL_LOG_FORMAT"));
-    word.and_then(|word| word.parse().ok()).unwrap_or(LogFormat::Text)
+    let joined = || {
+        arguments
+            .iter()
+            .find_map(|argument| argument.strip_prefix("--log-format="))
+    };
+    let word = apart
+        .or_else(joined)
+        .or_else(|| host.variable("HFDL_LOG_FORMAT"));
+    word.and_then(|word| word.parse().ok())
+        .unwrap_or(LogFormat::Text)
 }
 
 /// Tells of a timer's tick whose command line cannot be used, such as one that
@@ -370,7 +378,9 @@ fn check_format(format: Format, command: &Command) -> Result<()> {
         return Ok(());
     }
     let complaint = Complaint::usage(format!("`--format {format}` is for `hfdl report` only"));
-    Err(complaint.next(format!("write {}", refused_line::formats(""))).into())
+    Err(complaint
+        .next(format!("write {}", refused_line::formats("")))
+        .into())
 }
 
 /// Returns the description of all commands, for parsing, completions and manual pages.

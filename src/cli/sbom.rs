@@ -87,7 +87,7 @@ impl Sbom {
 
 fn tell_unknown(context: &Context, bill: &BillOfMaterials) {
     for name in &bill.without_commit {
-        context.out.warn(&format!(
+        context.warn(&format!(
             "`{name}` is left out: no published commit is known"
         ));
     }
@@ -96,7 +96,7 @@ fn tell_unknown(context: &Context, bill: &BillOfMaterials) {
         if !unknown.is_empty() {
             let (name, commit) = (&model.name, model.commit.short());
             let unknown = unknown.join(", ");
-            context.out.warn(&format!(
+            context.warn(&format!(
                 "`{name}` at {commit}: not known any more: {unknown}"
             ));
         }

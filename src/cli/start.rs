@@ -125,9 +125,7 @@ pub(super) fn install_timer(context: &Context, request: &TimerRequest) -> Result
             // A failed plan must not create a home.
             let settings = context.settings(None)?;
             timer::plan_entry(home_context(context, &settings), None, request)?.steps()?;
-            let store = context.store()?;
-            timer::keep_minutes_of_new_home(&context.home, &store)?;
-            store
+            context.store()?
         }
     };
     let settings = context.settings(Some(&store))?;
@@ -229,7 +227,7 @@ fn show_notes(context: &Context, notes: &[String], warnings: &[String]) {
         context.out.say(&format!("note: {note}"));
     }
     for warning in warnings {
-        context.out.warn(warning);
+        context.warn(warning);
     }
 }
 

@@ -12,7 +12,6 @@ use crate::domain::outcome::ExitStatus;
 use crate::domain::run::RunId;
 use crate::domain::settings::Settings;
 use crate::domain::status::{DatabaseTrouble, Status as Standing, Warning, assess};
-use crate::domain::time::render_utc;
 use crate::json::{self, line};
 use crate::ops::status::{StatusContext, gather, trouble_of, write_status_file};
 use crate::ops::timer;
@@ -284,7 +283,7 @@ impl<'a> Screen<'a> {
             return Ok(true);
         }
         self.last = news;
-        let at = table::facts(out, &[("at", render_utc(report.status.now))]);
+        let at = table::facts(out, &[("at", exact.local(report.status.now))]);
         out.print_line(&format!("{at}{text}"))
     }
 }
@@ -327,6 +326,7 @@ mod tests {
             is_set_up: true,
             timer: None,
             last_timer_tick: None,
+            last_unattended_tick: None,
             last_tick: None,
             tick_every: Seconds(900),
             failed_tick: None,

@@ -164,5 +164,5 @@ pub fn update_views(
 
 /// Shows a view that could not be made; the command goes on.
 pub fn warn_of_failure(context: &Context, failure: &ViewFailure) {
-    context.out.warn(&failure.sentence());
+    context.warn(&failure.sentence());
 }

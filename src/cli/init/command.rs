@@ -19,7 +19,7 @@ use crate::json::document;
 use crate::ops::apply::Current;
 use crate::ops::document::to_yaml;
 use crate::ops::init::Additions;
-use crate::ops::timer::{self, TimerRequest};
+use crate::ops::timer::TimerRequest;
 use crate::sys::files::{read_if_present, write_for_all};
 use crate::sys::paths;
 use crate::ui::{ask, text};
@@ -121,14 +121,9 @@ impl InitCommand {
             Some(self.draft(context, &additions)?)
         };
         confirm(context, draft.as_ref(), timer.is_some())?;
-        let is_new = found.store.is_none();
         drop(found);
         if let Some(draft) = &draft {
             draft.carry_out(context)?;
-        }
-        if is_new {
-            // The timer was shown with the minutes of a home without a database.
-            timer::keep_minutes_of_new_home(&context.home, &context.store()?)?;
         }
         let timer = timer.map(|request| install_timer(context, &request));
         report(context, draft.as_ref(), timer.transpose()?.as_ref())
@@ -223,7 +218,7 @@ fn confirm(context: &Context, draft: Option<&Draft>, has_timer: bool) -> Result<
         return Ok(());
     };
     for warning in &draft.planned.plan.warnings {
-        context.out.warn(warning);
+        context.warn(warning);
     }
     let path = draft.path.display();
     let is_replaced = draft.replaces_another_file()?;

@@ -17,7 +17,7 @@ use crate::json::{self, ReportView, document};
 use crate::ops::report::{ReportRequest, report};
 use crate::ops::status::StatusContext;
 use crate::store::Store;
-use crate::ui::{Format, yaml};
+use crate::ui::{Clock, Format, yaml};
 
 /// Report the updates, failures, bytes and disk use of a period
 ///
@@ -82,7 +82,11 @@ impl ReportCommand {
         };
         // All queries see the database at one instant.
         let report = store.reading(|| report(&places, &store, request))?;
-        let clock = context.clock();
+        // A report is read later, too.
+        let clock = Clock {
+            absolute: true,
+            ..context.clock()
+        };
         let page = || content::page(&report, &clock);
         let value = || document("hfdl.report/1", ReportView::from(&report));
         let stdout = Path::new(STDOUT);

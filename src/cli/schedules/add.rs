@@ -74,7 +74,7 @@ impl AddSchedule {
             .filter_map(|(kind, key)| Some((*kind, self.flags.first_text(&[key])?)))
             .next();
         let (kind, text) = cadence.ok_or_else(|| {
-            Complaint::usage("no cadence")
+            Complaint::usage("no time is given for the schedule")
                 .next("give one of --every, --daily, --weekly, --monthly, --cron and --once")
         })?;
         if !self.flags.has_any(SELECTION_KEYS) {

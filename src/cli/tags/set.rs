@@ -52,9 +52,7 @@ impl SetTag {
         let counts = store.tags_in_use()?;
         let n_models = counts.get(&tag.name).copied().unwrap_or(0);
         if n_models == 0 {
-            context
-                .out
-                .warn(&format!("no model has the tag `{}` yet", tag.name));
+            context.warn(&format!("no model has the tag `{}` yet", tag.name));
         }
         context.out.done(
             || {

@@ -178,15 +178,15 @@ const FIELDS: &[ScheduleField] = &[
     ScheduleField::new("jitter", |s| FieldValue::text(s.jitter), Text(|s, text| set(&mut s.jitter, text)))
         .flag("jitter", "DUR", "Delay the start by a part of this time that is fixed for this host"),
     ScheduleField::new("limit_rate", |s| FieldValue::optional(s.limit_rate.as_ref()), Number(set_limit_rate))
-        .absent("as the setting says")
+        .absent("default (download.limit_rate)")
         .flag("limit-rate", "TABLE", "Bytes per second, or a time table such as \"08:00,512K 19:00,10M 23:00,off\"")
         .no("Follow the setting download.limit_rate again"),
     ScheduleField::new("max_duration", |s| FieldValue::optional(s.max_duration), Text(set_max_duration))
-        .absent("as the setting says")
+        .absent("default (run.max_duration)")
         .flag("max-duration", "DUR", "End a run after this time; the next run continues")
         .no("Follow the setting run.max_duration again"),
     ScheduleField::new("max_transfer", |s| FieldValue::optional(s.max_transfer), Number(set_max_transfer))
-        .absent("as the setting says")
+        .absent("default (run.max_transfer)")
         .flag("max-transfer", "SIZE", "End a run after this many bytes; the next run continues")
         .no("Follow the setting run.max_transfer again"),
     ScheduleField::new("limit_daily", |s| FieldValue::optional(s.limit_daily), Number(|s, text| { s.limit_daily = parse_limit(text)?; Ok(()) }))
@@ -271,7 +271,9 @@ fn set_max_transfer(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(
 /// Refuses a limit of zero, with which no run could ever do anything.
 fn above_zero<T: Copy>(value: Option<T>, number: impl Fn(T) -> u64) -> Result<Option<T>, String> {
     match value {
-        Some(value) if number(value) == 0 => Err("it must be more than 0".to_owned()),
+        Some(value) if number(value) == 0 => {
+            Err("it must be more than 0; give a larger one".to_owned())
+        }
         other => Ok(other),
     }
 }
