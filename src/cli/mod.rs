@@ -85,6 +85,7 @@ use crate::ui::{ColourChoice, Format, Output};
 #[derive(Debug, Parser)]
 #[command(
     name = "hfdl",
+    bin_name = "hfdl",
     version,
     propagate_version = false,
     disable_help_subcommand = true,
