@@ -93,7 +93,7 @@ impl StopCommand {
         )?;
         let warnings = timer.iter().flat_map(|timer| &timer.warnings);
         for warning in warnings {
-            context.out.warn(warning);
+            context.warn(warning);
         }
         if let Some(problem) = &problem {
             context.show_problem(problem);

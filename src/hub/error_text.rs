@@ -120,6 +120,7 @@ impl HubError {
         match self.fault() {
             Fault::RateLimited { .. } => "rate limited".to_owned(),
             Fault::Server { status } => format!("the Hub answered HTTP {status}"),
+            Fault::Storage { status: 429, host } => format!("rate limited by `{host}`"),
             Fault::Storage { status, host } => format!("`{host}` answered HTTP {status}"),
             Fault::Network(error) => error.reason().to_owned(),
             _ => self.to_string(),

@@ -87,7 +87,7 @@ fn configuration(link: &(dyn StdError + 'static)) -> Option<Known> {
     } else if let Some(nothing) = link.downcast_ref::<NothingSelected>() {
         nothing.hint().map(str::to_owned)
     } else if let Some(unmet) = link.downcast_ref::<UnmetPolicy>() {
-        Some(unmet.hint().to_owned())
+        Some(unmet.hint())
     } else if let Some(missing) = link.downcast_ref::<MissingFile>() {
         missing.hint()
     } else if link.is::<PinnedApart>() {

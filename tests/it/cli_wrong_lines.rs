@@ -134,6 +134,8 @@ fn wrong_descriptions_of_models_are_refused() {
         2 models add acme/new --include '' => an empty pattern
         2 models set acme/tiny --exclude '' => an empty pattern
         2 models add acme/new --to '' => needs a directory
+        2 models set acme/tiny --delay off => write 0d for no delay, or `--no-delay`
+        2 models set acme/tiny --delay 0 => write 0d for no delay, or `--no-delay`
         2 models add acme/tiny --no-check => the model `acme/tiny`
         2 models add acme/tiny => exists already
         2 models add acme/tiny --name another => the model `acme/tiny`
@@ -198,7 +200,7 @@ fn wrong_and_impossible_schedules_are_refused() {
     check(
         &prepared(),
         r"
-        2 schedules add x --all => no cadence
+        2 schedules add x --all => no time is given for the schedule
         2 schedules add x --every 6h => no models are selected
         2 schedules add x --every 6h --daily 02:00 --all => cannot be used with
         2 schedules add x --every 6h --all --tag llm => cannot be used with
