@@ -183,7 +183,7 @@ fn the_format_comes_from_flag_or_environment() {
     env.set("HFDL_FORMAT", "toml");
     env.line("models list")
         .exits(2)
-        .explains("`toml` is not one of table, json, yaml, markdown, html");
+        .explains("next: write table, json or yaml");
 }
 
 #[test]

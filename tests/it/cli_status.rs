@@ -189,7 +189,7 @@ fn a_database_that_cannot_be_read_is_part_of_the_answer() {
     assert_eq!(warnings(&env), ["database"]);
     env.line("status")
         .exits(1)
-        .prints("is not a database")
+        .prints("is not an SQLite file")
         .prints("next: ");
     assert!(!status(&env)["disks"].as_array().unwrap().is_empty());
 }

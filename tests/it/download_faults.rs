@@ -150,7 +150,7 @@ fn api_cases() -> Vec<Case> {
             "could not check",
         ),
         case(info(), redirect("ftp://127.0.0.1/x"), 1, "redirect"),
-        case(tree(), html(), 1, "not usable"),
+        case(tree(), html(), 1, "sent a web page"),
         case(
             tree(),
             Fault::Garbage("application/json".into(), b"[{\"type\":".to_vec()),

@@ -408,7 +408,7 @@ mod full {
             .exits(6)
             .explains("cannot record this tick")
             .explains("the disk is full")
-            .explains("free some space on the disk that holds the home directory");
+            .explains("free some space on the disk that holds `");
         assert_eq!(env.hub().requests().len(), 0);
         // A dry run writes nothing and works.
         env.line("run-due --dry-run").succeeds().prints("due");

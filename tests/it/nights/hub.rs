@@ -364,7 +364,7 @@ nights! {
         metrics 1 failed
         hooks on_failure began, finally ended
         ping start, 1
-        mail hfdl: 1 of 1 model needs a look: acme/tiny: the Hub's answer about `acme/tiny` is not usable: it is not JSON (line 1, column 1)
+        mail hfdl: 1 of 1 model needs a look: acme/tiny: `[HUB]` sent a web page in place of data about `acme/tiny`
     ";
     one_of_two_models_fails: |night| {
         night.usual();
