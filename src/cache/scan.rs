@@ -14,7 +14,8 @@ use anyhow::{Context, Result};
 
 use super::homes::stamp_of;
 use super::layout::{
-    self, CacheLayout, EVIDENCE_SUFFIX, JOURNAL_SUFFIX, PARTIAL_SUFFIX, RepoLayout,
+    self, CacheLayout, EVIDENCE_SUFFIX, JOURNAL_SUFFIX, LATER_EVIDENCE_SUFFIX, PARTIAL_SUFFIX,
+    RepoLayout,
 };
 use super::local_dir::{LocalDir, PRIVATE};
 use super::{links, wire};
@@ -268,9 +269,12 @@ fn scan_partials(layout: &RepoLayout, local: &mut LocalRepo) -> Result<()> {
     for entry in read_dir(&layout.private())? {
         let name = entry.file_name();
         let name = name.to_str().unwrap_or_default();
-        if let Some(content) = name.strip_suffix(EVIDENCE_SUFFIX).and_then(content_of) {
+        let etag = [EVIDENCE_SUFFIX, LATER_EVIDENCE_SUFFIX]
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix));
+        if let Some(content) = etag.and_then(content_of) {
             let size_bytes = entry.metadata().map_or(0, |found| found.len());
-            local.evidence.insert(content, size_bytes);
+            *local.evidence.entry(content).or_default() += size_bytes;
         }
     }
     local.partials = partials_in(&layout.private())?;

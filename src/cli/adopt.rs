@@ -82,7 +82,8 @@ impl AdoptCommand {
         }
         if let Some(missing) = self.paths.iter().find(|path| !path.exists()) {
             let headline = format!("there is no file or folder `{}`", missing.display());
-            return Err(Complaint::usage(headline).into());
+            let complaint = Complaint::usage(headline);
+            return Err(complaint.next("name files and folders that exist").into());
         }
         let existing = context.existing_store()?;
         let settings = context.settings(existing.as_ref())?;

@@ -99,7 +99,7 @@ impl Limits {
 fn size_above_zero(text: &str) -> Result<ByteSize, String> {
     match text.parse::<ByteSize>() {
         Ok(size) if size.bytes() > 0 => Ok(size),
-        Ok(_) => Err("it must be more than 0".to_owned()),
+        Ok(_) => Err("it must be more than 0; give a larger one".to_owned()),
         Err(err) => Err(err.to_string()),
     }
 }

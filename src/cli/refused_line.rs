@@ -87,7 +87,7 @@ impl<'a> RefusedLine<'a> {
     /// Returns the argument of the error without the name of its value.
     fn option_name(&self) -> &str {
         let argument = self.one(ContextKind::InvalidArg);
-        let name = argument.split(' ').next().unwrap_or(argument);
+        let name = argument.split([' ', '[']).next().unwrap_or(argument);
         if name.starts_with('-') {
             name.trim_end_matches('.')
         } else {

@@ -28,6 +28,7 @@ use crate::domain::shard::{Shard, ShardArg};
 use crate::domain::status::FailedTick;
 use crate::domain::time::Toward;
 use crate::json::skipped_run;
+use crate::ops::diagnose::diagnose;
 use crate::ops::finish::{EndedRuns, Finish};
 use crate::ops::notify::{EarlyEnd, News, Ping, tell_early_end};
 use crate::ops::run_due::{RunDueOptions, Tick, TickOutcome, believable_now, plan, run_due};
@@ -135,7 +136,12 @@ impl RunDue {
             let document = || skipped_run(self.trigger, None, outcome, status, Vec::new());
             context.out.document(document)?;
         }
-        self.tell_early_end(context, &explanation, &format!("{err:#}"), reported.ping);
+        self.tell_early_end(
+            context,
+            &explanation,
+            &diagnose(&err).cause(),
+            reported.ping,
+        );
         Err(Quiet(explanation.status).into())
     }
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::context::Context;
 use super::download_report::{
-    DueReport, explain_session, is_watched, run_document, say_removed, say_totals, show_session,
+    DueReport, explain_session, is_watched, run_document, say_removed, say_totals, show_sessions,
 };
 use super::explain::Explanation;
 use super::next_steps::NextSteps;
@@ -172,9 +172,7 @@ pub fn report_run(
     }
     report_unusable(context, unusable.iter().copied());
     say_removed(context, run);
-    for (session, explanation) in &troubles {
-        show_session(context, session, explanation);
-    }
+    show_sessions(context, &troubles);
     say_what_is_repaired(context, run);
     if let Some(news) = news {
         say_what_lasts(context, news);

@@ -74,7 +74,7 @@ fn facts(
         facts.push(("paused", describe(pause, clock)));
     }
     let running = status.run.as_ref();
-    let running = running.map(|run| in_progress(run, bytes_per_second, clock));
+    let running = running.map(|run| in_progress(run, bytes_per_second, clock, out));
     facts.push(("running", text::or_nothing(running)));
     facts.push(("next due", next_due(&status.next_due, clock, out)));
     if let Some(until) = status.asked_to_wait {
@@ -226,14 +226,14 @@ fn last_tick(status: &Status, clock: &Clock) -> String {
     }
 }
 
-fn in_progress(progress: &RunInProgress, rate: Option<u64>, clock: &Clock) -> String {
+fn in_progress(progress: &RunInProgress, rate: Option<u64>, clock: &Clock, out: &Output) -> String {
     let (start, bytes) = (&progress.run.start, progress.bytes);
     let here = bytes.fetched + progress.bytes_before;
     let size = |bytes: u64| ByteSize(bytes).render_short();
     let mut line = format!(
         "{}{}, started {}, process {} on {}",
         start.command,
-        unfinished(progress),
+        unfinished(progress, out),
         clock.past(start.at),
         start.process.pid,
         start.process.host
@@ -258,11 +258,22 @@ fn in_progress(progress: &RunInProgress, rate: Option<u64>, clock: &Clock) -> St
 }
 
 /// Names the first model that has not ended, and counts the others.
-fn unfinished(progress: &RunInProgress) -> String {
-    match progress.unfinished.as_slice() {
-        [] => String::new(),
-        [one] => format!(" of {one}"),
-        [first, others @ ..] => format!(" of {first} and {} more", others.len()),
+fn unfinished(progress: &RunInProgress, out: &Output) -> String {
+    // The name of the fact and the command are before it.
+    const BESIDE: usize = 28;
+    let Some((first, others)) = progress.unfinished.split_first() else {
+        return String::new();
+    };
+    let first = match out.width {
+        Some(width) => {
+            let room = usize::from(width).saturating_sub(BESIDE).max(16);
+            table::cut_middle(first, room, out.ellipsis())
+        }
+        None => first.clone(),
+    };
+    match others.len() {
+        0 => format!(" of {first}"),
+        n => format!(" of {first} and {n} more"),
     }
 }
 

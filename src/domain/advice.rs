@@ -4,13 +4,14 @@
 //! Where an error has parts, the form is its next step.
 
 /// The words with which a next step begins.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     "write ",
     "did you mean ",
     "use ",
     "choose ",
     "give ",
     "widen ",
+    "move ",
 ];
 
 /// Splits a message into the fact and the next step that it ends with.

@@ -240,13 +240,15 @@ fn present(result: io::Result<Metadata>) -> io::Result<Option<Metadata>> {
     }
 }
 
+/// Tells whether symbolic links on a path lead round in a circle.
 #[cfg(unix)]
-fn is_link_cycle(err: &io::Error) -> bool {
+pub fn is_link_cycle(err: &io::Error) -> bool {
     err.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
 }
 
+/// Tells whether symbolic links on a path lead round in a circle.
 #[cfg(not(unix))]
-fn is_link_cycle(_err: &io::Error) -> bool {
+pub fn is_link_cycle(_err: &io::Error) -> bool {
     false
 }
 

@@ -19,7 +19,7 @@ use super::files::{is_absent, link_metadata_if_present, remove_if_present};
 
 /// A path that must be a plain file and is not.
 #[derive(Debug, thiserror::Error)]
-#[error("`{}` is {kind} where a plain file must be; remove it", path.display())]
+#[error("`{}` is {kind} where a plain file must be; move it away, and run it again", path.display())]
 pub struct NotPlain {
     path: PathBuf,
     kind: &'static str,

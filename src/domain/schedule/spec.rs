@@ -271,7 +271,9 @@ fn set_max_transfer(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(
 /// Refuses a limit of zero, with which no run could ever do anything.
 fn above_zero<T: Copy>(value: Option<T>, number: impl Fn(T) -> u64) -> Result<Option<T>, String> {
     match value {
-        Some(value) if number(value) == 0 => Err("it must be more than 0".to_owned()),
+        Some(value) if number(value) == 0 => {
+            Err("it must be more than 0; give a larger one".to_owned())
+        }
         other => Ok(other),
     }
 }
