@@ -156,11 +156,12 @@ impl<'a> CacheWriter<'a> {
         let blob = self.layout.blob(content);
         let context = || format!("cannot move `{}` to `{}`", aside.display(), blob.display());
         let found = fs::metadata(aside).with_context(context)?;
+        let identity = files::identity(aside, &found);
         let _lock = self.lock(content)?;
         self.note_blob(content, aside)?;
         files::rename_over(aside, &blob).with_context(context)?;
         // A hard link shares its permissions with a file that may be another user's.
-        if files::identity(&found).is_none_or(|(_, n_names)| n_names == 1) {
+        if identity.is_none_or(|(_, n_names)| n_names == 1) {
             self.protect_blob(content)?;
         }
         // Renaming one name of a file over another of it does nothing at all.

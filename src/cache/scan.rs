@@ -245,7 +245,7 @@ fn scan_blobs(layout: &RepoLayout, local: &mut LocalRepo) -> Result<()> {
             continue;
         };
         if let Some(content) = content_of(name) {
-            let identity = files::identity(&found);
+            let identity = files::identity(&path, &found);
             let blob = LocalBlob {
                 size_bytes: found.len(),
                 kind: if is_link {
@@ -389,7 +389,7 @@ impl Snapshots {
         let size_bytes = found.len();
         let by_link = || self.linked_content(path, &fs::read_link(path).ok()?);
         let by_identity = || {
-            let (identity, _) = files::identity(&found)?;
+            let (identity, _) = files::identity(path, &found)?;
             self.names.get(&identity).copied()
         };
         Ok(Some(match by_link().or_else(by_identity) {

@@ -47,7 +47,7 @@ enum ConfigCommand {
     #[command(after_long_help = "Example:
   hfdl config get cache.dir")]
     Get {
-        /// Such as download.connections
+        /// The setting, such as download.connections
         key: String,
     },
     /// Save a value
@@ -56,16 +56,16 @@ enum ConfigCommand {
     #[command(after_long_help = "Example:
   hfdl config set download.limit_rate 10M")]
     Set {
-        /// Such as download.connections
+        /// The setting, such as download.connections
         key: String,
-        /// Such as 32
+        /// The value, such as 32
         value: String,
     },
     /// Remove a saved value, so that the default applies again
     #[command(after_long_help = "Example:
   hfdl config unset download.limit_rate")]
     Unset {
-        /// Such as download.connections
+        /// The setting, such as download.connections
         key: String,
     },
     /// Print the path of the database, where settings are saved

@@ -12,10 +12,11 @@ use crate::ops::doctor::{
 };
 use crate::ui::{Clock, Format, Output, table};
 
-/// Test the requirements of unattended runs, and how to meet them
+/// Test the set-up for unattended runs, and say how to mend it
 ///
-/// Tries directories, database, clock, token, Hub, storage, hooks and timer by using them, and
-/// leaves nothing behind. Ends with 0 when no check fails, and with 1 otherwise; warnings do not fail.
+/// Tests directories, database, clock, token, Hub, storage, hooks and timer by using them, and
+/// leaves nothing behind. Exits with 0 when no check fails, and with 1 otherwise; warnings are no
+/// failure.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl doctor

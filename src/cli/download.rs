@@ -89,11 +89,11 @@ pub struct Download {
     #[arg(long, conflicts_with = "what")]
     tag: Vec<Tag>,
 
-    /// Fetch files again that are there already
+    /// Fetch files again even if they are there
     #[arg(long, visible_alias = "force-download")]
     force: bool,
 
-    /// Publish this held commit whatever was found about it, as `hfdl updates approve` does
+    /// Publish this held commit despite its findings, as `hfdl updates approve` does
     #[arg(long, value_name = "COMMIT", value_parser = beginning_of_commit,
         conflicts_with_all = ["all", "tag"])]
     accept: Option<String>,

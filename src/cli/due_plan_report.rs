@@ -105,7 +105,8 @@ fn plan_text(out: &Output, plan: &DuePlan, clock: &Clock) -> String {
     for model in &plan.models {
         if let Some(forecast) = &model.forecast {
             let forecast = forecast_text(forecast, clock);
-            shown.push_str(&format!("`{}`: {forecast}\n", model.name));
+            let forecast = format!("`{}`: {forecast}", model.name);
+            shown.push_str(&table::paragraph(out, &forecast, 2));
         }
     }
     shown

@@ -23,7 +23,7 @@ pub struct Waiting {
 
 #[derive(Debug, Args)]
 pub struct NewPlace {
-    /// Accept another disk or cache than before, and begin anew there
+    /// Accept a different disk or cache than before, and start afresh there
     #[arg(long)]
     new_place: bool,
 }
@@ -64,7 +64,7 @@ pub struct Limits {
     #[arg(long, value_name = "TABLE")]
     limit_rate: Option<RateTable>,
 
-    /// Go beyond the allowances limit.daily and limit.monthly, which count the bytes all the same
+    /// Go beyond the allowances limit.daily and limit.monthly; the bytes still count
     #[arg(long)]
     ignore_limits: bool,
 }

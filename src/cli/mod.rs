@@ -80,8 +80,9 @@ use crate::ui::{Clock, ColourChoice, Format, Output};
 
 /// Keep Hugging Face models, datasets and spaces on disk, verified and current
 ///
-/// hfdl has nothing resident: a timer of the operating system starts it, it does what is due and
-/// exits. What to keep are models, when to look are schedules; both are kept in one database.
+/// Nothing stays resident: a timer of the operating system starts hfdl, which does what is due and
+/// exits. Models say which repositories to keep, and schedules when to check them; both are in one
+/// database.
 #[derive(Debug, Parser)]
 #[command(
     name = "hfdl",
@@ -127,7 +128,7 @@ struct Global {
     #[arg(long, global = true, value_name = "DIR")]
     home: Option<PathBuf>,
 
-    /// What stdout carries: table, json or yaml
+    /// Format of stdout: table, json or yaml
     #[arg(
         long,
         global = true,
@@ -143,15 +144,15 @@ struct Global {
     #[arg(long, global = true)]
     json: bool,
 
-    /// Say less on stderr; lists print names alone
+    /// Print less on stderr; lists print only names
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 
-    /// Say more on stderr; twice or three times for even more
+    /// Print more on stderr; twice or three times for even more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
 
-    /// Form of diary lines and errors on stderr: text or json
+    /// Format of log lines and errors on stderr: text or json
     #[arg(
         long,
         global = true,
@@ -166,7 +167,7 @@ struct Global {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: ColourChoice,
 
-    /// Write all times of tables with their date
+    /// Write the times in tables as exact dates
     #[arg(long, global = true)]
     absolute: bool,
 
@@ -174,7 +175,7 @@ struct Global {
     #[arg(short, long, global = true)]
     yes: bool,
 
-    /// Use another value for a setting, this time only
+    /// Use another value for a setting, for this command only
     #[arg(short = 'c', long = "set", global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }

@@ -44,8 +44,9 @@ use crate::ui::Format;
 /// Run the due schedules, by the timer or by hand
 ///
 /// Finds the due schedules, asks the Hub about their models, fetches changed files, verifies every
-/// byte, publishes each model in one step, records the run, and exits. A part of the published files
-/// is read again each night (`verify.every`). With nothing due it sends no request and prints nothing.
+/// byte, publishes each model in one step, records the run, and exits. Each night it also reads a
+/// part of the published files again (`verify.every`). With nothing due it sends no request and
+/// prints nothing.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "Without a terminal it is silent when all is well, so that cron mails trouble only. \

@@ -189,12 +189,10 @@ pub fn report_run(
     }
     context.out.document(|| run_document(run, due))?;
     say_totals(context, run, due.took);
-    if is_shown {
-        if let Some(scrub) = due.scrub {
-            let size = ByteSize(scrub.bytes_read).render_short();
-            let count = text::count(scrub.n_damaged, "damaged model", "damaged models");
-            context.out.say(&format!("{size} read again, {count}"));
-        }
+    if is_shown && let Some(scrub) = due.scrub {
+        let size = ByteSize(scrub.bytes_read).render_short();
+        let count = text::count(scrub.n_damaged, "damaged model", "damaged models");
+        context.out.say(&format!("{size} read again, {count}"));
     }
     Ok(run.status)
 }

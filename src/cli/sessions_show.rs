@@ -22,7 +22,8 @@ use crate::ui::{Clock, Output, table, text};
 
 /// Show a session and its files
 ///
-/// Added, changed and removed files are known as long as the listing of the commit before is kept.
+/// Added, changed and removed files are known as long as hfdl keeps the listing of the previous
+/// commit.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:
   hfdl sessions show 12")]

@@ -38,9 +38,9 @@ use crate::ui::{self, Format, Output, table, text};
 /// Read the published files again, and check every hash
 ///
 /// Reads all files of the published revisions and compares them with their hashes. The Hub is asked
-/// only for a listing that is not kept. With --repair, damaged files are fetched again at the same
-/// commit, and replaced when the new bytes are verified. Without it nothing is changed: damaged
-/// files are recorded, and the next download fetches them again.
+/// only for listings that are not stored here. With --repair, damaged files are fetched again at
+/// the same commit, and replaced when the new bytes are verified. Without it nothing is changed:
+/// damaged files are recorded, and the next download fetches them again.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl verify                        all models that are enabled
@@ -56,7 +56,7 @@ pub struct VerifyCommand {
     #[arg(long, conflicts_with = "offline")]
     repair: bool,
 
-    /// Read at most so many bytes, the files verified longest ago first
+    /// Read at most this many bytes, starting with the files verified longest ago
     #[arg(long, value_name = "SIZE")]
     sample: Option<ByteSize>,
 

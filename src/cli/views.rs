@@ -37,9 +37,9 @@ enum ViewsSubcommand {
 
 /// List all views, compared with the disk
 ///
-/// States: ok; behind, it shows an older revision; missing, files are gone or it was never made;
-/// changed, another program has written to a file of it; conflict, a path has a file of another
-/// program.
+/// States: ok; behind: it shows an older revision; missing: files are gone or it was never made;
+/// changed: another program has written to one of its files; conflict: another program's file is in
+/// the way.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl views list

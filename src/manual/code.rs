@@ -1,7 +1,5 @@
 //! Folds the lines of code blocks that are too long for a page.
 
-use std::iter;
-
 /// The spaces between a command and its explanation.
 const GAP: &str = "  ";
 
@@ -122,9 +120,8 @@ fn broken(line: &str, breaks: Vec<usize>, hanging: usize, width: usize, mark: &s
 
 /// Indents lines.
 pub fn indented(lines: impl IntoIterator<Item = String>, n: usize) -> Vec<String> {
-    let spaces = iter::repeat_n(' ', n).collect::<String>();
     let lines = lines.into_iter();
-    lines.map(|line| format!("{spaces}{line}")).collect()
+    lines.map(|line| format!("{:n$}{line}", "")).collect()
 }
 
 #[cfg(test)]

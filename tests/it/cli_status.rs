@@ -310,6 +310,26 @@ fn watching_in_json_is_a_document_a_line_until_ctrl_c() {
 
 #[cfg(unix)]
 #[test]
+fn watching_in_yaml_is_a_stream_of_documents() {
+    let env = world();
+    let mut child = env
+        .command(["status", "--watch", "--format", "yaml"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || lines.next().unwrap().unwrap();
+    assert_eq!(
+        (next(), next()),
+        ("---".into(), "schema: hfdl.status/1".into())
+    );
+    while next() != "---" {}
+    assert_eq!(next(), "schema: hfdl.status/1");
+    assert_eq!(interrupt(&mut child), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
 fn watching_into_a_pipe_prints_what_is_new() {
     let env = scheduled();
     let mut child = env

@@ -82,6 +82,8 @@ fn names_settings_words_and_paths_are_offered_where_they_belong() {
         (&["download", "x", "--to", "subf"], &["subfolder/"]),
         (&["models", "add", ""], &[]),
         (&["models", "l"], &["list"]),
+        (&["schema", "rep"], &["report"]),
+        (&["help", "tut"], &["tutorial"]),
         (&["download", "--force-d"], &["--force-download"]),
     ] {
         let ran = ask(&env, words);

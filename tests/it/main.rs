@@ -10,8 +10,8 @@
 extern crate self as hfdl_test_hub;
 #[allow(dead_code, unused_imports)]
 #[path = "../hub/src/lib.rs"]
-mod hub;
-use hub::*;
+mod test_hub;
+use test_hub::*;
 
 #[cfg(unix)]
 mod adopt;

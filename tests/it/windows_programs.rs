@@ -43,7 +43,7 @@ fn hfdlw_runs_hfdl_with_its_arguments_and_returns_its_code() {
     let beside = Path::new(env!("CARGO_BIN_EXE_hfdlw")).with_file_name("hfdl.exe");
     assert_eq!(beside, Path::new(env!("CARGO_BIN_EXE_hfdl")));
     for line in [
-        "models add acme/tiny",
+        "models add acme/tiny --no-check",
         "models list",
         "models show acme/none",
     ] {

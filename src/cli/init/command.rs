@@ -24,12 +24,12 @@ use crate::sys::files::{read_if_present, write_for_all};
 use crate::sys::paths;
 use crate::ui::{ask, text};
 
-/// Set up this home: cache, models, when to look, timer
+/// Set up this home: cache, models, hours, timer
 ///
-/// Asks a few questions, shows the file for `hfdl apply` that follows from the answers, and asks
-/// once before it writes the file, applies it and installs the timer. Nothing is changed before.
-/// In a home that is set up the answers are added. With --yes nothing is asked: flags give the
-/// answers, and defaults the others.
+/// Asks a few questions, shows the file for `hfdl apply` that it made from the answers, and asks
+/// once more before it writes the file, applies it and installs the timer. Until then nothing is
+/// changed. In a home that is already set up, the answers are added. With --yes it asks nothing:
+/// flags give the answers, and defaults the rest.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "A token is not asked for: `hf auth login` keeps it where hfdl finds it.
@@ -48,7 +48,7 @@ pub struct InitCommand {
     #[arg(long, value_name = "DIR")]
     cache: Option<String>,
 
-    /// When to look each day, or no (default: 02:30)
+    /// Time of the daily check, or no (default: 02:30)
     #[arg(long, value_name = "HH:MM[,HH:MM]")]
     daily: Option<String>,
 
@@ -56,7 +56,7 @@ pub struct InitCommand {
     #[arg(long, value_name = "ZONE")]
     tz: Option<String>,
 
-    /// Hours in which bytes may flow, such as 22:00-07:00 or Sat,Sun@00:00-24:00
+    /// Hours in which downloads may run, such as 22:00-07:00 or Sat,Sun@00:00-24:00
     #[arg(long, value_name = "[DAYS@]HH:MM-HH:MM")]
     window: Vec<String>,
 

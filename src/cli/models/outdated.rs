@@ -27,8 +27,8 @@ use crate::ui::{table, text};
 /// Ask the Hub which models have a newer revision
 ///
 /// Sends one request for each model, and one more for the size of an update or of a first download;
-/// downloads nothing and records nothing. An outdated model is no error; the exit code is not 0 when
-/// some models could not be checked.
+/// downloads and records nothing. An outdated model is not an error; the exit code is not 0 when some
+/// models could not be checked.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl models outdated

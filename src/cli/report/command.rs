@@ -30,7 +30,7 @@ use crate::ui::{Clock, Format, yaml};
   hfdl report --since 30d --format html --output /var/www/html/hfdl.html
   hfdl report --since 1d org/name")]
 pub(in crate::cli) struct ReportCommand {
-    /// Begin of the period: a time such as 2026-06-01 or yesterday, or a duration before now
+    /// Start of the period: a time such as 2026-06-01 or yesterday, or a duration before now
     #[arg(long, value_name = "DUR|TIME", default_value = "7d")]
     since: String,
 
@@ -42,7 +42,7 @@ pub(in crate::cli) struct ReportCommand {
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Models; without one, all
+    /// Models (default: all)
     #[arg(value_name = "NAME")]
     names: Vec<EntryName>,
 }

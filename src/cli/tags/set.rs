@@ -13,9 +13,9 @@ use crate::ui::text;
 
 /// Set the defaults that a tag gives to its models
 ///
-/// Fields without a flag stay. A model with a value of its own keeps it. Of several tags of a model
-/// the strictest counts: pin before approve before follow, the longest delay, the guards of all,
-/// and a version must match the patterns of all.
+/// Fields without a flag stay. A model that has its own value keeps it. If a model has several
+/// tags, the strictest rule counts: pin before approve before follow, the longest delay, and the
+/// guards of all; a version must match the patterns of all.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl tags set production --policy approve

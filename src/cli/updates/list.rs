@@ -22,7 +22,7 @@ use crate::ui::{table, text};
   hfdl updates list
   hfdl updates list --all --json")]
 pub(super) struct ListUpdates {
-    /// All updates that models were offered: published, rejected and superseded ones too
+    /// Include updates that were published, rejected or superseded
     #[arg(long)]
     all: bool,
 }

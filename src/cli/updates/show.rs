@@ -23,8 +23,8 @@ use crate::ui::{Output, table, text};
 
 /// Show the update of a model that waits: the findings, and the files that change
 ///
-/// Without an update that waits, the last one is shown. The Hub is asked for the list of files if it
-/// is not stored here.
+/// If no update waits, the last one is shown. The Hub is asked for the list of files if it is not
+/// stored here.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:
   hfdl updates show org/name")]

@@ -240,7 +240,7 @@ const FIELDS: &[ModelField] = &[
     ModelField::new("token_name", |m| FieldValue::optional(m.token_name.as_ref()), Text(set_token_name))
         .absent("none: the default token")
         .flag("token-name", "NAME", "Token to use, by its name in `hf auth list` (default: that of this machine)")
-        .no("Use the token of this machine again"),
+        .no("Use this machine's token again"),
     ModelField::new("views", |m| FieldValue::list(&m.views), Places(set_views))
         .flag("view", "KIND=DIR", "Show the files to another program, in DIR: dir, lmstudio, ollama, comfyui, text-generation-webui or modelscope")
         .no("Remove all views; `--view none` does the same"),

@@ -155,7 +155,7 @@ pub const fn delay_field<S: HasRules>() -> Field<S> {
         |entry: &S| FieldValue::optional(entry.rules().delay),
         Read::Text(set_delay),
     )
-    .flag("delay", "DUR", "Take a new commit only when this home has known it for so long, such as 7d (default: that of the tags, else none)")
+    .flag("delay", "DUR", "Take a new commit only after this home has known it for this long, such as 7d (default: that of the tags, else none)")
     .no("Follow the tags' delay again")
 }
 
@@ -171,7 +171,7 @@ pub const fn follow_tags_field<S: HasRules>() -> Field<S> {
     .flag(
         "follow-tags",
         "GLOB",
-        "Take the newest of the repository's own tags that match, such as 'v*', by version order",
+        "Take the repository's newest tag that matches, such as 'v*', by version order",
     )
     .no("Follow the tags' pattern again, else the revision")
 }

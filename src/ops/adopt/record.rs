@@ -123,6 +123,6 @@ fn protect(blob: &Path) -> io::Result<()> {
 /// Tells whether a file has a second hard link.
 pub fn has_two_names(path: &Path) -> bool {
     let found = std::fs::metadata(path).ok();
-    let identity = found.and_then(|found| files::identity(&found));
+    let identity = found.and_then(|found| files::identity(path, &found));
     identity.is_some_and(|(_, n_names)| n_names > 1)
 }
