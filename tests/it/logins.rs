@@ -277,7 +277,7 @@ fn a_refused_renewal_is_reported_everywhere_until_a_new_login() {
     world.schedule();
     let tick = world.env.line("run-due --trigger ci");
     tick.succeeds();
-    tick.explains("the login `kim` ends at 2026-03-02 05:00 UTC and cannot be renewed")
+    tick.explains("the login `kim` ends at 2026-03-02T05:00:00Z and cannot be renewed")
         .explains("the Hub refuses its refresh token")
         .explains("hf auth login");
     world.keeps_secrets(&tick);
