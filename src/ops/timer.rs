@@ -332,9 +332,8 @@ fn tick(context: HomeContext<'_>, store: Option<&Store>, every: Seconds) -> Resu
     Ok(TickTimes::new(every, &seed, &context.host.name()))
 }
 
-/// Returns the text from which the minutes of the timer follow: the path of the home when
-/// its first timer was installed, so that a dry run shows the minutes before there is a
-/// database, and a home that moves keeps them.
+/// Returns the text from which the minutes of the timer follow: the path of the home at its
+/// first timer. A dry run without a database shows the same, and a moved home keeps them.
 fn minutes_seed(home: &Home, store: Option<&Store>) -> Result<String> {
     if let Some(store) = store {
         if let Some(seed) = store.meta(MetaKey::TimerSeed)? {

@@ -312,10 +312,11 @@ fn belongs_to(before: &str, word: &str) -> bool {
     let is_zone = word.len() <= 5 && word.starts_with(|c: char| c.is_ascii_uppercase() || c == '+');
     let is_clock = |text: &str| text.len() == 5 && is_number(text) && text.contains(':');
     let is_date = before.len() == 10 && before.matches('-').count() == 2;
+    let is_year = before.len() == 4 && is_number(before);
     is_number(before) && (is_unit || MONTHS.contains(&word))
         || is_clock(before) && is_zone
         || is_number(word) && (DAYS.contains(&before) || MONTHS.contains(&before))
-        || is_date && is_clock(word)
+        || (is_date || is_year) && is_clock(word)
 }
 
 /// Folds a line between its words; a longer word has a line of its own. All lines but the

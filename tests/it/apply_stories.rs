@@ -375,8 +375,9 @@ schedules:
         warnings,
         [
             "warning: the schedule `two`: `one` updates `a/b` at the same time, first at \
-             2026-06-02T00:30:00Z; one run serves both",
-            "warning: the schedule `past` will never run: 2020-01-01T08:00 has passed already",
+             2026-06-02 02:30 CEST; one run serves both",
+            "warning: the schedule `past` will never run: 2020-01-01T08:00 has passed already; \
+             write a time to come",
             "warning: the schedule `empty` includes no model",
             "warning: the schedule `typo` includes no model",
         ]

@@ -253,7 +253,7 @@ fn a_private_model_whose_token_has_vanished_is_not_gone() {
 
     env.hub().forget_requests();
     env.set("HF_TOKEN", TOKEN).now("2026-03-01T10:25:00Z");
-    env.line("run-due").succeeds();
+    env.line("run-due --trigger ci").succeeds();
     assert_eq!(
         env.hub().count(Api::Info),
         1,

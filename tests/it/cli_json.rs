@@ -38,7 +38,7 @@ const DOCUMENTS: &[Document] = &[
     ("schedules add n --daily 02:30 --all", "schedule", &[]),
     ("download acme/tiny --dry-run", "plan", &["/models/0", "/models/0/files", "/models/0/bytes", "/models/0/fetch/0"]),
     ("run-due --dry-run --at 2026-03-02T02:40:00Z", "due", &["/schedules/0", "/models/0", "/models/0/bytes"]),
-    ("run-due", "run", &[]),
+    ("run-due --trigger ci", "run", &[]),
     ("download acme/tiny", "run", &["/sessions/0", "/sessions/0/files", "/sessions/0/bytes"]),
     ("models show acme/tiny", "model", &["/sessions/0"]),
     ("models path acme/tiny", "published", &["/models/0"]),

@@ -81,7 +81,7 @@ impl GateEnv {
     /// Runs a tick, so many days after the first.
     fn night(&self, n: u8) -> Ran {
         self.0.now(&format!("2026-03-{:02}T09:00:00Z", n + 1));
-        self.0.line("run-due --json")
+        self.0.line("run-due --trigger ci --json")
     }
 
     fn main_ref(&self) -> Option<String> {

@@ -26,7 +26,7 @@ fn world(options: &str) -> (TestEnv, String) {
     ))
     .succeeds();
     env.line("schedules add often --every 6h --all").succeeds();
-    env.line("run-due").succeeds();
+    env.line("run-due --trigger ci").succeeds();
     (env, commit)
 }
 
@@ -53,7 +53,7 @@ fn session(ran: &Ran) -> Value {
 
 fn night(env: &TestEnv, n: u8) -> Ran {
     env.now(&format!("2026-03-{:02}T09:00:00Z", n + 1))
-        .line("run-due --json")
+        .line("run-due --trigger ci --json")
 }
 
 fn events(env: &TestEnv) -> i64 {
@@ -287,7 +287,7 @@ fn a_registered_filter_that_never_matched_fails_and_says_so() {
     env.line("models add acme/tiny --include *.gguf --no-check")
         .succeeds();
     env.line("schedules add often --every 6h --all").succeeds();
-    let ran = env.line("run-due --json");
+    let ran = env.line("run-due --trigger ci --json");
     let session = session(ran.exits(2));
     assert_eq!(session["outcome"], "failed");
     assert_eq!(session["error_kind"], "config");

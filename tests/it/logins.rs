@@ -275,14 +275,14 @@ fn a_refused_renewal_is_reported_everywhere_until_a_new_login() {
         .set("HFDL_METRICS_FILE", metrics.to_str().unwrap());
     world.env.hub().end_login(REFRESH);
     world.schedule();
-    let tick = world.env.line("run-due");
+    let tick = world.env.line("run-due --trigger ci");
     tick.succeeds();
     tick.explains("the login `kim` ends at 2026-03-02T05:00:00Z and cannot be renewed")
         .explains("the Hub refuses its refresh token")
         .explains("hf auth login");
     world.keeps_secrets(&tick);
     world.env.now("2026-03-01T09:20:00Z");
-    world.env.line("run-due").succeeds().silently();
+    world.env.line("run-due --trigger ci").succeeds().silently();
     let status = world.env.line("status --json");
     let document = status.exits(1).json();
     assert_eq!(document["warnings"][0]["kind"], "login-ends");
@@ -305,9 +305,9 @@ fn a_refused_renewal_is_reported_everywhere_until_a_new_login() {
     // After the end.
     world.env.hub().revoke_token(ACCESS);
     world.env.now("2026-03-02T10:00:00Z");
-    let tick = world.env.line("run-due");
+    let tick = world.env.line("run-due --trigger ci");
     tick.exits(4)
-        .explains("ended at 2026-03-02T05:00:00Z")
+        .explains("ended at 2026-03-02 05:00 UTC")
         .explains("hf auth login");
     world
         .env

@@ -33,7 +33,7 @@ impl World {
         env.line("models add acme/tiny --keep-revisions 2")
             .succeeds();
         env.line("schedules add often --every 6h --all").succeeds();
-        env.line("run-due").succeeds();
+        env.line("run-due --trigger ci").succeeds();
         let published = commit(&env, 2);
         let world = Self {
             env,
@@ -50,7 +50,7 @@ impl World {
 
     fn night_with(&self, n: u8, flags: &str) -> Ran {
         let env = self.env.now(&format!("2026-03-{:02}T09:00:00Z", n + 1));
-        env.line(&format!("run-due --json {flags}"))
+        env.line(&format!("run-due --trigger ci --json {flags}"))
     }
 
     fn folder(&self) -> PathBuf {

@@ -39,7 +39,7 @@ fn of_shard(shard: &str) -> Vec<String> {
 }
 
 fn run(env: &TestEnv, shard: &str) -> Ran {
-    env.hfdl(["run-due", "--json", "--shard", shard])
+    env.hfdl(["run-due", "--trigger", "ci", "--json", "--shard", shard])
 }
 
 /// Returns the models that a run looked at.

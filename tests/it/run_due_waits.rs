@@ -69,7 +69,7 @@ fn ticks_before_the_named_time_end_at_once_and_say_so_once() {
     assert!(begun.elapsed() < Duration::from_secs(20));
     let ran = env.hfdl(["run-due"]);
     ran.exits(5)
-        .explains("the Hub allows no more requests until 2026-03-01T09:30:00Z");
+        .explains("the Hub allows no more requests until 2026-03-01 09:30 UTC");
     let ran = env.hfdl(["run-due", "--json"]);
     assert_eq!(
         (&ran.json()["exit_code"], &ran.json()["due"]),
@@ -83,7 +83,7 @@ fn ticks_before_the_named_time_end_at_once_and_say_so_once() {
     env.line("status").prints("allows no more requests until");
     env.line("download acme/one")
         .exits(5)
-        .explains("the Hub allows no more requests until 2026-03-01T09:30:00Z");
+        .explains("the Hub allows no more requests until 2026-03-01 09:30 UTC");
 
     let ran = env.now("2026-03-01T09:30:00Z").hfdl(["run-due", "--json"]);
     ran.succeeds();

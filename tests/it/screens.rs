@@ -337,7 +337,8 @@ fn keeps_the_rules(name: &str, views: &Views) {
             Look::Coloured | Look::Plain => {}
         }
         let widest = plain(&views[&(*look, 200)]);
-        let broken: Vec<&str> = words(&lines).difference(&words(&widest)).copied().collect();
+        let mut broken = words(&lines);
+        broken.retain(|word| !words(&widest).contains(word) && *word != "\\");
         assert!(broken.is_empty(), "{place}: broken {broken:?}\n{text}");
         if TABLES.iter().any(|(table, _)| *table == name) {
             assert_eq!(lines.len(), widest.len(), "{place}: {text}");

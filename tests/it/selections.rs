@@ -431,7 +431,7 @@ fn offline_a_download_prints_the_path_of_what_is_published() {
     // The whole repository was never fetched.
     env.line("download acme/q")
         .exits(5)
-        .explains("its selected files are not all there")
+        .explains("some of its selected files are missing")
         .explains("the same command fetches it");
     env.line("download acme/q --revision v9")
         .exits(5)

@@ -18,7 +18,7 @@ fn world() -> TestEnv {
     publish(&env, SIZE, 1);
     env.line("models add acme/tiny").succeeds();
     env.line("schedules add often --every 6h --all").succeeds();
-    env.line("run-due").succeeds();
+    env.line("run-due --trigger ci").succeeds();
     env
 }
 
@@ -37,7 +37,7 @@ fn publish_held(env: &TestEnv, seed: u64) -> String {
 
 fn night(env: &TestEnv, n: u8) -> Ran {
     env.now(&format!("2026-03-{:02}T09:00:00Z", n + 1));
-    env.line("run-due --json")
+    env.line("run-due --trigger ci --json")
 }
 
 fn outcome(ran: &Ran) -> String {

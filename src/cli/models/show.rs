@@ -12,7 +12,7 @@ use crate::cli::schedules::zone_of;
 use crate::domain::hold::Decision;
 use crate::domain::model::{EntryName, Model, ModelState};
 use crate::domain::outcome::Outcome;
-use crate::domain::policy::SharedRules;
+use crate::domain::policy::{SeenCommits, SharedRules};
 use crate::domain::repo::CommitSha;
 use crate::domain::schedule::{Schedule, ScheduleSpec};
 use crate::domain::session::{Session, SessionEnd, Trouble};
@@ -44,6 +44,8 @@ struct ModelFacts {
     /// The reason why its destination cannot be used now.
     place_problem: Option<String>,
     in_force: SharedRules,
+    /// The newest commit that waits for the end of a delay, with a held one before it.
+    newer: Option<CommitSha>,
 }
 
 impl ShowModel {
@@ -62,6 +64,7 @@ impl ShowModel {
         };
         let facts = ModelFacts {
             in_force: rules_in_force(&store, context, &model)?,
+            newer: newer_than_held(&model.state, &store.seen_commits(model.id)?),
             schedules: all
                 .readable
                 .into_iter()
@@ -142,7 +145,7 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
         ("size", text::or_nothing(facts.files.published.map(size))),
         ("kept revisions", kept_revisions(&facts.files.kept, &clock)),
         ("held at", commit(state.held_commit.as_ref())),
-        ("held update", held_update(state)),
+        ("held update", held_update(state, facts.newer.as_ref())),
         ("updates", updates(&clock, model, facts)),
         ("last check", clock.past_in_full(state.last_check_at)),
         ("last success", clock.past_in_full(state.last_success_at)),
@@ -270,6 +273,18 @@ fn show_document(model: &Model, facts: &ModelFacts) -> Value {
     value
 }
 
+/// Returns the newest commit that this home has seen after the held one.
+fn newer_than_held(state: &ModelState, seen: &SeenCommits) -> Option<CommitSha> {
+    let held = &state.held_update.as_ref()?.commit;
+    let waiting = state.wait.as_ref().map(|wait| &wait.commit);
+    let held_since = seen.get(held);
+    let later = seen.iter().filter(|(_, since)| Some(*since) > held_since);
+    let newest = later
+        .max_by_key(|(_, since)| **since)
+        .map(|(commit, _)| commit);
+    waiting.or(newest).filter(|newer| *newer != held).cloned()
+}
+
 /// Describes the rules in force about updates, and the update that they keep waiting.
 fn updates(clock: &Clock, model: &Model, facts: &ModelFacts) -> String {
     let in_force = &facts.in_force;
@@ -300,12 +315,11 @@ fn updates(clock: &Clock, model: &Model, facts: &ModelFacts) -> String {
 
 /// Names a commit that waits for approval, whether it has been accepted, and whether a newer
 /// one waits for its delay.
-fn held_update(state: &ModelState) -> String {
+fn held_update(state: &ModelState, newer: Option<&CommitSha>) -> String {
     let Some(update) = &state.held_update else {
         return text::NOTHING.to_owned();
     };
-    let newer = state.wait.as_ref().map(|it| it.commit.short());
-    let newer = newer.filter(|newer| *newer != update.commit.short());
+    let newer = newer.map(CommitSha::short);
     let newer = newer.map(|newer| format!("; {newer} is newer and waits for the delay"));
     let (commit, reasons) = (update.commit.short(), update.reasons());
     let decision = match update.decision {

@@ -218,3 +218,64 @@ pub(super) fn next_due(report: &PeriodReport, clock: &Clock) -> Vec<Block> {
     let columns = vec!["Schedule", "Starts", "Until"];
     vec![Block::Table(Grid { columns, rows })]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::model::ModelId;
+    use jiff::tz::TimeZone;
+
+    #[test]
+    fn a_decision_is_one_sentence() {
+        let at = |day: u8| format!("2026-03-{day:02}T10:00:00Z").parse().unwrap();
+        let clock = Clock {
+            now: at(9),
+            zone: TimeZone::UTC,
+            absolute: true,
+        };
+        let offered = OfferedUpdate {
+            model_id: ModelId(1),
+            model: "tiny".parse().unwrap(),
+            commit: "a".repeat(40).parse().unwrap(),
+            old_commit: None,
+            found_at: at(1),
+            findings: Vec::new(),
+            decision: Decision::Waiting,
+            decided_at: None,
+            note: None,
+            published_at: None,
+            waits_until: None,
+            is_current: true,
+        };
+        let decision = |change: &dyn Fn(&mut OfferedUpdate)| {
+            let mut update = offered.clone();
+            change(&mut update);
+            super::decision(&update, &clock)
+        };
+        assert_eq!(decision(&|_| ()), "none yet");
+        let approve = |it: &mut OfferedUpdate| {
+            (it.decision, it.decided_at) = (Decision::Approved, Some(at(2)));
+        };
+        let approved = "approved on 2026-03-02 10:00 UTC";
+        assert_eq!(
+            decision(&approve),
+            format!("{approved}; the next run publishes it")
+        );
+        let published = decision(&|it| {
+            approve(it);
+            (it.is_current, it.published_at) = (false, Some(at(3)));
+        });
+        assert_eq!(
+            published,
+            format!("{approved}, and published on 2026-03-03 10:00 UTC")
+        );
+        let overtaken = decision(&|it| it.is_current = false);
+        assert_eq!(overtaken, "none: a newer commit took its place");
+        let delayed = decision(&|it| it.waits_until = Some(at(4)));
+        assert_eq!(delayed, "none yet: its delay ends on 2026-03-04 10:00 UTC");
+        let rejected = decision(&|it| {
+            (it.decision, it.decided_at) = (Decision::Rejected, Some(at(2)));
+        });
+        assert_eq!(rejected, "rejected on 2026-03-02 10:00 UTC");
+    }
+}

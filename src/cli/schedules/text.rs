@@ -13,7 +13,13 @@ pub(super) fn cadence(spec: &ScheduleSpec, clock: &Clock) -> String {
         _ => None,
     };
     if let Some(at) = once {
-        return format!("once {}", clock.future(at, &zone));
+        // The next slot of a schedule tells the distance.
+        let at = if at > clock.now {
+            clock.moment(at, &zone)
+        } else {
+            clock.future(at, &zone)
+        };
+        return format!("once {at}");
     }
     let word = match spec.cadence.kind() {
         CadenceKind::Interval => "every",
