@@ -98,7 +98,7 @@ fn a_wait_for_the_lock_ends_with_its_release_or_its_limit() {
     let started = Instant::now();
     env.line("run-due --wait=1s")
         .exits(11)
-        .explains("run-due runs on")
+        .explains("run-due has been running on")
         .explains(&format!("process {}", holder.id()));
     assert!(started.elapsed() >= Duration::from_secs(1));
     // The first will find nothing due, the second has a clock a day later.
