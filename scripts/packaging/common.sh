@@ -73,7 +73,7 @@ remap_flags() {
 # build_program TRIPLE: builds the programs for this platform and prints the path of `hfdl`; `hfdlw` for
 # Windows is beside it.
 build_program() {
-    local triple=$1 libraries flags build=(cargo build) suffix='' programs=(--bin hfdl)
+    local triple=$1 libraries flags compiler build=(cargo build) suffix='' programs=(--bin hfdl)
     command -v cargo >/dev/null 2>&1 ||
         fail 'cargo is missing: install Rust as https://www.rust-lang.org/tools/install says'
     libraries=$("${RUSTC:-rustc}" --print target-libdir --target "$triple")
@@ -83,8 +83,9 @@ build_program() {
     case $triple in
     *-linux-musl)
         # Zig is compiler, linker and C library in one. Its start files take the place of rustc's.
-        if command -v cargo-zigbuild >/dev/null 2>&1; then
-            build=(cargo zigbuild)
+        compiler=CC_${triple//-/_}
+        if [ -z "${!compiler:-}" ]; then
+            build=(bash "$root/scripts/with-zig" cargo-zigbuild zigbuild)
             flags+=$'\n-Clink-self-contained=no'
         fi
         ;;
