@@ -86,6 +86,7 @@ use crate::ui::{Clock, ColourChoice, Format, Output};
 #[derive(Debug, Parser)]
 #[command(
     name = "hfdl",
+    bin_name = "hfdl",
     version,
     propagate_version = false,
     disable_help_subcommand = true,

@@ -357,7 +357,8 @@ fn each_field_of_a_run_and_its_session_is_there_and_right() {
     let new = publish(8192, 2);
     env.now("2026-03-01T10:00:00Z");
     let run = env.line("run-due --json --trigger ci").succeeds().json();
-    let path = env.cache().join("models--acme--tiny/snapshots").join(&new);
+    let folder = env.cache().join("models--acme--tiny");
+    let path = folder.join("snapshots").join(&new);
     has(
         &run,
         &[

@@ -211,10 +211,7 @@ fn many_small_files_take_one_request_each() {
         assert_eq!(report.fetched, wanted.bytes.len() as u64);
     }
     assert_eq!(env.hub.requests().len(), 2000);
-    // Elsewhere the locks stay.
-    if cfg!(unix) {
-        assert_eq!(env.files().len(), 2000, "{:?}", env.files());
-    }
+    assert_eq!(env.files().len(), 2000, "{:?}", env.files());
 }
 
 #[test]
@@ -239,7 +236,8 @@ fn a_line_that_breaks_again_and_again_still_brings_the_file() {
     let report = env.fetch(&wanted);
     assert_verified(&report, &wanted);
     assert_eq!(report.fetched, 8 * MIB);
-    assert!(report.retries >= 20, "{report:?}");
+    // 28 answers, of which the first of each connection is no retry.
+    assert!(report.retries >= 12, "{report:?}");
 }
 
 #[test]
