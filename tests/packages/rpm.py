@@ -71,7 +71,8 @@ def main():
         inside = Path("/home/tour") if static else home / "tour"
         (home / "tour").mkdir()
         shutil.chown(home / "tour", USER, USER)
-        take(hub, [*ordinary, "/usr/bin/hfdl" if static else program], home / "tour", inside)
+        # The empty root has no time zone.
+        take(hub, [*ordinary, "/usr/bin/hfdl" if static else program], home / "tour", inside, TZ="UTC")
         kept = files(home)
         run(*rpm, "--upgrade", "--replacepkgs", "--replacefiles", *without, package, PATH=PATH)
         check(files(home) == kept, "an upgrade leaves models and state")
