@@ -8,6 +8,9 @@ packager() { printf '%s\n' "${HFDL_PACKAGER:-The hfdl authors <hfdl@users.norepl
 # shellcheck disable=SC2034 # The recipes read it.
 summary='keep Hugging Face models, datasets and spaces on disk, current, from cron'
 
+# homepage: prints the address of the repository.
+homepage() { sed -n 's/^repository = "\(.*\)"/\1/p' "${root:?}/Cargo.toml"; }
+
 # description: prints the longer text about hfdl, at most 75 characters a line.
 description() {
     cat <<'TEXT'

@@ -268,7 +268,9 @@ fn remove_folder_if_ours(layout: &RepoLayout, ownership: &Ownership) -> Result<(
 
 /// Removes a file of hfdl if it still has the text that hfdl gives it.
 fn remove_if_ours(path: &Path, text: &[u8]) -> Result<()> {
-    if files::read_if_present(path)?.as_deref() == Some(text) {
+    let found = files::read_if_present(path)
+        .with_context(|| format!("cannot read `{}`", path.display()))?;
+    if found.as_deref() == Some(text) {
         remove_unless_in_use(path, Permit::note())?;
     }
     Ok(())

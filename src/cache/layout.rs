@@ -27,6 +27,9 @@ pub const JOURNAL_SUFFIX: &str = ".incomplete.journal";
 pub const NEW_JOURNAL_SUFFIX: &str = ".incomplete.journal.new";
 /// The suffix of bytes with a wrong hash, which are kept to be looked at.
 pub const EVIDENCE_SUFFIX: &str = ".incomplete.bad";
+
+/// The suffix of a later damage of the same content, while the evidence of the first is there.
+pub const LATER_EVIDENCE_SUFFIX: &str = ".incomplete.bad.2";
 /// The suffix of the lock that is held while a partial file is fetched.
 pub const PARTIAL_LOCK_SUFFIX: &str = ".incomplete.lock";
 /// The suffix of the file that lists the chunks of a content.
@@ -192,10 +195,10 @@ impl RepoLayout {
         self.private().join(name)
     }
 
-    /// Returns where bytes lie that twice did not have this content's hash.
-    pub fn evidence(&self, content: &ContentId) -> PathBuf {
-        let name = format!("{}{EVIDENCE_SUFFIX}", content.etag());
-        self.private().join(name)
+    /// Returns where bytes are kept that did not have this content's hash.
+    pub fn evidence(&self, content: &ContentId) -> [PathBuf; 2] {
+        [EVIDENCE_SUFFIX, LATER_EVIDENCE_SUFFIX]
+            .map(|suffix| self.private().join(format!("{}{suffix}", content.etag())))
     }
 
     /// Returns the file that lists the chunks of a content.

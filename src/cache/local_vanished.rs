@@ -78,8 +78,10 @@ impl LocalDir {
             Some(both) => both,
             None => return Ok(()),
         };
+        let stamp_now =
+            stamp_at(&file).with_context(|| format!("cannot look at `{}`", file.display()))?;
         ensure!(
-            stamp_at(&file)?.as_ref() == Some(stamp),
+            stamp_now.as_ref() == Some(stamp),
             "another program has changed `{}` meanwhile",
             file.display()
         );

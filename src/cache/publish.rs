@@ -156,11 +156,12 @@ impl<'a> CacheWriter<'a> {
         let blob = self.layout.blob(content);
         let context = || format!("cannot move `{}` to `{}`", aside.display(), blob.display());
         let found = fs::metadata(aside).with_context(context)?;
+        let identity = files::identity(aside, &found);
         let _lock = self.lock(content)?;
         self.note_blob(content, aside)?;
         files::rename_over(aside, &blob).with_context(context)?;
         // A hard link shares its permissions with a file that may be another user's.
-        if files::identity(&found).is_none_or(|(_, n_names)| n_names == 1) {
+        if identity.is_none_or(|(_, n_names)| n_names == 1) {
             self.protect_blob(content)?;
         }
         // Renaming one name of a file over another of it does nothing at all.
@@ -356,7 +357,9 @@ impl<'a> CacheWriter<'a> {
                 files::symlink_file(&layout::relative_blob(path, content), entry)
             }
             EntryForm::HardLinks => self.share(&blob, entry, Sharing::HardLinksToo),
-            EntryForm::Files if is_last_use && !blob.is_symlink() => files::rename_over(&blob, entry),
+            EntryForm::Files if is_last_use && !blob.is_symlink() => {
+                files::rename_over(&blob, entry)
+            }
             EntryForm::Files => self.share(&blob, entry, Sharing::OwnBytes),
         };
         made.with_context(|| format!("cannot create `{}`", entry.display()))

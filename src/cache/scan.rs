@@ -14,7 +14,8 @@ use anyhow::{Context, Result};
 
 use super::homes::stamp_of;
 use super::layout::{
-    self, CacheLayout, EVIDENCE_SUFFIX, JOURNAL_SUFFIX, PARTIAL_SUFFIX, RepoLayout,
+    self, CacheLayout, EVIDENCE_SUFFIX, JOURNAL_SUFFIX, LATER_EVIDENCE_SUFFIX, PARTIAL_SUFFIX,
+    RepoLayout,
 };
 use super::local_dir::{LocalDir, PRIVATE};
 use super::{links, wire};
@@ -244,7 +245,7 @@ fn scan_blobs(layout: &RepoLayout, local: &mut LocalRepo) -> Result<()> {
             continue;
         };
         if let Some(content) = content_of(name) {
-            let identity = files::identity(&found);
+            let identity = files::identity(&path, &found);
             let blob = LocalBlob {
                 size_bytes: found.len(),
                 kind: if is_link {
@@ -268,9 +269,12 @@ fn scan_partials(layout: &RepoLayout, local: &mut LocalRepo) -> Result<()> {
     for entry in read_dir(&layout.private())? {
         let name = entry.file_name();
         let name = name.to_str().unwrap_or_default();
-        if let Some(content) = name.strip_suffix(EVIDENCE_SUFFIX).and_then(content_of) {
+        let etag = [EVIDENCE_SUFFIX, LATER_EVIDENCE_SUFFIX]
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix));
+        if let Some(content) = etag.and_then(content_of) {
             let size_bytes = entry.metadata().map_or(0, |found| found.len());
-            local.evidence.insert(content, size_bytes);
+            *local.evidence.entry(content).or_default() += size_bytes;
         }
     }
     local.partials = partials_in(&layout.private())?;
@@ -385,7 +389,7 @@ impl Snapshots {
         let size_bytes = found.len();
         let by_link = || self.linked_content(path, &fs::read_link(path).ok()?);
         let by_identity = || {
-            let (identity, _) = files::identity(&found)?;
+            let (identity, _) = files::identity(path, &found)?;
             self.names.get(&identity).copied()
         };
         Ok(Some(match by_link().or_else(by_identity) {

@@ -209,7 +209,10 @@ fn remove_files(layout: &RepoLayout, what: &SweepTarget, permit: Permit) -> Resu
             Ok(remove_unless_in_use(&layout.journal(content), permit)?
                 && remove_unless_in_use(&layout.partial(content), permit)?)
         }
-        SweepTarget::Evidence(content) => remove_unless_in_use(&layout.evidence(content), permit),
+        SweepTarget::Evidence(content) => {
+            let [first, later] = layout.evidence(content);
+            Ok(remove_unless_in_use(&later, permit)? && remove_unless_in_use(&first, permit)?)
+        }
     }
 }
 
@@ -246,7 +249,8 @@ fn check_folders(cache: &CacheLayout, repo: &Repo) -> Result<()> {
     ] {
         let folder = folder.join(name);
         if folder.exists() {
-            files::check_inside(cache.root(), &folder)?;
+            files::check_inside(cache.root(), &folder)
+                .with_context(|| format!("cannot use `{}`", folder.display()))?;
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::layout::{EVIDENCE_SUFFIX, JOURNAL_SUFFIX, PARTIAL_SUFFIX};
+use super::layout::{EVIDENCE_SUFFIX, JOURNAL_SUFFIX, LATER_EVIDENCE_SUFFIX, PARTIAL_SUFFIX};
 use super::local_dir::{LocalDir, PRIVATE};
 use super::scan::read_dir;
 use super::sweep::remove_unless_in_use;
@@ -80,6 +80,7 @@ impl DirLeftover {
 fn understand(name: &str) -> Option<(LeftoverKind, ContentId)> {
     let (etag, kind) = [
         (EVIDENCE_SUFFIX, LeftoverKind::Evidence),
+        (LATER_EVIDENCE_SUFFIX, LeftoverKind::Evidence),
         (PARTIAL_SUFFIX, LeftoverKind::Partial),
     ]
     .into_iter()

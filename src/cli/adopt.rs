@@ -30,13 +30,14 @@ use crate::ui::text;
 
 /// Use the files of other programs instead of fetching them
 ///
-/// Hashes files once on all cores and remembers them: old folders of LM Studio, ollama (its
-/// blobs), ComfyUI, hfd.sh and --local-dir, git clones, plain copies. A later download that wants
-/// one of them takes its bytes from there, as a reflink where the file system can, else as a copy,
-/// and checks their hash on the way. The files stay where they are unless --move is given; nothing
-/// else is ever removed. Passed over are files under 4 KiB, names that begin with a dot, unfinished
-/// downloads (.incomplete, .part, .aria2 and the like) and links; a link or a dotted folder that is
-/// named itself is followed. The same again reads only what is new or changed.
+/// Hashes the files once, on all cores, and remembers them: old folders of LM Studio, ollama (its
+/// blobs), ComfyUI, hfd.sh and --local-dir, git clones, plain copies. A later download that needs
+/// one of them takes its bytes from there, as a reflink where the file system supports it,
+/// otherwise as a copy, and checks their hash on the way. The files stay where they are unless
+/// --move is given; nothing else is ever removed. Files under 4 KiB, names that begin with a dot,
+/// unfinished downloads (.incomplete, .part, .aria2 and the like) and links are skipped; a link or
+/// a dotted folder that you name yourself is followed. Running it again reads only files that are
+/// new or have changed.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl adopt ~/.lmstudio/models --dry-run     say how much would be read
@@ -49,11 +50,11 @@ pub struct AdoptCommand {
     #[arg(value_name = "DIR|FILE", required_unless_present_any = ["list", "matching"])]
     paths: Vec<PathBuf>,
 
-    /// Say what would be read, and read nothing
+    /// Show the amount that would be read, and read nothing
     #[arg(short = 'n', long, conflicts_with_all = ["moves", "matching"])]
     dry_run: bool,
 
-    /// Move files into the cache when a download wants them: those on the same disk that no other
+    /// Move files into the cache when a download needs them: those on the same disk that no other
     /// model, Hub cache or hard link needs
     #[arg(long = "move", requires = "paths")]
     moves: bool,
@@ -82,7 +83,8 @@ impl AdoptCommand {
         }
         if let Some(missing) = self.paths.iter().find(|path| !path.exists()) {
             let headline = format!("there is no file or folder `{}`", missing.display());
-            return Err(Complaint::usage(headline).into());
+            let complaint = Complaint::usage(headline);
+            return Err(complaint.next("name files and folders that exist").into());
         }
         let existing = context.existing_store()?;
         let settings = context.settings(existing.as_ref())?;

@@ -35,10 +35,10 @@ use crate::ui::{Format, text};
 
 /// Apply a file of models, schedules, tags and settings
 ///
-/// Prints the differences. Either the whole file is applied or nothing. Entries are paired by
-/// name; entries that are not in the file stay, unless --prune is given. A section that the file
-/// does not have is never touched. With --locked the models stay at the commits of a lock file, which
-/// `hfdl lock` has written; without it they follow their revisions again.
+/// Prints the differences. Either the whole file is applied or nothing. Entries are paired by name;
+/// entries that are not in the file stay, unless --prune is given. A section that the file does not
+/// have is never touched. With --locked the models stay at the commits of a lock file that `hfdl
+/// lock` has written; without it they follow their revisions again.
 #[derive(Debug, Args)]
 #[command(after_long_help = "The file is YAML or JSON:
   version: 1
@@ -142,7 +142,7 @@ impl Apply {
         let planned = self.plan(context, &self.read()?)?;
         let plan = &planned.plan;
         for warning in &plan.warnings {
-            context.out.warn(warning);
+            context.warn(warning);
         }
         for check in planned.checks.iter().flatten() {
             if let Ok(answer) = &check.answer {

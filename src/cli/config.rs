@@ -47,7 +47,7 @@ enum ConfigCommand {
     #[command(after_long_help = "Example:
   hfdl config get cache.dir")]
     Get {
-        /// Such as download.connections
+        /// The setting, such as download.connections
         key: String,
     },
     /// Save a value
@@ -56,16 +56,16 @@ enum ConfigCommand {
     #[command(after_long_help = "Example:
   hfdl config set download.limit_rate 10M")]
     Set {
-        /// Such as download.connections
+        /// The setting, such as download.connections
         key: String,
-        /// Such as 32
+        /// The value, such as 32
         value: String,
     },
     /// Remove a saved value, so that the default applies again
     #[command(after_long_help = "Example:
   hfdl config unset download.limit_rate")]
     Unset {
-        /// Such as download.connections
+        /// The setting, such as download.connections
         key: String,
     },
     /// Print the path of the database, where settings are saved
@@ -134,8 +134,8 @@ fn origins_text(out: &Output, settings: &Settings, views: &[SettingView]) -> Str
     let room = usize::from(width).saturating_sub(4);
     let entries = rows.map(|[key, value, from, help]| {
         let value = table::clean(&format!("{key} = {value}"));
-        let help = table::folded(&format!("{from}: {help}"), room);
-        let lines = table::folded(&value, room).into_iter().chain(help);
+        let help = table::folded(&format!("{from}: {help}"), room, 0);
+        let lines = table::folded(&value, room, 0).into_iter().chain(help);
         lines.collect::<Vec<String>>().join("\n    ")
     });
     entries.collect::<Vec<String>>().join("\n")
@@ -183,9 +183,7 @@ fn set(context: &Context, key: &str, value: &str) -> Result<()> {
             )
         },
     )?;
-    warnings
-        .iter()
-        .for_each(|warning| context.out.warn(warning));
+    warnings.iter().for_each(|warning| context.warn(warning));
     Ok(())
 }
 
@@ -220,9 +218,7 @@ fn unset(context: &Context, key: &str) -> Result<()> {
             )
         },
     )?;
-    warnings
-        .iter()
-        .for_each(|warning| context.out.warn(warning));
+    warnings.iter().for_each(|warning| context.warn(warning));
     Ok(())
 }
 

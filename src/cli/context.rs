@@ -49,11 +49,17 @@ impl Context {
 
     /// Returns the clock for times that people read.
     pub fn clock(&self) -> Clock {
-        Clock {
-            now: self.now(),
-            zone: self.host.time_zone(),
-            absolute: self.absolute,
-        }
+        Clock::new(&self.host, self.absolute)
+    }
+
+    /// Returns the clock for messages on stderr.
+    pub fn message_clock(&self) -> Clock {
+        Clock::of_messages(&self.host, self.absolute)
+    }
+
+    /// Shows a warning, with its times as those of the reader.
+    pub fn warn(&self, message: &str) {
+        self.out.warn(&self.message_clock().told(message));
     }
 
     /// Opens the database, making it when there is none.
@@ -104,14 +110,25 @@ impl Context {
 
     /// Shows a problem of one model; the command goes on with the others.
     pub fn show_problem(&self, explanation: &Explanation) {
-        explain::show(explanation, &self.out, self.log_format);
+        explain::show(
+            explanation,
+            &self.out,
+            &self.message_clock(),
+            self.log_format,
+        );
     }
 
     /// Shows a note, unless only problems are wanted.
     pub fn show_note(&self, explanation: &Explanation) {
         if !self.out.quiet {
-            explain::show_note(explanation, &self.out, self.log_format);
+            self.show_note_always(explanation);
         }
+    }
+
+    /// Shows a note, also with `--quiet`.
+    pub fn show_note_always(&self, explanation: &Explanation) {
+        let clock = self.message_clock();
+        explain::show_note(explanation, &self.out, &clock, self.log_format);
     }
 
     /// Asks before something that cannot be taken back. Without a terminal

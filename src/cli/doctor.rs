@@ -10,12 +10,13 @@ use crate::json::document;
 use crate::ops::doctor::{
     CheckLevel, CheckResult, Doctor as Work, Mending, examine_as_cron, worst,
 };
-use crate::ui::{Format, Output, table};
+use crate::ui::{Clock, Format, Output, table};
 
-/// Test the requirements of unattended runs, and how to meet them
+/// Test the set-up for unattended runs, and say how to mend it
 ///
-/// Tries directories, database, clock, token, Hub, storage, hooks and timer by using them, and
-/// leaves nothing behind. Ends with 0 when no check fails, and with 1 otherwise; warnings do not fail.
+/// Tests directories, database, clock, token, Hub, storage, hooks and timer by using them, and
+/// leaves nothing behind. Exits with 0 when no check fails, and with 1 otherwise; warnings are no
+/// failure.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl doctor
@@ -59,7 +60,7 @@ impl DoctorCommand {
         .examine();
         let verdict = worst(&results);
         context.out.result(
-            |out| text(out, &results),
+            |out| text(out, &context.clock(), &results),
             || {
                 let checks: Vec<Value> = results.iter().map(check).collect();
                 document(
@@ -89,7 +90,7 @@ fn check(result: &CheckResult) -> Value {
 }
 
 /// Renders a line for each check, and below it the reason and the next step.
-fn text(out: &Output, results: &[CheckResult]) -> String {
+fn text(out: &Output, clock: &Clock, results: &[CheckResult]) -> String {
     let width = results.iter().map(|result| result.check.len()).max();
     let width = width.unwrap_or(0);
     // The verdict has seven columns, and two blanks follow each column.
@@ -100,7 +101,7 @@ fn text(out: &Output, results: &[CheckResult]) -> String {
     };
     for result in results.iter().filter(shown) {
         let verdict = coloured(result.verdict, out.colour);
-        let what = table::paragraph(out, &result.what, indent);
+        let what = table::paragraph(out, &clock.told(&result.what), indent);
         text.push_str(&format!("{verdict}  {:width$}  {what}", result.check));
         let more = [
             ("why", &result.why),
@@ -109,7 +110,8 @@ fn text(out: &Output, results: &[CheckResult]) -> String {
         ];
         for (label, words) in more {
             if let Some(words) = words {
-                let words = table::paragraph(out, &format!("{label}: {words}"), indent);
+                let words = clock.told(&format!("{label}: {words}"));
+                let words = table::paragraph(out, &words, indent);
                 text.push_str(&format!("{:indent$}{words}", ""));
             }
         }

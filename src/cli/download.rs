@@ -89,11 +89,11 @@ pub struct Download {
     #[arg(long, conflicts_with = "what")]
     tag: Vec<Tag>,
 
-    /// Fetch files again that are there already
+    /// Fetch files again even if they are there
     #[arg(long, visible_alias = "force-download")]
     force: bool,
 
-    /// Publish this held commit whatever was found about it, as `hfdl updates approve` does
+    /// Publish this held commit despite its findings, as `hfdl updates approve` does
     #[arg(long, value_name = "COMMIT", value_parser = beginning_of_commit,
         conflicts_with_all = ["all", "tag"])]
     accept: Option<String>,
@@ -125,6 +125,7 @@ impl Download {
         self.to = self.to.or_else(|| self.hf.local_dir());
         let existing = context.existing_store()?;
         let settings = context.settings(existing.as_ref())?;
+        self.limits.warn(context);
         let (targets, single) = self.targets(context, existing.as_ref(), &settings)?;
         if targets.is_empty() {
             return self.nothing_meant(context);
@@ -148,7 +149,7 @@ impl Download {
         let lock = take_lock(context, command, trigger, self.waiting.wait)?;
         let store = existing.map_or_else(|| context.store(), Ok)?;
         self.accept_updates(&store, &targets, context)?;
-        let bounds = self.limits.bounds(context, &settings);
+        let bounds = self.limits.bounds(&settings);
         let services = Services::for_run(host, home, settings, store)?;
         let destinations = targets.iter().map(|target| target.destination.clone());
         let destinations = destinations.collect::<BTreeSet<_>>();

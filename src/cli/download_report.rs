@@ -1,5 +1,6 @@
 //! The output of `hfdl download`: progress, problems, paths, documents.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,9 +14,7 @@ use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome};
 use crate::domain::repo::{RepoPath, Revision};
 use crate::domain::run::RunCommand;
 use crate::domain::schedule::Unusable;
-use crate::domain::session::{
-    ByteCounts, Session, SessionProgress, SessionStop, StopCause, Trouble,
-};
+use crate::domain::session::{ByteCounts, Session, SessionProgress, StopCause, Trouble};
 use crate::domain::units::ByteSize;
 use crate::json::{RunResult, RunView, document};
 use crate::ops;
@@ -34,11 +33,9 @@ pub fn report_run(
 ) -> Result<ExitStatus> {
     let file = single.map(|path| Path::new(path.as_str()));
     say_removed(context, run);
-    for session in &run.sessions {
-        if let Some(explanation) = explain_session(run, session) {
-            show_session(context, session, &explanation);
-        }
-    }
+    let explained = run.sessions.iter();
+    let explained = explained.filter_map(|session| Some((session, explain_session(run, session)?)));
+    show_sessions(context, &explained.collect::<Vec<_>>());
     context.out.result(
         |_| {
             let mut lines = String::new();
@@ -109,6 +106,39 @@ pub fn say_removed(context: &Context, run: &RunFacts) {
     }
 }
 
+/// Shows the results of sessions. Those that the same limit or signal has ended have one note.
+pub fn show_sessions(context: &Context, explained: &[(&Session, Explanation)]) {
+    let is_stopped = |session: &Session| {
+        let end = session.end.as_ref();
+        end.is_some_and(|end| {
+            let is_spent = end.trouble.as_ref().is_none_or(is_spent_allowance);
+            end.outcome == Outcome::Partial && is_spent
+        })
+    };
+    let mut told = BTreeSet::new();
+    for (session, explanation) in explained {
+        let cause = explanation.cause.as_deref();
+        let has_cause = |(other, it): &&(&Session, Explanation)| {
+            is_stopped(other) && it.cause.as_deref() == cause
+        };
+        let stopped = explained
+            .iter()
+            .filter(has_cause)
+            .map(|(session, _)| *session);
+        let stopped: Vec<&Session> = stopped.collect();
+        if !is_stopped(session) || stopped.len() == 1 {
+            show_session(context, session, explanation);
+        } else if told.insert(cause) {
+            let headline = partial_headline(&stopped);
+            let explanation = Explanation {
+                headline,
+                ..explanation.clone()
+            };
+            show_session(context, session, &explanation);
+        }
+    }
+}
+
 /// Shows the result of a session: held is a state and not an error, and neither is a limit
 /// or a signal.
 pub fn show_session(context: &Context, session: &Session, explanation: &Explanation) {
@@ -117,7 +147,7 @@ pub fn show_session(context: &Context, session: &Session, explanation: &Explanat
         Some((Outcome::Held, _)) => context.show_note(explanation),
         // Also with `--quiet`: the model cannot be used yet.
         Some((Outcome::Partial, trouble)) if trouble.as_ref().is_none_or(is_spent_allowance) => {
-            explain::show_note(explanation, &context.out, context.log_format);
+            context.show_note_always(explanation);
         }
         _ => context.show_problem(explanation),
     }
@@ -135,7 +165,7 @@ pub fn explain_session(run: &RunFacts, session: &Session) -> Option<Explanation>
     let stop = run.stopped.get(&session.id).filter(|_| trouble.is_none());
     let headline = match end.outcome {
         Outcome::Updated | Outcome::UpToDate | Outcome::Repaired | Outcome::Skipped => return None,
-        Outcome::Partial => partial_headline(&label, session.progress.bytes),
+        Outcome::Partial => partial_headline(&[session]),
         Outcome::Held => {
             let is_first = trouble.is_some() && session.start.old_commit.is_none();
             held_headline(&label, is_first)
@@ -148,7 +178,7 @@ pub fn explain_session(run: &RunFacts, session: &Session) -> Option<Explanation>
         headline,
         cause: match trouble {
             Some(trouble) => Some(trouble.message.clone()),
-            None => stop.and_then(|stop| stop_cause(stop, session)),
+            None => stop_cause(run, session),
         },
         next: match end.outcome {
             Outcome::Partial if trouble.is_none() => Some(
@@ -170,22 +200,33 @@ pub fn explain_session(run: &RunFacts, session: &Session) -> Option<Explanation>
     })
 }
 
-/// Says how much of an unfinished model is here, and how much is left.
-fn partial_headline(label: &str, bytes: ByteCounts) -> String {
+/// Says how much of unfinished models is here, and how much is left.
+fn partial_headline(sessions: &[&Session]) -> String {
+    let sum = |count: fn(&ByteCounts) -> u64| -> u64 {
+        sessions.iter().map(|it| count(&it.progress.bytes)).sum()
+    };
+    let (total, left) = (sum(|bytes| bytes.total), sum(|bytes| bytes.left));
     let size = |bytes: u64| ByteSize(bytes).render_short();
-    let (total, left) = (size(bytes.total), size(bytes.left));
-    let here = size(bytes.total.saturating_sub(bytes.left));
-    match bytes {
-        ByteCounts { total: 0, .. } => format!("`{label}` was not checked"),
-        ByteCounts { left: 0, .. } => {
-            format!("`{label}` is not published yet: all of its {total} are here")
-        }
-        _ => format!("`{label}` is incomplete: {here} of {total} are here, {left} are left"),
+    let here = size(total.saturating_sub(left));
+    let first = sessions.first().map_or(String::new(), |it| it.label());
+    let (models, verb, were) = match sessions.len() {
+        0 | 1 => (format!("`{first}`"), "is", "was"),
+        n => (format!("`{first}` and {} more", n - 1), "are", "were"),
+    };
+    match (total, left) {
+        (0, _) => format!("{models} {were} not checked"),
+        (_, 0) => format!("{models} {verb} not published yet: all {here} are here"),
+        _ => format!(
+            "{models} {verb} incomplete: {here} of {} are here, {} are left",
+            size(total),
+            size(left)
+        ),
     }
 }
 
 /// Names the limit or the signal that has ended a session.
-fn stop_cause(stop: &SessionStop, session: &Session) -> Option<String> {
+pub(super) fn stop_cause(run: &RunFacts, session: &Session) -> Option<String> {
+    let stop = run.stopped.get(&session.id)?;
     let schedule = session.start.schedule_name.as_ref();
     let schedule = schedule.map_or("its schedule".to_owned(), |name| {
         format!("the schedule `{name}`")

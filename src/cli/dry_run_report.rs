@@ -90,8 +90,8 @@ pub fn room_document(room: &LackingRoom) -> Value {
 
 /// Says that a newer commit is held, or waits for the end of a delay.
 pub fn explain_held(context: &Context, plan: &DryRun) -> Option<Explanation> {
-    if let Some((wait, delay)) = &plan.wait {
-        let waits = waits(wait, *delay, &context.clock());
+    if let Some((wait, rules)) = &plan.wait {
+        let waits = waits(wait, rules, &context.clock());
         return Some(Explanation {
             headline: format!("`{}` {waits}", plan.label),
             cause: Some(format!("upstream is at {}", wait.commit)),

@@ -104,8 +104,9 @@ fn plan_text(out: &Output, plan: &DuePlan, clock: &Clock) -> String {
     shown.push_str(&table::render(out, &columns, rows.collect()));
     for model in &plan.models {
         if let Some(forecast) = &model.forecast {
-            let forecast = forecast_text(forecast, &clock.zone);
-            shown.push_str(&format!("`{}`: {forecast}\n", model.name));
+            let forecast = forecast_text(forecast, clock);
+            let forecast = format!("`{}`: {forecast}", model.name);
+            shown.push_str(&table::paragraph(out, &forecast, 2));
         }
     }
     shown

@@ -15,7 +15,7 @@ use crate::json;
 use crate::ops::diagnose::diagnose;
 use crate::sys::logging::LogFormat;
 use crate::sys::text::escaped;
-use crate::ui::Output;
+use crate::ui::{Clock, Output};
 
 /// An error that a command words itself.
 #[derive(Debug)]
@@ -138,17 +138,17 @@ impl Explanation {
 }
 
 /// Shows a note, which is no error.
-pub fn show_note(explanation: &Explanation, out: &Output, format: LogFormat) {
+pub fn show_note(explanation: &Explanation, out: &Output, clock: &Clock, format: LogFormat) {
     match format {
-        LogFormat::Text => out.say(&render(("note", 36), explanation, out)),
-        LogFormat::Json => show(explanation, out, format),
+        LogFormat::Text => out.say(&render(("note", 36), explanation, out, clock)),
+        LogFormat::Json => show(explanation, out, clock, format),
     }
 }
 
 /// Shows an error on stderr, in the format of the log.
-pub fn show(explanation: &Explanation, out: &Output, format: LogFormat) {
+pub fn show(explanation: &Explanation, out: &Output, clock: &Clock, format: LogFormat) {
     match format {
-        LogFormat::Text => out.say(&render(ERROR, explanation, out)),
+        LogFormat::Text => out.say(&render(ERROR, explanation, out, clock)),
         LogFormat::Json => out.say(&json::line(&explanation.document())),
     }
 }
@@ -156,7 +156,7 @@ pub fn show(explanation: &Explanation, out: &Output, format: LogFormat) {
 const ERROR: (&str, u8) = ("error", 31);
 
 /// Renders an explanation under a coloured word.
-fn render(word: (&str, u8), explanation: &Explanation, out: &Output) -> String {
+fn render(word: (&str, u8), explanation: &Explanation, out: &Output, clock: &Clock) -> String {
     let label = |text: &str, code: u8| {
         if out.colour_on_stderr {
             format!("\u{1b}[{code}m{text}\u{1b}[0m")
@@ -164,7 +164,7 @@ fn render(word: (&str, u8), explanation: &Explanation, out: &Output) -> String {
             text.to_owned()
         }
     };
-    let indented = |text: &str| out.folded(&escaped(text), "error: ".len());
+    let indented = |text: &str| out.folded(&escaped(&clock.told(text)), "error: ".len());
     let mut lines = format!(
         "{}: {}",
         label(word.0, word.1),
@@ -182,6 +182,7 @@ fn render(word: (&str, u8), explanation: &Explanation, out: &Output) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::host::Host;
     use anyhow::Context;
 
     #[test]
@@ -202,8 +203,9 @@ mod tests {
     #[test]
     fn an_explanation_has_up_to_three_parts() {
         let error = Error::new(Complaint::usage("no").cause("because").next("do"));
+        let clock = Clock::new(&Host::with_variables([]), false);
         assert_eq!(
-            render(ERROR, &explain(&error), &Output::plain(None)),
+            render(ERROR, &explain(&error), &Output::plain(None), &clock),
             "error: no\ncause: because\n next: do"
         );
     }

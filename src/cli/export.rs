@@ -14,7 +14,7 @@ use crate::ui::Format;
 
 /// Export models, schedules and settings as a file for `hfdl apply`
 ///
-/// YAML unless --format json is given. Holds neither states nor secrets. Applying it changes
+/// Prints YAML unless --format json is given, without states and secrets. Applying it changes
 /// nothing here and adds the same entries elsewhere.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
@@ -27,7 +27,7 @@ impl Export {
         let store = Store::open_read_only(&context.home.database(), context.now())?;
         let (root, warnings) = export(&Current::read(&store)?)?;
         for warning in warnings {
-            context.out.warn(&warning);
+            context.warn(&warning);
         }
         let text = match context.out.format {
             Format::Json => json::render(&to_json(&root)),

@@ -170,7 +170,11 @@ pub fn destination(context: &Context, settings: &Settings, to: &str) -> Result<D
         return Ok(Destination::Cache);
     }
     if to.is_empty() || to.contains('\0') {
-        return Err(Complaint::usage("`--to` needs a directory or the word `cache`").into());
+        return Err(
+            Complaint::usage("`--to` needs a directory or the word `cache`")
+                .next("write `--to DIR`, or leave it out for the cache")
+                .into(),
+        );
     }
     let path = paths::expand_home(&context.host, to)?;
     let reserved = Reserved::find(&context.host, Path::new(settings.cache_dir()))?;

@@ -10,7 +10,7 @@ use crate::manual::{TOPICS, Topic, terminal};
 use crate::ui::table;
 
 /// The word that lists the topics.
-const LIST: &str = "topics";
+pub const TOPIC_LIST: &str = "topics";
 
 /// The width of a page that goes to no terminal.
 const PIPE_COLUMNS: u16 = 100;
@@ -32,7 +32,7 @@ impl Help {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
         let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
         match words[..] {
-            [LIST] => context.out.print(&list(context))?,
+            [TOPIC_LIST] => context.out.print(&list(context))?,
             [name] if let Some(topic) = Topic::find(name) => show(topic, context)?,
             _ => show_command(&words)?,
         }
@@ -87,7 +87,7 @@ fn unknown(word: &str, command: &clap::Command, may_be_topic: bool) -> Complaint
     let mut known: Vec<&str> = commands.map(clap::Command::get_name).collect();
     if may_be_topic {
         known.extend(TOPICS.iter().map(|topic| topic.name));
-        known.push(LIST);
+        known.push(TOPIC_LIST);
         return Complaint::unknown("topic or command", word, &known, "hfdl help topics");
     }
     Complaint::unknown("command", word, &known, "hfdl --help")

@@ -9,7 +9,7 @@ use crate::sys::paths;
 
 #[derive(Debug, Args)]
 pub struct HfFlags {
-    /// A directory of plain files: as `--to DIR`, by its name in `hf download`
+    /// A directory of plain files, as in `hf download`; the same as `--to DIR`
     #[arg(long, value_name = "DIR", conflicts_with = "to")]
     local_dir: Option<String>,
 

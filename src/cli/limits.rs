@@ -23,7 +23,7 @@ pub struct Waiting {
 
 #[derive(Debug, Args)]
 pub struct NewPlace {
-    /// Accept another disk or cache than before, and begin anew there
+    /// Accept a different disk or cache than before, and start afresh there
     #[arg(long)]
     new_place: bool,
 }
@@ -44,9 +44,7 @@ impl NewPlace {
             store, settings, ..
         } = services;
         for error in places::confirm(store, settings, only, context.now())? {
-            context
-                .out
-                .warn(&format!("a new place was confirmed: {error}"));
+            context.warn(&format!("a new place was confirmed: {error}"));
         }
         Ok(())
     }
@@ -66,17 +64,21 @@ pub struct Limits {
     #[arg(long, value_name = "TABLE")]
     limit_rate: Option<RateTable>,
 
-    /// Go beyond the allowances limit.daily and limit.monthly, which count the bytes all the same
+    /// Go beyond the allowances limit.daily and limit.monthly; the bytes still count
     #[arg(long)]
     ignore_limits: bool,
 }
 
 impl Limits {
-    /// Returns how much the run may use, by these options and the settings behind them.
-    pub fn bounds(&self, context: &Context, settings: &Settings) -> Bounds {
+    /// Warns about a rate whose unit was forgotten, in a dry run too.
+    pub fn warn(&self, context: &Context) {
         if let Some(warning) = self.limit_rate.as_ref().and_then(RateTable::warning) {
-            context.out.warn(&warning);
+            context.warn(&warning);
         }
+    }
+
+    /// Returns how much the run may use, by these options and the settings behind them.
+    pub fn bounds(&self, settings: &Settings) -> Bounds {
         let limit_rate = self.limit_rate.as_ref().or(settings.limit_rate());
         let name = |is_flag: bool, flag, setting: SettingKey| {
             if is_flag { flag } else { setting.as_str() }
@@ -97,7 +99,7 @@ impl Limits {
 fn size_above_zero(text: &str) -> Result<ByteSize, String> {
     match text.parse::<ByteSize>() {
         Ok(size) if size.bytes() > 0 => Ok(size),
-        Ok(_) => Err("it must be more than 0".to_owned()),
+        Ok(_) => Err("it must be more than 0; give a larger one".to_owned()),
         Err(err) => Err(err.to_string()),
     }
 }

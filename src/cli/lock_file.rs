@@ -24,9 +24,9 @@ pub const LOCK_FILE: &str = "hfdl.lock";
 
 /// Write the published commits and their files to a lock file
 ///
-/// The lock file has the repository, the commit, and the size and hash of each selected file of every
-/// model. It has no time, and models and files are sorted: the same commits give the same bytes. `hfdl apply
-/// --locked` reproduces it elsewhere. Asks nothing of the Hub.
+/// The lock file has the repository, the commit, and the size and hash of each selected file of
+/// every model. It contains no time, and models and files are sorted, so that the same commits give
+/// the same bytes. `hfdl apply --locked` reproduces it elsewhere. The Hub is not asked.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl lock
@@ -42,7 +42,7 @@ pub struct Lock {
     #[arg(short, long, value_name = "FILE", default_value = LOCK_FILE)]
     output: PathBuf,
 
-    /// Write nothing; fail with the differences if the file is not as it would be written
+    /// Write nothing; fail with the differences if the file is out of date
     #[arg(long)]
     check: bool,
 }

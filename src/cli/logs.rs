@@ -17,7 +17,7 @@ use crate::ops::status::unfinished;
 use crate::store::Store;
 use crate::sys::logging::{self, LogFile};
 use crate::ui::table::Column;
-use crate::ui::{Format, table, yaml_item};
+use crate::ui::{Format, table, yaml_document};
 
 words! {
     /// The least severe level that is shown.
@@ -31,7 +31,7 @@ words! {
 
 /// Show the logs of runs
 ///
-/// Without options: a list of the log files, one for each run.
+/// Without options it lists the log files, one for each run.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl logs --last
@@ -163,7 +163,7 @@ fn render(line: &str, least: LogLevel, format: Format) -> Option<String> {
     let Ok(entry) = serde_json::from_str::<Value>(line) else {
         // Half a line, left by a killed run, is shown as it is.
         return Some(match format {
-            Format::Yaml => yaml_item(Value::from(line)).unwrap_or_default(),
+            Format::Yaml => yaml_document(&Value::from(line)).unwrap_or_default(),
             _ => line.to_owned(),
         });
     };
@@ -176,8 +176,7 @@ fn render(line: &str, least: LogLevel, format: Format) -> Option<String> {
     };
     shown.then(|| match format {
         Format::Json => line.to_owned(),
-        // An item of a list, so that all lines together are one document.
-        Format::Yaml => yaml_item(entry.clone()).unwrap_or_else(|_| line.to_owned()),
+        Format::Yaml => yaml_document(&entry).unwrap_or_else(|_| line.to_owned()),
         _ => format!("{} {:5} {}", word("at"), word("level"), word("message")),
     })
 }

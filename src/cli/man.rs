@@ -19,7 +19,7 @@ const TOPICS_FOLDER: &str = "man7";
 
 /// Print the manual page, or write all pages into a directory
 ///
-/// Topics are pages of section 7. Where DIR is named man1 they go to man7 beside it.
+/// The topics are pages of section 7. If DIR is named man1, they go to man7 beside it.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl man | man -l -

@@ -76,12 +76,13 @@ use crate::sys::file_limit;
 use crate::sys::host::Host;
 use crate::sys::logging::{self, LogFormat, LogSettings};
 use crate::sys::paths::Home;
-use crate::ui::{ColourChoice, Format, Output};
+use crate::ui::{Clock, ColourChoice, Format, Output};
 
 /// Keep Hugging Face models, datasets and spaces on disk, verified and current
 ///
-/// hfdl has nothing resident: a timer of the operating system starts it, it does what is due and
-/// exits. What to keep are models, when to look are schedules; both are kept in one database.
+/// Nothing stays resident: a timer of the operating system starts hfdl, which does what is due and
+/// exits. Models say which repositories to keep, and schedules when to check them; both are in one
+/// database.
 #[derive(Debug, Parser)]
 #[command(
     name = "hfdl",
@@ -127,7 +128,7 @@ struct Global {
     #[arg(long, global = true, value_name = "DIR")]
     home: Option<PathBuf>,
 
-    /// What stdout carries: table, json or yaml
+    /// Format of stdout: table, json or yaml
     #[arg(
         long,
         global = true,
@@ -143,15 +144,15 @@ struct Global {
     #[arg(long, global = true)]
     json: bool,
 
-    /// Say less on stderr; lists print names alone
+    /// Print less on stderr; lists print only names
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 
-    /// Say more on stderr; twice or three times for even more
+    /// Print more on stderr; twice or three times for even more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
 
-    /// Form of diary lines and errors on stderr: text or json
+    /// Format of log lines and errors on stderr: text or json
     #[arg(
         long,
         global = true,
@@ -166,7 +167,7 @@ struct Global {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: ColourChoice,
 
-    /// Write all times of tables with their date
+    /// Write the times in tables as exact dates
     #[arg(long, global = true)]
     absolute: bool,
 
@@ -174,7 +175,7 @@ struct Global {
     #[arg(short, long, global = true)]
     yes: bool,
 
-    /// Use another value for a setting, this time only
+    /// Use another value for a setting, for this command only
     #[arg(short = 'c', long = "set", global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
@@ -263,7 +264,8 @@ fn run_with(host: &Host) -> ExitStatus {
             }
             log::debug!("{error:?}");
             let explanation = explain(&error);
-            explain::show(&explanation, &out, global.log_format);
+            let clock = Clock::of_messages(host, global.absolute);
+            explain::show(&explanation, &out, &clock, global.log_format);
             explanation.status
         }
     }
@@ -281,9 +283,8 @@ fn show_usage(host: &Host, err: &clap::Error) -> ExitStatus {
             | ErrorKind::DisplayVersion
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     );
-    let complaint = habits::other_tool(err, &arguments).or_else(|| {
-        (!is_about_help).then(|| refused_line::complaint(err, &command(), &arguments))
-    });
+    let complaint = habits::other_tool(err, &arguments)
+        .or_else(|| (!is_about_help).then(|| refused_line::complaint(err, &command(), &arguments)));
     let Some(complaint) = complaint else {
         drop(err.print());
         return if err.use_stderr() {
@@ -294,7 +295,8 @@ fn show_usage(host: &Host, err: &clap::Error) -> ExitStatus {
     };
     let explanation = explain(&complaint.into());
     let out = Output::new(host, Format::Table, ColourChoice::Auto, false);
-    explain::show(&explanation, &out, log_format(host, &arguments));
+    let clock = Clock::of_messages(host, false);
+    explain::show(&explanation, &out, &clock, log_format(host, &arguments));
     tell_unreadable_tick(host, &explanation.headline);
     explanation.status
 }
@@ -303,9 +305,16 @@ fn show_usage(host: &Host, err: &clap::Error) -> ExitStatus {
 fn log_format(host: &Host, arguments: &[String]) -> LogFormat {
     let mut pairs = arguments.iter().zip(arguments.iter().skip(1));
     let apart = pairs.find_map(|(flag, value)| (flag == "--log-format").then_some(value.as_str()));
-    let joined = || arguments.iter().find_map(|argument| argument.strip_prefix("--log-format="));
-    let word = apart.or_else(joined).or_else(|| host.variable("HFDL_LOG_FORMAT"));
-    word.and_then(|word| word.parse().ok()).unwrap_or(LogFormat::Text)
+    let joined = || {
+        arguments
+            .iter()
+            .find_map(|argument| argument.strip_prefix("--log-format="))
+    };
+    let word = apart
+        .or_else(joined)
+        .or_else(|| host.variable("HFDL_LOG_FORMAT"));
+    word.and_then(|word| word.parse().ok())
+        .unwrap_or(LogFormat::Text)
 }
 
 /// Tells of a timer's tick whose command line cannot be used, such as one that
@@ -369,7 +378,9 @@ fn check_format(format: Format, command: &Command) -> Result<()> {
         return Ok(());
     }
     let complaint = Complaint::usage(format!("`--format {format}` is for `hfdl report` only"));
-    Err(complaint.next(format!("write {}", refused_line::formats(""))).into())
+    Err(complaint
+        .next(format!("write {}", refused_line::formats("")))
+        .into())
 }
 
 /// Returns the description of all commands, for parsing, completions and manual pages.

@@ -14,10 +14,11 @@ use crate::json::{PauseView, document};
 use crate::ops;
 use crate::ui::Clock;
 
-/// Let ticks do nothing for a while
+/// Make ticks do nothing for a while
 ///
-/// Each tick of the timer records a skipped run and ends. A run in progress goes on, and what you
-/// start by hand works as ever. A second pause replaces the end and the reason of the first.
+/// Each tick of the timer records a skipped run and ends. A run in progress continues, and commands
+/// that you start by hand work as usual. A second pause replaces the end and the reason of the
+/// first.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl pause
@@ -29,7 +30,7 @@ pub struct PauseCommand {
     #[arg(long, value_name = "TIME", conflicts_with = "span")]
     until: Option<String>,
 
-    /// End by itself after so long
+    /// End by itself after this long
     #[arg(id = "span", long = "for", value_name = "DUR")]
     span: Option<Seconds>,
 

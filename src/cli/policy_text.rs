@@ -5,9 +5,8 @@ use anyhow::Result;
 
 use super::context::Context;
 use crate::domain::model::{Model, ModelSummary};
-use crate::domain::policy::{SharedRules, UpdateWait};
+use crate::domain::policy::{EffectiveRules, Policy, SharedRules, UpdateWait};
 use crate::domain::repo::CommitSha;
-use crate::domain::units::Seconds;
 use crate::ops::sync::PolicyInput;
 use crate::store::Store;
 use crate::ui::Clock;
@@ -20,8 +19,18 @@ pub fn rules_in_force(store: &Store, context: &Context, model: &Model) -> Result
 }
 
 /// Says how long an update waits.
-pub fn waits(wait: &UpdateWait, delay: Seconds, clock: &Clock) -> String {
-    format!("waits until {} (delay {delay})", clock.day(wait.until))
+pub fn waits(wait: &UpdateWait, rules: &EffectiveRules, clock: &Clock) -> String {
+    let until = until(wait, rules, clock);
+    format!("waits until {until} (delay {})", rules.delay)
+}
+
+/// Names the end of a delay, and the approval that an update waits for from then on.
+pub fn until(wait: &UpdateWait, rules: &EffectiveRules, clock: &Clock) -> String {
+    let then = match rules.policy {
+        Policy::Approve => ", then for an approval",
+        _ => "",
+    };
+    format!("{}{then}", clock.future(wait.until, &clock.zone))
 }
 
 /// Returns the state of a model in words; `rejected_first` is the rejected commit of a model

@@ -33,12 +33,12 @@ use crate::ui::{Output, table, text};
 /// Remove old revisions, unfinished downloads and old history
 ///
 /// These always stay: the published revision, the rollback target (unless keep.revisions is 1), a
-/// revision that a rollback holds or a model is pinned to, one that any branch or tag in the cache
-/// points to, one that another program or another hfdl home put there or claims, an update that waits
-/// for approval, and an open file. A revision that the Hub has no more stays, too, unless
-/// --only-copies is given. None of these takes the place of a revision to keep.
-/// With names, only revisions and downloads of these models are removed; without, also sessions and
-/// logs older than keep.sessions and keep.logs.
+/// revision that a rollback holds or a model is pinned to, one that a branch or tag in the cache
+/// points to, one that another program or another hfdl home put there or claims, an update that
+/// waits for approval, and an open file. A revision that the Hub no longer has stays as well,
+/// unless --only-copies is given. Apart from the first two, these stay beside the revisions to
+/// keep. With names, only revisions and downloads of these models are removed; without names, also
+/// sessions and logs older than keep.sessions and keep.logs.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl prune --dry-run               show each item with its verdict and reason
@@ -54,7 +54,8 @@ pub struct PruneCommand {
     #[arg(short = 'n', long)]
     dry_run: bool,
 
-    /// Revisions to keep of each model, the published one included (default: as it is set)
+    /// Keep this many revisions of each model: 1 is the published one alone, 2 adds the rollback
+    /// target (default: keep.revisions)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     keep_revisions: Option<u32>,
 
@@ -71,7 +72,7 @@ pub struct PruneCommand {
     #[arg(long, value_name = "SIZE", conflicts_with = "max_size")]
     make_room: Option<ByteSize>,
 
-    /// Also revisions that the Hub has no more, by the other rules; no other copy may exist
+    /// Include revisions that the Hub no longer has; there may be no other copy of them
     #[arg(long, requires = "names")]
     only_copies: bool,
 }
@@ -237,7 +238,7 @@ fn show(
     }
     if !context.out.quiet {
         for home in &report.outdated {
-            context.out.warn(&format!(
+            context.warn(&format!(
                 "the hfdl home `{}` on `{}` was last seen on {}: after 90 days its claims do not count any more",
                 home.path,
                 home.host,
@@ -253,7 +254,7 @@ fn show(
         && report.bytes_left > most.bytes()
         && !context.out.quiet
     {
-        context.out.warn(&format!(
+        context.warn(&format!(
             "the repositories hold {} in `{}`, which is more than {}: what is left may not go",
             ByteSize(report.bytes_left).render_short(),
             settings.cache_dir(),
@@ -264,7 +265,7 @@ fn show(
         && report.freed_bytes < room.bytes()
         && !context.out.quiet
     {
-        context.out.warn(&format!(
+        context.warn(&format!(
             "that is less than {}: what is left may not go",
             room.render_short()
         ));

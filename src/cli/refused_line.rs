@@ -87,7 +87,7 @@ impl<'a> RefusedLine<'a> {
     /// Returns the argument of the error without the name of its value.
     fn option_name(&self) -> &str {
         let argument = self.one(ContextKind::InvalidArg);
-        let name = argument.split(' ').next().unwrap_or(argument);
+        let name = argument.split([' ', '[']).next().unwrap_or(argument);
         if name.starts_with('-') {
             name.trim_end_matches('.')
         } else {
@@ -182,7 +182,9 @@ impl<'a> RefusedLine<'a> {
         }
         let headline = format!("`{value}` is not a valid value for `{argument}`");
         let near = self.named(ContextKind::SuggestedValue).first().copied();
-        let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+        let near = near
+            .map(|near| format!("did you mean `{near}`? "))
+            .unwrap_or_default();
         Complaint::usage(headline).next(format!("{near}the values are {allowed}"))
     }
 

@@ -28,6 +28,7 @@ use crate::domain::shard::{Shard, ShardArg};
 use crate::domain::status::FailedTick;
 use crate::domain::time::Toward;
 use crate::json::skipped_run;
+use crate::ops::diagnose::diagnose;
 use crate::ops::finish::{EndedRuns, Finish};
 use crate::ops::notify::{EarlyEnd, News, Ping, tell_early_end};
 use crate::ops::run_due::{RunDueOptions, Tick, TickOutcome, believable_now, plan, run_due};
@@ -43,8 +44,9 @@ use crate::ui::Format;
 /// Run the due schedules, by the timer or by hand
 ///
 /// Finds the due schedules, asks the Hub about their models, fetches changed files, verifies every
-/// byte, publishes each model in one step, records the run, and exits. A part of the published files
-/// is read again each night (`verify.every`). With nothing due it sends no request and prints nothing.
+/// byte, publishes each model in one step, records the run, and exits. Each night it also reads a
+/// part of the published files again (`verify.every`). With nothing due it sends no request and
+/// prints nothing.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "Without a terminal it is silent when all is well, so that cron mails trouble only. \
@@ -135,7 +137,12 @@ impl RunDue {
             let document = || skipped_run(self.trigger, None, outcome, status, Vec::new());
             context.out.document(document)?;
         }
-        self.tell_early_end(context, &explanation, &format!("{err:#}"), reported.ping);
+        self.tell_early_end(
+            context,
+            &explanation,
+            &diagnose(&err).cause(),
+            reported.ping,
+        );
         Err(Quiet(explanation.status).into())
     }
 
@@ -215,10 +222,11 @@ impl RunDue {
         if self.trigger == Trigger::Timer {
             check_places_of_tick(&store, &settings)?;
         }
+        self.limits.warn(context);
         let options = RunDueOptions {
             only: self.schedule.iter().cloned().collect(),
             shard,
-            bounds: self.limits.bounds(context, &settings),
+            bounds: self.limits.bounds(&settings),
             trigger: self.trigger,
         };
         if self.dry_run {

@@ -6,9 +6,9 @@ use anyhow::Result;
 
 use super::context::Context;
 use super::download_report::{
-    DueReport, explain_session, is_watched, run_document, say_removed, say_totals, show_session,
+    DueReport, explain_session, is_watched, run_document, say_removed, say_totals, show_sessions,
 };
-use super::explain::{Explanation, show_note};
+use super::explain::Explanation;
 use super::next_steps::NextSteps;
 use super::pause::describe;
 use crate::domain::alert::{HookEvent, Notice, RunFacts};
@@ -124,7 +124,7 @@ pub fn report_spent(
             status,
         };
         // Also with `--quiet`: the models are not whole yet.
-        show_note(&explanation, &context.out, context.log_format);
+        context.show_note_always(&explanation);
     }
     Ok(status)
 }
@@ -166,13 +166,13 @@ pub fn report_run(
         && context.out.format == Format::Table
         && let Some(line) = summary(&troubles, unusable, n_models_of(&run.sessions))
     {
-        context.out.say(&ascii(&line));
+        context
+            .out
+            .say(&ascii(&context.message_clock().told(&line)));
     }
     report_unusable(context, unusable.iter().copied());
     say_removed(context, run);
-    for (session, explanation) in &troubles {
-        show_session(context, session, explanation);
-    }
+    show_sessions(context, &troubles);
     say_what_is_repaired(context, run);
     if let Some(news) = news {
         say_what_lasts(context, news);
@@ -189,12 +189,10 @@ pub fn report_run(
     }
     context.out.document(|| run_document(run, due))?;
     say_totals(context, run, due.took);
-    if is_shown {
-        if let Some(scrub) = due.scrub {
-            let size = ByteSize(scrub.bytes_read).render_short();
-            let count = text::count(scrub.n_damaged, "damaged model", "damaged models");
-            context.out.say(&format!("{size} read again, {count}"));
-        }
+    if is_shown && let Some(scrub) = due.scrub {
+        let size = ByteSize(scrub.bytes_read).render_short();
+        let count = text::count(scrub.n_damaged, "damaged model", "damaged models");
+        context.out.say(&format!("{size} read again, {count}"));
     }
     Ok(run.status)
 }

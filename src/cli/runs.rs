@@ -20,7 +20,7 @@ use crate::store::{RunFilter, SessionFilter, Store};
 use crate::ui::table::Column;
 use crate::ui::{Output, table, text};
 
-/// List and show runs: one for each process with work, or skipped
+/// List and show runs: processes that had work or were skipped
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl runs list

@@ -19,10 +19,10 @@ use crate::store::Store;
 
 /// Write a CycloneDX bill of materials of the published models
 ///
-/// Each model is a component with its commit, its licence by the model card and its files with
-/// their hashes. With --at it tells which commits were published on a day in the past. Facts that are
-/// not known any more are left out and named. The same facts give the same bytes;
-/// SOURCE_DATE_EPOCH sets the time. Asks nothing of the Hub.
+/// Each model is a component with its commit, the licence from its model card, and its files with
+/// their hashes. With --at it shows the commits that were published on a day in the past. Facts
+/// that are no longer known are left out, and named. The same facts give the same bytes;
+/// SOURCE_DATE_EPOCH sets the time. The Hub is not asked.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl sbom --output models.cdx.json
@@ -87,7 +87,7 @@ impl Sbom {
 
 fn tell_unknown(context: &Context, bill: &BillOfMaterials) {
     for name in &bill.without_commit {
-        context.out.warn(&format!(
+        context.warn(&format!(
             "`{name}` is left out: no published commit is known"
         ));
     }
@@ -96,7 +96,7 @@ fn tell_unknown(context: &Context, bill: &BillOfMaterials) {
         if !unknown.is_empty() {
             let (name, commit) = (&model.name, model.commit.short());
             let unknown = unknown.join(", ");
-            context.out.warn(&format!(
+            context.warn(&format!(
                 "`{name}` at {commit}: not known any more: {unknown}"
             ));
         }

@@ -13,10 +13,10 @@ use crate::ui::{Format, yaml};
 
 /// Print the JSON Schema of a document
 ///
-/// Every document of `--json`, of hooks, of the gate and of the status file begins with the name
-/// of its schema, such as `hfdl.run/1`. Without a name: a list of all schemas. Documents may get
-/// more fields; a field is never renamed or dropped without a new number. Fields with `deprecated`
-/// are older names that go with the next number.
+/// Every document of `--json`, of hooks, of the gate and of the status file begins with the name of
+/// its schema, such as `hfdl.run/1`. Without a name this lists all schemas. Documents may get more
+/// fields; a field is never renamed or dropped without a new number. Fields marked `deprecated` are
+/// older names that will go with the next number.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl schema

@@ -22,7 +22,7 @@ use crate::store::{ModelFilter, SessionFilter, SessionsOf, Store};
 use crate::ui::table::Column;
 use crate::ui::{Output, table, text};
 
-/// List and show sessions, each one sync or verification of a model
+/// List and show sessions: the syncs and verifications of models
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl sessions list --model org/name

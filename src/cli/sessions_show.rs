@@ -10,6 +10,7 @@ use super::explain::Complaint;
 use super::sessions::outcome;
 use crate::domain::changes::FileChange;
 use crate::domain::origin::{OriginKind, Reused};
+use crate::domain::outcome::Outcome;
 use crate::domain::session::{FileResult, Session, SessionFile, SessionId};
 use crate::domain::units::ByteSize;
 use crate::json::{ChangeNoteView, SessionFileView, SessionView, document};
@@ -21,7 +22,8 @@ use crate::ui::{Clock, Output, table, text};
 
 /// Show a session and its files
 ///
-/// Added, changed and removed files are known as long as the listing of the commit before is kept.
+/// Added, changed and removed files are known as long as hfdl keeps the listing of the previous
+/// commit.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:
   hfdl sessions show 12")]
@@ -56,7 +58,7 @@ fn show_text(context: &Context, out: &Output, details: &SessionDetails, outcome:
     let (session, clock) = (&details.session, context.clock());
     let mut facts = start_facts(session, &clock);
     facts.push(("outcome", outcome.to_owned()));
-    facts.extend(result_facts(session));
+    facts.extend(result_facts(session, &clock));
     if let Some(note) = &details.note {
         facts.extend(change_note::facts(note, &clock));
     }
@@ -88,13 +90,20 @@ fn start_facts(session: &Session, clock: &Clock) -> Vec<(&'static str, String)> 
     ]
 }
 
-fn result_facts(session: &Session) -> Vec<(&'static str, String)> {
+fn result_facts(session: &Session, clock: &Clock) -> Vec<(&'static str, String)> {
     let (start, progress) = (&session.start, &session.progress);
     let (files, bytes) = (progress.files, progress.bytes);
     let size = |bytes: u64| ByteSize(bytes).render_short();
     let mut facts = Vec::new();
-    if let Some(trouble) = session.end.as_ref().and_then(|end| end.trouble.as_ref()) {
-        facts.push(("error", format!("{} ({})", trouble.message, trouble.kind)));
+    if let Some(end) = &session.end
+        && let Some(trouble) = &end.trouble
+    {
+        let message = clock.told(&trouble.message);
+        facts.push(match end.outcome {
+            // A hold is no error, and has no kind of one.
+            Outcome::Held => ("held because", message),
+            _ => ("error", format!("{message} ({})", trouble.kind)),
+        });
         facts.push(("next", text::or_nothing(trouble.hint.as_ref())));
     }
     let path = progress.path.as_ref().map(|path| path.display());

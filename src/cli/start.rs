@@ -16,11 +16,11 @@ use crate::ops::timer::{
 };
 use crate::store::Store;
 
-/// Have the operating system start `hfdl run-due` every few minutes
+/// Make the operating system start `hfdl run-due` every few minutes
 ///
-/// Installs one entry for this home, or brings it up to date: twice is the same as once. The entry is
-/// the same for all schedules; which of them are due is decided at each tick. `hfdl stop` removes it
-/// and leaves everything else as it was.
+/// Installs one entry for this home, or brings it up to date; running it twice is the same as once.
+/// The entry is the same for all schedules; each tick decides which of them are due. `hfdl stop`
+/// removes it and leaves everything else as it was.
 ///
 /// A timer starts programs with an almost empty environment. The variables for the cache and the Hub
 /// (`HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`) are saved as settings; a warning names other variables
@@ -41,7 +41,7 @@ pub struct StartCommand {
     #[arg(long, value_name = "NAME", default_value = "auto")]
     backend: Backend,
 
-    /// Take this variable along into the entry, never a secret
+    /// Copy this variable into the entry; secrets are refused
     ///
     /// With NAME alone the value is that of this shell. Once given, variables stay until `--env` is
     /// given again or the timer is stopped.
@@ -125,9 +125,7 @@ pub(super) fn install_timer(context: &Context, request: &TimerRequest) -> Result
             // A failed plan must not create a home.
             let settings = context.settings(None)?;
             timer::plan_entry(home_context(context, &settings), None, request)?.steps()?;
-            let store = context.store()?;
-            timer::keep_minutes_of_new_home(&context.home, &store)?;
-            store
+            context.store()?
         }
     };
     let settings = context.settings(Some(&store))?;
@@ -229,7 +227,7 @@ fn show_notes(context: &Context, notes: &[String], warnings: &[String]) {
         context.out.say(&format!("note: {note}"));
     }
     for warning in warnings {
-        context.out.warn(warning);
+        context.warn(warning);
     }
 }
 

@@ -12,7 +12,6 @@ use crate::domain::outcome::ExitStatus;
 use crate::domain::run::RunId;
 use crate::domain::settings::Settings;
 use crate::domain::status::{DatabaseTrouble, Status as Standing, Warning, assess};
-use crate::domain::time::render_utc;
 use crate::json::{self, line};
 use crate::ops::status::{StatusContext, gather, trouble_of, write_status_file};
 use crate::ops::timer;
@@ -23,17 +22,18 @@ use crate::sys::paths;
 use crate::sys::pause::Stopwatch;
 use crate::sys::signals;
 use crate::sys::stop::StopFlag;
-use crate::ui::{Clock, Format, Output, table};
+use crate::ui::{Clock, Format, Output, table, yaml_document};
 
-/// See how things stand, and whether a person is needed
+/// Show the state of everything, and whether it needs a person
 ///
-/// Shows the timer, the run in progress, the next due schedules, the last outcome of each model, and
-/// the disk. Ends with 0 without a warning, and with 1 when something needs a person: a model that
-/// fails or is gone or closed upstream, a check older than check.max_age and than twice the longest
-/// gap of its schedule, a tick that was missed or failed before its run, schedules that nothing
-/// starts, a schedule that no tick can serve or that includes no model, a run that crashed or has given no sign of life for five minutes, a full disk, a spent
-/// allowance that a model waits for, a clock that cannot be right, trouble with the database. The next tick retries temporary trouble, which is a
-/// warning only when it lasts.
+/// Shows the timer, the run in progress, the next due schedules, the last outcome of each model,
+/// and the disk. Exits with 0 when there is no warning, and with 1 when something needs a person: a
+/// model that fails, or is gone or closed upstream; an update that is held; a check older than
+/// check.max_age and than twice the longest gap of its schedule; a tick that was missed or failed
+/// before its run; schedules that nothing starts; a schedule that no tick can serve or that
+/// includes no model; a run that crashed or has given no sign of life for five minutes; a full
+/// disk; a spent allowance that a model waits for; a clock that cannot be right; trouble with the
+/// database. The next tick retries temporary trouble, which becomes a warning only when it lasts.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl status
@@ -41,7 +41,7 @@ use crate::ui::{Clock, Format, Output, table};
   hfdl status -q || mail -s 'hfdl needs you' me < /dev/null
   hfdl status --json")]
 pub struct StatusCommand {
-    /// Look again every two seconds until Ctrl-C; into a pipe, write only what is new
+    /// Refresh every two seconds until Ctrl-C; in a pipe, print only changes
     #[arg(long)]
     watch: bool,
 }
@@ -262,10 +262,7 @@ impl<'a> Screen<'a> {
         let out = &self.context.out;
         match out.format {
             Format::Json => return out.print_line(&line(&report.document())),
-            Format::Yaml => {
-                out.document(|| report.document())?;
-                return out.print_line("---");
-            }
+            Format::Yaml => return out.print_line(&yaml_document(&report.document())?),
             Format::Table | Format::Markdown | Format::Html => {}
         }
         let text = report.text(out, &self.context.clock());
@@ -286,7 +283,7 @@ impl<'a> Screen<'a> {
             return Ok(true);
         }
         self.last = news;
-        let at = table::facts(out, &[("at", render_utc(report.status.now))]);
+        let at = table::facts(out, &[("at", exact.local(report.status.now))]);
         out.print_line(&format!("{at}{text}"))
     }
 }
@@ -329,6 +326,7 @@ mod tests {
             is_set_up: true,
             timer: None,
             last_timer_tick: None,
+            last_unattended_tick: None,
             last_tick: None,
             tick_every: Seconds(900),
             failed_tick: None,

@@ -6,7 +6,7 @@ use super::forecast_text::{allowance_text, forecast_text};
 use super::pause::describe;
 use super::policy_text::state_text;
 use crate::domain::login::Login;
-use crate::domain::model::ModelSummary;
+use crate::domain::model::{EntryName, ModelSummary};
 use crate::domain::retention::OnlyCopy;
 use crate::domain::schedule::WaitReason;
 use crate::domain::status::{
@@ -19,6 +19,12 @@ use crate::ui::{Clock, Output, table, text};
 
 /// The number of models that are shown, those in trouble first.
 const MOST_MODELS: usize = 10;
+
+/// The columns before the values of facts: the longest name is `left to fetch`.
+const NAMES_WIDTH: usize = 15;
+
+/// The width to which a name within a fact is cut at most.
+const LEAST_NAME: usize = 16;
 
 /// The number of warnings that are shown in full.
 const MOST_WARNINGS: usize = 10;
@@ -42,8 +48,8 @@ pub(super) fn render(
         );
         parts.push(table::paragraph(out, &sentence, 0));
     }
-    parts.push(moved_refs_text(status, out));
-    parts.push(warnings_text(warnings, out));
+    parts.push(moved_refs_text(status, clock, out));
+    parts.push(warnings_text(warnings, clock, out));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }
@@ -68,11 +74,9 @@ fn facts(
         facts.push(("paused", describe(pause, clock)));
     }
     let running = status.run.as_ref();
-    let running = running.map(|run| in_progress(run, bytes_per_second, clock));
+    let running = running.map(|run| in_progress(run, bytes_per_second, clock, out));
     facts.push(("running", text::or_nothing(running)));
-    let next = status.next_due.iter().map(|due| next_due(due, clock));
-    let next: Vec<String> = next.collect();
-    facts.push(("next due", lines(&next)));
+    facts.push(("next due", next_due(&status.next_due, clock, out)));
     if let Some(until) = status.asked_to_wait {
         let until = clock.future(until, &clock.zone);
         facts.push(("the Hub", format!("allows no more requests until {until}")));
@@ -83,7 +87,7 @@ fn facts(
     }
     if !status.missed_slots.is_empty() {
         let missed = status.missed_slots.iter();
-        let missed: Vec<String> = missed.map(|event| event.detail.clone()).collect();
+        let missed: Vec<String> = missed.map(|event| clock.told(&event.detail)).collect();
         facts.push(("missed slots", lines(&missed)));
     }
     if !status.shards.is_empty() {
@@ -95,7 +99,7 @@ fn facts(
             ByteSize(status.bytes_left()).render_short(),
         ));
     }
-    let forecasts = forecasts(status, clock);
+    let forecasts = forecasts(status, clock, out);
     if !forecasts.is_empty() {
         facts.push(("forecast", lines(&forecasts)));
     }
@@ -103,12 +107,12 @@ fn facts(
         let allowances = status.allowances.iter().map(allowance_text);
         facts.push(("allowances", lines(&allowances.collect::<Vec<_>>())));
     }
-    facts.extend(stored_facts(status, clock));
+    facts.extend(stored_facts(status, clock, out));
     table::facts(out, &facts)
 }
 
 /// Returns the facts about files on disk.
-fn stored_facts(status: &Status, clock: &Clock) -> Vec<(&'static str, String)> {
+fn stored_facts(status: &Status, clock: &Clock, out: &Output) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     if status.leftover_bytes > 0 {
         let bytes = ByteSize(status.leftover_bytes).render_short();
@@ -123,10 +127,10 @@ fn stored_facts(status: &Status, clock: &Clock) -> Vec<(&'static str, String)> {
         facts.push(("adopted", format!("{count} ({bytes})")));
     }
     if let Some(scrub) = status.scrub.describe(status.now) {
-        facts.push(("read again", scrub));
+        facts.push(("read again", clock.told(&scrub)));
     }
     if !status.only_copies.is_empty() {
-        facts.push(("only copies", only_copies(&status.only_copies, clock)));
+        facts.push(("only copies", only_copies(&status.only_copies, clock, out)));
     }
     if let Some(cache) = &status.cache_use {
         facts.push(("cache", cache_use(cache, clock)));
@@ -146,12 +150,12 @@ fn cache_use(cache: &CacheUse, clock: &Clock) -> String {
 }
 
 /// Names the commits that exist nowhere else any more.
-fn only_copies(copies: &[OnlyCopy], clock: &Clock) -> String {
+fn only_copies(copies: &[OnlyCopy], clock: &Clock, out: &Output) -> String {
     const MOST: usize = 10;
     let line = |copy: &OnlyCopy| {
-        let (model, commit) = (&copy.model, copy.commit.short());
         let since = clock.past(copy.since);
-        format!("`{model}` {commit}, found gone upstream {since}")
+        let rest = format!(" {}, found gone upstream {since}", copy.commit.short());
+        format!("`{}`{rest}", fitted(&copy.model, rest.len() + 2, out))
     };
     let mut named: Vec<String> = copies.iter().take(MOST).map(line).collect();
     if let Some(more) = copies.len().checked_sub(MOST).filter(|more| *more > 0) {
@@ -168,14 +172,20 @@ fn login_end(login: &Login, clock: &Clock) -> String {
     }
 }
 
-fn forecasts(status: &Status, clock: &Clock) -> Vec<String> {
+/// Cuts a name in the middle where the rest of its line leaves too little room for it.
+fn fitted(name: &EntryName, rest: usize, out: &Output) -> String {
+    let Some(width) = out.width else {
+        return name.to_string();
+    };
+    let room = usize::from(width).saturating_sub(NAMES_WIDTH + rest);
+    table::cut_middle(name.as_str(), room.max(LEAST_NAME), out.ellipsis())
+}
+
+fn forecasts(status: &Status, clock: &Clock, out: &Output) -> Vec<String> {
     let known = status.models.iter().filter_map(|model| {
         let forecast = model.forecast.as_ref()?;
-        Some(format!(
-            "`{}`: {}",
-            model.name,
-            forecast_text(forecast, &clock.zone)
-        ))
+        let forecast = forecast_text(forecast, clock);
+        Some(format!("`{}`: {forecast}", fitted(&model.name, 3, out)))
     });
     known.take(MOST_MODELS).collect()
 }
@@ -216,14 +226,14 @@ fn last_tick(status: &Status, clock: &Clock) -> String {
     }
 }
 
-fn in_progress(progress: &RunInProgress, rate: Option<u64>, clock: &Clock) -> String {
+fn in_progress(progress: &RunInProgress, rate: Option<u64>, clock: &Clock, out: &Output) -> String {
     let (start, bytes) = (&progress.run.start, progress.bytes);
     let here = bytes.fetched + progress.bytes_before;
     let size = |bytes: u64| ByteSize(bytes).render_short();
     let mut line = format!(
         "{}{}, started {}, process {} on {}",
         start.command,
-        unfinished(progress),
+        unfinished(progress, out),
         clock.past(start.at),
         start.process.pid,
         start.process.host
@@ -248,31 +258,47 @@ fn in_progress(progress: &RunInProgress, rate: Option<u64>, clock: &Clock) -> St
 }
 
 /// Names the first model that has not ended, and counts the others.
-fn unfinished(progress: &RunInProgress) -> String {
-    match progress.unfinished.as_slice() {
-        [] => String::new(),
-        [one] => format!(" of {one}"),
-        [first, others @ ..] => format!(" of {first} and {} more", others.len()),
+fn unfinished(progress: &RunInProgress, out: &Output) -> String {
+    // The name of the fact and the command are before it.
+    const BESIDE: usize = 28;
+    let Some((first, others)) = progress.unfinished.split_first() else {
+        return String::new();
+    };
+    let first = match out.width {
+        Some(width) => {
+            let room = usize::from(width).saturating_sub(BESIDE).max(16);
+            table::cut_middle(first, room, out.ellipsis())
+        }
+        None => first.clone(),
+    };
+    match others.len() {
+        0 => format!(" of {first}"),
+        n => format!(" of {first} and {n} more"),
     }
 }
 
-fn next_due(due: &NextDue, clock: &Clock) -> String {
-    let planned = due.next.planned;
-    let when = match due.next.waiting {
+/// Lists the next starts: times in one column, then the schedules.
+fn next_due(due: &[NextDue], clock: &Clock, out: &Output) -> String {
+    let when = |due: &NextDue| match due.next.waiting {
         WaitReason::Due => "now".to_owned(),
-        _ => clock.due(planned.ready, &due.zone),
+        _ => clock.due(due.next.planned.ready, &due.zone),
     };
-    let mut line = format!("{when}  {}", due.schedule);
-    match due.next.waiting {
-        WaitReason::Due | WaitReason::Slot => {}
-        WaitReason::Window => line.push_str(", when its window opens"),
-        WaitReason::Retry => line.push_str(", tried again after an error"),
-    }
-    if let Some(deadline) = planned.deadline {
-        let until = clock.moment(deadline, &due.zone);
-        line.push_str(&format!(" (until {until})"));
-    }
-    line
+    let width = due.iter().map(|due| when(due).len()).max().unwrap_or(0);
+    let line = |due: &NextDue| {
+        let name = fitted(&due.schedule, width + 2, out);
+        let mut line = format!("{:width$}  {name}", when(due));
+        match due.next.waiting {
+            WaitReason::Due | WaitReason::Slot => {}
+            WaitReason::Window => line.push_str(", when its window opens"),
+            WaitReason::Retry => line.push_str(", tried again after an error"),
+        }
+        if let Some(deadline) = due.next.planned.deadline {
+            let until = clock.moment(deadline, &due.zone);
+            line.push_str(&format!(" (until {until})"));
+        }
+        line
+    };
+    lines(&due.iter().map(line).collect::<Vec<String>>())
 }
 
 fn disk(disk: &DiskFacts) -> String {
@@ -331,11 +357,11 @@ fn models_text(status: &Status, clock: &Clock, out: &Output) -> String {
 }
 
 /// Describes the moved refs that are no warning.
-fn moved_refs_text(status: &Status, out: &Output) -> String {
+fn moved_refs_text(status: &Status, clock: &Clock, out: &Output) -> String {
     let moved = status.models.iter().filter_map(|model| {
         let moved = model.moved_ref.as_ref();
         let moved = moved.filter(|moved| !moved.may_break_readers())?;
-        let (name, moved) = (&model.name, moved.describe());
+        let (name, moved) = (&model.name, clock.told(&moved.describe()));
         let next = next_for_ref(model);
         let note = table::paragraph(out, &format!("note: `{name}`: {moved}"), 9);
         let next = table::paragraph(out, &format!("   next: {next}"), 9);
@@ -344,7 +370,7 @@ fn moved_refs_text(status: &Status, out: &Output) -> String {
     moved.take(MOST_WARNINGS).collect()
 }
 
-fn warnings_text(warnings: &[Warning], out: &Output) -> String {
+fn warnings_text(warnings: &[Warning], clock: &Clock, out: &Output) -> String {
     let label = if out.colour {
         "\u{1b}[33mwarning\u{1b}[0m"
     } else {
@@ -352,10 +378,11 @@ fn warnings_text(warnings: &[Warning], out: &Output) -> String {
     };
     let mut lines = String::new();
     for warning in warnings.iter().take(MOST_WARNINGS) {
-        let message = table::paragraph(out, &warning.message, 9);
+        let message = table::paragraph(out, &clock.told(&warning.message), 9);
         lines.push_str(&format!("{label}: {message}"));
         if let Some(hint) = &warning.hint {
-            lines.push_str(&format!("   next: {}", table::paragraph(out, hint, 9)));
+            let hint = table::paragraph(out, &clock.told(hint), 9);
+            lines.push_str(&format!("   next: {hint}"));
         }
     }
     if let Some(more) = warnings

@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::explain::Complaint;
+use super::explain::{Complaint, explain};
 use crate::domain::outcome::ExitStatus;
 use crate::domain::timer::TimerKind;
 use crate::domain::units::Seconds;
@@ -49,7 +49,7 @@ impl StopCommand {
         // The timer is removed even if the database cannot be read.
         let (store, problem) = match context.existing_store() {
             Ok(store) => (store, None),
-            Err(err) => (None, Some(format!("{err:#}"))),
+            Err(err) => (None, Some(explain(&err))),
         };
         // The timer first, so that no tick starts another run.
         let timer = if self.run_only {
@@ -92,8 +92,11 @@ impl StopCommand {
             },
         )?;
         let warnings = timer.iter().flat_map(|timer| &timer.warnings);
-        for warning in problem.iter().chain(warnings) {
-            context.out.warn(warning);
+        for warning in warnings {
+            context.warn(warning);
+        }
+        if let Some(problem) = &problem {
+            context.show_problem(problem);
         }
         if has_ended {
             return Ok(ExitStatus::Ok);

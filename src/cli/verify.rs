@@ -7,12 +7,14 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::context::Context;
+use super::download_report::{show_session, stop_cause};
 use super::explain::{Complaint, Explanation};
 use super::limits::Waiting;
 use super::lock::take_lock;
 use super::status::leave_status_file;
 use super::views::{trouble_of, view_document};
 use super::watcher::Watcher;
+use crate::domain::alert::RunFacts;
 use crate::domain::filter::Filter;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::{Effect, ErrorKind, ExitStatus, Outcome, Trigger};
@@ -36,9 +38,9 @@ use crate::ui::{self, Format, Output, table, text};
 /// Read the published files again, and check every hash
 ///
 /// Reads all files of the published revisions and compares them with their hashes. The Hub is asked
-/// only for a listing that is not kept. With --repair, damaged files are fetched again at the same
-/// commit, and replaced when the new bytes are verified. Without it nothing is changed: damaged
-/// files are recorded, and the next download fetches them again.
+/// only for listings that are not stored here. With --repair, damaged files are fetched again at
+/// the same commit, and replaced when the new bytes are verified. Without it nothing is changed:
+/// damaged files are recorded, and the next download fetches them again.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl verify                        all models that are enabled
@@ -54,7 +56,7 @@ pub struct VerifyCommand {
     #[arg(long, conflicts_with = "offline")]
     repair: bool,
 
-    /// Read at most so many bytes, the files verified longest ago first
+    /// Read at most this many bytes, starting with the files verified longest ago
     #[arg(long, value_name = "SIZE")]
     sample: Option<ByteSize>,
 
@@ -207,19 +209,20 @@ fn report_no_models(context: &Context) -> Result<ExitStatus> {
 fn report_run(context: &Context, report: &VerifyReport) -> Result<ExitStatus> {
     let pairs = || report.run.sessions.iter().zip(&report.models);
     for (session, model) in pairs() {
-        if let Some(explanation) = explain_session(session, model) {
-            context.show_problem(&explanation);
+        if let Some(explanation) = explain_session(&report.run, session, model) {
+            show_session(context, session, &explanation);
         }
     }
     for view in &report.views {
         if view.state != ViewState::Ok {
-            context.out.warn(&trouble_of(view));
+            context.warn(&trouble_of(view));
         }
     }
     context.out.done(
         || {
-            let mut text = models_text(&context.out, pairs());
-            text.push_str(&bad_text(&context.out, pairs()));
+            let out = &context.out.resized();
+            let mut text = models_text(out, pairs());
+            text.push_str(&bad_text(out, pairs()));
             text
         },
         || run_document(report),
@@ -228,7 +231,7 @@ fn report_run(context: &Context, report: &VerifyReport) -> Result<ExitStatus> {
 }
 
 /// Says why a session did not end well.
-fn explain_session(session: &Session, model: &Verified) -> Option<Explanation> {
+fn explain_session(run: &RunFacts, session: &Session, model: &Verified) -> Option<Explanation> {
     let end = session.end.as_ref()?;
     let label = session.start.label();
     let trouble = end.trouble.as_ref();
@@ -245,9 +248,12 @@ fn explain_session(session: &Session, model: &Verified) -> Option<Explanation> {
     };
     Some(Explanation {
         headline,
-        cause: trouble.map(|trouble| trouble.message.clone()),
+        cause: match trouble {
+            Some(trouble) => Some(trouble.message.clone()),
+            None => stop_cause(run, session),
+        },
         next: match end.effect() {
-            Effect::Unfinished => Some("run the same again".to_owned()),
+            Effect::Unfinished => Some("run the same command again".to_owned()),
             _ => trouble.and_then(|trouble| trouble.hint.clone()),
         },
         status: trouble.map_or(ExitStatus::Failed, |trouble| trouble.kind.exit_status()),

@@ -37,9 +37,9 @@ enum ViewsSubcommand {
 
 /// List all views, compared with the disk
 ///
-/// States: ok; behind, it shows an older revision; missing, files are gone or it was never made;
-/// changed, another program has written to a file of it; conflict, a path has a file of another
-/// program.
+/// States: ok; behind: it shows an older revision; missing: files are gone or it was never made;
+/// changed: another program has written to one of its files; conflict: another program's file is in
+/// the way.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl views list
@@ -164,5 +164,5 @@ pub fn update_views(
 
 /// Shows a view that could not be made; the command goes on.
 pub fn warn_of_failure(context: &Context, failure: &ViewFailure) {
-    context.out.warn(&failure.sentence());
+    context.warn(&failure.sentence());
 }

@@ -12,6 +12,7 @@ use crate::sys::host::Host;
 use crate::sys::live_lines;
 use crate::sys::pause::Stopwatch;
 use crate::sys::signals::process_stop;
+use crate::sys::stop::StopReason;
 use crate::ui::progress::Progress;
 
 /// Shows the progress of a run.
@@ -64,6 +65,11 @@ impl Watcher {
     pub fn finish(&self) {
         if self.draws {
             self.progress.finish();
+        } else if self.host.stderr_is_terminal()
+            && process_stop().reason() == Some(StopReason::Interrupted)
+        {
+            // The terminal has written `^C` into the line of the cursor.
+            let _ = live_lines::write(b"\n");
         }
     }
 

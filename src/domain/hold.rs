@@ -10,7 +10,7 @@ use super::outcome::words;
 use super::repo::CommitSha;
 use super::snapshot::Amount;
 use super::time::Timestamp;
-use super::units::ByteSize;
+use super::units::{ByteSize, count};
 
 /// An update with less than 1/`LEAST_PART` of the published bytes is held.
 const LEAST_PART: u64 = 10;
@@ -125,10 +125,15 @@ impl Hold {
 
     /// Describes the findings.
     pub fn message(&self) -> String {
-        let details: Vec<_> = self.findings.iter().map(|it| it.detail.as_str()).collect();
+        let commit = self.commit.short();
+        if self.is_rejected && self.is_silent() {
+            return format!("{commit} was rejected, and stays back until a newer commit comes");
+        }
+        let findings = summed_up(&self.findings);
+        let details: Vec<_> = findings.iter().map(|it| it.detail.as_str()).collect();
         let details = details.join("; ");
         if self.is_rejected {
-            return format!("{} was rejected: {details}", self.commit.short());
+            return format!("{commit} was rejected after these findings: {details}");
         }
         details
     }
@@ -154,6 +159,26 @@ impl Hold {
             found_at: before.map_or(now, |before| before.found_at),
         }
     }
+}
+
+/// Returns the findings for people: of many files with bad headers the first is described, and
+/// the others are counted.
+pub fn summed_up(findings: &[Finding]) -> Vec<Finding> {
+    let is_header = |it: &&Finding| it.reason == HoldReason::BadHeader;
+    let n_more = findings.iter().filter(is_header).count().saturating_sub(1);
+    let mut left = findings.to_vec();
+    let first = left.iter().position(|it| is_header(&it));
+    if let Some(first) = first.filter(|_| n_more > 0) {
+        let files = count(n_more as u64, "more file has", "more files have");
+        let detail = format!("{}; {files} a bad header, too", left[first].detail);
+        left[first].detail = detail;
+        let mut index = 0;
+        left.retain(|it| {
+            index += 1;
+            index - 1 == first || !is_header(&it)
+        });
+    }
+    left
 }
 
 fn are_silent(findings: &[Finding]) -> bool {
@@ -255,6 +280,36 @@ mod tests {
         assert_eq!(loss(before, amount(0, 0)), Some(HoldReason::NoFiles));
         assert_eq!(loss(amount(2, 0), amount(0, 0)), Some(HoldReason::NoFiles));
         assert_eq!(loss(amount(2, 0), amount(1, 0)), None);
+    }
+
+    #[test]
+    fn of_many_bad_headers_the_first_is_described() {
+        let finding = |reason, detail: &str| Finding {
+            reason,
+            detail: detail.to_owned(),
+        };
+        let header = |name: &str| finding(HoldReason::BadHeader, name);
+        let code = finding(HoldReason::NewCode, "code");
+        let hold = |findings: Vec<Finding>, is_rejected| Hold {
+            findings,
+            commit: "a".repeat(40).parse().unwrap(),
+            published: None,
+            is_rejected,
+        };
+        let many = vec![header("`1` is bad"), code.clone(), header("2"), header("3")];
+        let message = "`1` is bad; 2 more files have a bad header, too; code";
+        assert_eq!(hold(many.clone(), false).message(), message);
+        assert!(
+            hold(many, true)
+                .message()
+                .ends_with(&format!("findings: {message}"))
+        );
+        assert_eq!(hold(vec![header("1"), code], false).message(), "1; code");
+        let delay = finding(HoldReason::Delay, "the delay ends at 2026-03-05T01:31:00Z");
+        assert_eq!(
+            hold(vec![delay], true).message(),
+            "aaaaaaaaaa was rejected, and stays back until a newer commit comes"
+        );
     }
 
     #[test]

@@ -122,7 +122,7 @@ impl ShardArg {
         };
         let text = format!("auto/{count}");
         let Some(index) = index else {
-            let why = "neither `JOB_COMPLETION_INDEX` nor `SLURM_ARRAY_TASK_ID` is set";
+            let why = "neither `JOB_COMPLETION_INDEX` nor `SLURM_ARRAY_TASK_ID` is set; write I/N such as 0/4";
             return Err(ShardError::new(&text, why));
         };
         match index.trim().parse() {

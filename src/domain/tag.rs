@@ -75,9 +75,9 @@ impl Entity for TagSpec {
         .flag(
             "limit-daily",
             "SIZE",
-            "Fetch at most so many bytes a day for all models of the tag",
+            "Fetch at most this many bytes a day for all models of the tag",
         )
-        .no("Have no limit for a day any more"),
+        .no("Remove the daily limit"),
         Field::new(
             "limit_monthly",
             |tag: &Self| FieldValue::optional(tag.limit_monthly),
@@ -90,9 +90,9 @@ impl Entity for TagSpec {
         .flag(
             "limit-monthly",
             "SIZE",
-            "Fetch at most so many bytes a month for all models of the tag",
+            "Fetch at most this many bytes a month for all models of the tag",
         )
-        .no("Have no limit for a month any more"),
+        .no("Remove the monthly limit"),
     ];
 
     fn with_defaults(&self) -> Self {

@@ -270,10 +270,16 @@ impl HubClient {
                 base: answer.url.clone(),
                 target,
             });
+            let kind = answer.headers.get("content-type").unwrap_or_default();
+            let is_page = kind.to_ascii_lowercase().starts_with("text/html");
+            let origin = answer.url.origin().to_owned();
             let body = answer.body.short(max_bytes).map_err(Unreadable::Network);
             match body.and_then(&mut read) {
                 Ok(found) => Ok((found, next)),
                 Err(Unreadable::Network(error)) => Err(about.error(Fault::Network(error))),
+                Err(Unreadable::Malformed(_)) if is_page => {
+                    Err(about.error(Fault::WebPage { origin }))
+                }
                 Err(Unreadable::Malformed(reason)) => Err(about.bad_answer(reason)),
             }
         })

@@ -76,6 +76,10 @@ pub enum Fault {
     },
     Network(HttpError),
     Offline,
+    /// A web page in place of data, as login pages of networks and proxies send it.
+    WebPage {
+        origin: String,
+    },
     /// The response is malformed, contradictory or hostile.
     BadAnswer(String),
     /// The response is a part of the file other than the requested one. Caches on
@@ -230,6 +234,7 @@ impl HubError {
             | Fault::BadRange { .. }
             | Fault::Server { .. }
             | Fault::Storage { .. }
+            | Fault::WebPage { .. }
             | Fault::BadAnswer(_)
             | Fault::WrongPart(_) => ErrorKind::Hub,
         }

@@ -7,6 +7,7 @@ use super::error::{Fault, HubError, RequestContext};
 use super::text::clean;
 use crate::domain::login::LOGIN_ADVICE;
 use crate::domain::retry::is_transient_status;
+use crate::sys::http::HttpErrorKind;
 
 impl HubError {
     /// Returns the next step for a user, where one is certain.
@@ -54,9 +55,8 @@ impl HubError {
             Fault::RateLimited { .. } if !about.has_token => {
                 Some("set `HF_TOKEN`: the limits of an account are higher".to_owned())
             }
-            Fault::RateLimited { .. } => {
-                Some("run it again after that time: a download goes on where it ended".to_owned())
-            }
+            Fault::RateLimited { retry_after: Some(_), .. } => Some(self.again(" after that time")),
+            Fault::RateLimited { .. } => Some(self.again(" in some minutes")),
             Fault::EntryNotFound => Some(format!("choose one of the files at {page}")),
             Fault::Server { status: 404 } => Some(
                 "check the name, and that `HF_ENDPOINT` is the address of a Hub or of a mirror"
@@ -65,12 +65,47 @@ impl HubError {
             Fault::Server { status } | Fault::Storage { status, .. }
                 if is_transient_status(*status) =>
             {
-                Some("run it again in some minutes: a download goes on where it ended".to_owned())
+                Some(self.again(" in some minutes"))
+            }
+            Fault::Server { .. } => Some(
+                "check that `HF_ENDPOINT` is the address of a Hub or of a mirror; if it is, look at the \
+                 state of the Hub and report this answer"
+                    .to_owned(),
+            ),
+            Fault::Storage { .. } => Some(
+                "run it again, as the link may have expired; if it stays, look for a proxy or firewall \
+                 between this machine and that host"
+                    .to_owned(),
+            ),
+            Fault::Network(error) if error.kind() == HttpErrorKind::ClosedEarly => {
+                Some(self.again(""))
             }
             Fault::Network(error) => error.hint().map(str::to_owned),
+            Fault::WebPage { .. } => Some(
+                "log in to this network with a browser if it has a login page; otherwise check \
+                 `HF_ENDPOINT` and the proxy; then run it again"
+                    .to_owned(),
+            ),
+            Fault::BadAnswer(_) | Fault::BadRequest => Some(
+                "check that `HF_ENDPOINT` is the address of a Hub or of a mirror, and update hfdl if \
+                 there is a newer one"
+                    .to_owned(),
+            ),
+            Fault::WrongPart(_) => Some(self.again("")),
+            Fault::Disabled => Some(format!("read the notice at {page}")),
             Fault::Offline => Some("unset `HF_HUB_OFFLINE` and run it again".to_owned()),
             _ => None,
         }
+    }
+
+    /// Returns the advice to repeat the command; only a download of a file has a part of it.
+    fn again(&self, when: &str) -> String {
+        let resumes = if self.about().path.is_some() {
+            ": the download goes on where it ended"
+        } else {
+            ""
+        };
+        format!("run it again{when}{resumes}")
     }
 
     fn is_awaiting_review(&self) -> bool {
@@ -85,6 +120,7 @@ impl HubError {
         match self.fault() {
             Fault::RateLimited { .. } => "rate limited".to_owned(),
             Fault::Server { status } => format!("the Hub answered HTTP {status}"),
+            Fault::Storage { status: 429, host } => format!("rate limited by `{host}`"),
             Fault::Storage { status, host } => format!("`{host}` answered HTTP {status}"),
             Fault::Network(error) => error.reason().to_owned(),
             _ => self.to_string(),
@@ -144,6 +180,12 @@ impl fmt::Display for HubError {
                 write!(f, "no answer about {about} from `{origin}`: {reason}")
             }
             Fault::Offline => write!(f, "offline mode is on: no request was sent about {about}"),
+            Fault::WebPage { origin } => {
+                write!(
+                    f,
+                    "`{origin}` sent a web page in place of data about {about}"
+                )
+            }
             Fault::BadAnswer(reason) | Fault::WrongPart(reason) => {
                 write!(f, "the Hub's answer about {about} is not usable: {reason}")
             }

@@ -251,6 +251,9 @@ fn buffered(body: impl Read) -> impl Read {
 fn unreadable(error: serde_json::Error) -> Unreadable {
     use serde_json::error::Category;
     let what = match error.classify() {
+        Category::Eof if error.line() == 1 && error.column() == 0 => {
+            return Unreadable::Malformed("it is empty".to_owned());
+        }
         Category::Eof => "the JSON ends too early",
         Category::Data => "the JSON does not have the expected fields",
         Category::Syntax => "it is not JSON",

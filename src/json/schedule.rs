@@ -59,10 +59,13 @@ pub struct DueScheduleView {
     schedule: String,
     time_zone: Option<String>,
     state: &'static str,
+    slot_at: Option<String>,
     slot: Option<String>,
+    next_due_at: Option<String>,
     next: Option<String>,
     resume: Option<bool>,
     coalesced: Option<u32>,
+    late_seconds: Option<u64>,
     late: Option<u64>,
     deadline: Option<String>,
     window_ends: Option<String>,
@@ -76,7 +79,9 @@ impl DueScheduleView {
             schedule: name.to_string(),
             time_zone: zone.iana_name().map(str::to_owned),
             state,
+            slot_at: time(slot),
             slot: time(slot),
+            next_due_at: time(next),
             next: time(next),
             ..Self::default()
         };
@@ -89,6 +94,7 @@ impl DueScheduleView {
             DueState::Due(due) => Self {
                 resume: Some(due.resume),
                 coalesced: Some(due.coalesced),
+                late_seconds: Some(due.late.get()),
                 late: Some(due.late.get()),
                 deadline: time(due.deadline),
                 window_ends: time(due.deadline),

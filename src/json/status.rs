@@ -153,6 +153,7 @@ struct ScrubView {
     every: Option<String>,
     /// Whether every file was read within that time; null before the first scrub.
     kept: Option<bool>,
+    finished_at: Option<String>,
     ended_at: Option<String>,
     next_at: Option<String>,
     /// Null while a file has no proof.
@@ -172,6 +173,7 @@ impl From<&Status> for ScrubView {
         Self {
             every: scrub.every.map(|every| every.to_string()),
             kept: scrub.is_kept(now),
+            finished_at: time(last.map(|last| last.ended_at)),
             ended_at: time(last.map(|last| last.ended_at)),
             next_at: time(last.and_then(|last| last.next_at)),
             oldest_verified_at: time(scrub.oldest_at(now)),
@@ -223,6 +225,7 @@ struct TimerView {
     installed: bool,
     backend: Option<String>,
     every: Option<String>,
+    installed_at: Option<String>,
     since: Option<String>,
     drift: Option<String>,
     next_tick_at: Option<String>,
@@ -238,6 +241,7 @@ impl From<&Status> for TimerView {
             installed: installed.is_some(),
             backend: timer.map(|timer| timer.backend.clone()),
             every: timer.map(|timer| timer.every.to_string()),
+            installed_at: time(timer.and_then(|timer| timer.since)),
             since: time(timer.and_then(|timer| timer.since)),
             drift: timer.and_then(|timer| timer.drift.clone()),
             next_tick_at: time(timer.and_then(|timer| timer.next_tick)),
@@ -251,7 +255,9 @@ pub(super) struct NextDueView {
     schedule: String,
     state: &'static str,
     due_state: &'static str,
+    slot_at: String,
     slot: String,
+    starts_at: String,
     starts: String,
     window_ends: Option<String>,
 }
@@ -268,7 +274,9 @@ impl From<&NextDue> for NextDueView {
                 WaitReason::Window => "closed",
                 WaitReason::Retry => "backoff",
             },
+            slot_at: render_utc(planned.slot),
             slot: render_utc(planned.slot),
+            starts_at: render_utc(planned.ready),
             starts: render_utc(planned.ready),
             window_ends: time(planned.deadline),
         }
@@ -367,6 +375,7 @@ struct ModelStatusView<'a> {
     scheduled: bool,
     commit: Option<&'a str>,
     published_at: Option<String>,
+    next_due_at: Option<String>,
     next_due: Option<String>,
     verified_until: Option<String>,
     last_outcome: Option<&'static str>,
@@ -397,6 +406,7 @@ impl<'a> From<&'a ModelStatus> for ModelStatusView<'a> {
             scheduled: model.is_scheduled,
             commit: model.published_commit.as_ref().map(CommitSha::as_str),
             published_at: time(model.published_at),
+            next_due_at: time(model.next_due),
             next_due: time(model.next_due),
             verified_until: time(model.verified_until),
             last_outcome: model.last_outcome.map(|outcome| outcome.as_str()),

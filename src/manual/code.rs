@@ -1,7 +1,5 @@
 //! Folds the lines of code blocks that are too long for a page.
 
-use std::iter;
-
 /// The spaces between a command and its explanation.
 const GAP: &str = "  ";
 
@@ -17,7 +15,11 @@ pub fn indent(lines: &[String], columns: usize, wanted: usize) -> usize {
     let outputs = lines.iter().filter(|line| !is_command(line));
     let widest = outputs.map(|line| line.chars().count()).max().unwrap_or(0);
     let room = columns.saturating_sub(widest);
-    if widest > columns { wanted } else { room.min(wanted) }
+    if widest > columns {
+        wanted
+    } else {
+        room.min(wanted)
+    }
 }
 
 /// Folds lines to a width. Commands are continued as a shell reads it, explanations stay
@@ -107,16 +109,19 @@ fn broken(line: &str, breaks: Vec<usize>, hanging: usize, width: usize, mark: &s
             lines.push(format!("{:indent$}{rest}", ""));
             return lines;
         };
-        lines.push(format!("{:indent$}{}{mark}", "", line[start..at].trim_end()));
+        lines.push(format!(
+            "{:indent$}{}{mark}",
+            "",
+            line[start..at].trim_end()
+        ));
         start = at + line[at..].len() - line[at..].trim_start().len();
     }
 }
 
 /// Indents lines.
 pub fn indented(lines: impl IntoIterator<Item = String>, n: usize) -> Vec<String> {
-    let spaces = iter::repeat_n(' ', n).collect::<String>();
     let lines = lines.into_iter();
-    lines.map(|line| format!("{spaces}{line}")).collect()
+    lines.map(|line| format!("{:n$}{line}", "")).collect()
 }
 
 #[cfg(test)]
@@ -131,14 +136,16 @@ mod tests {
     #[test]
     fn commands_continue_with_a_backslash_outside_of_quotes() {
         let line = "$ hfdl models add org/name --include '*.safetensors and more' --tag llm";
-        let expected = "$ hfdl models add org/name --include \\\n    '*.safetensors and more' --tag llm";
+        let expected =
+            "$ hfdl models add org/name --include \\\n    '*.safetensors and more' --tag llm";
         assert_eq!(shown(line, 40), expected);
         assert_eq!(shown(line, 80), line);
     }
 
     #[test]
     fn explanations_stay_beside_their_commands_as_long_as_there_is_room() {
-        let lines = "hfdl stop       remove the entry, and ask a run to end\nhfdl start      install it";
+        let lines =
+            "hfdl stop       remove the entry, and ask a run to end\nhfdl start      install it";
         let beside = "hfdl stop       remove the entry, and ask\n                a run to end\nhfdl start      install it";
         assert_eq!(shown(lines, 41), beside);
         let below = "hfdl stop\n    remove the entry, and ask a\n    run to end\nhfdl start\n    install it";

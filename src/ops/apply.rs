@@ -20,7 +20,7 @@ use crate::domain::lock_file::LockFile;
 use crate::domain::model::{EntryName, Model, ModelSpec, Tag};
 use crate::domain::outcome::words;
 use crate::domain::policy::{SharedRules, UpdateRules};
-use crate::domain::schedule::{Schedule, ScheduleSpec, ScheduleState, StoredSchedules};
+use crate::domain::schedule::{RateTable, Schedule, ScheduleSpec, ScheduleState, StoredSchedules};
 use crate::domain::settings::SettingKey;
 use crate::domain::tag::TagSpec;
 use crate::domain::time::Timestamp;
@@ -339,6 +339,11 @@ fn plan_settings(
             None => change(ApplyAction::Add, *key, Node::Null, value(*key, new)),
         }
         plan.settings.push(SettingStep::Save(*key, new.clone()));
+        if *key == SettingKey::LimitRate {
+            let table = new.parse().ok();
+            let warning = table.and_then(|table: RateTable| table.warning());
+            plan.warnings.extend(warning);
+        }
     }
     if !prune {
         return;

@@ -6,7 +6,9 @@ use super::apply::{ApplyPlan, Step};
 use super::login::HubClients;
 use super::models::{HubCheck, check_selection};
 use super::parallel::{QUESTIONS_AT_ONCE, map_at_once};
+use super::pins::newest_beginning;
 use crate::domain::model::ModelSpec;
+use crate::domain::policy::UnmetPolicy;
 
 /// The answer about one model: an error if it could not be downloaded.
 pub struct CheckedModel {
@@ -34,9 +36,29 @@ pub fn check_models(clients: &HubClients, plan: &ApplyPlan) -> Vec<CheckedModel>
 }
 
 fn check(clients: &HubClients, spec: &ModelSpec) -> Result<HubCheck> {
-    let mut check = check_selection(clients, spec)?;
+    let mut check = check_selection(clients, &with_whole_pin(clients, spec)?)?;
     match check.refused.take() {
         Some(error) => Err(error.into()),
         None => Ok(check),
     }
+}
+
+/// Finds the commit that begins as the pin of a model does; a pin to none is an error.
+fn with_whole_pin(clients: &HubClients, spec: &ModelSpec) -> Result<ModelSpec> {
+    let mut spec = spec.clone();
+    let policy = spec.update.policy.as_mut();
+    let Some(beginning) = policy.and_then(|policy| policy.commit.as_mut()) else {
+        return Ok(spec);
+    };
+    if beginning.as_commit().is_none() {
+        let hub = clients.with_token(spec.token_name.as_ref())?;
+        let found = newest_beginning(&hub, &spec.repo, &spec.revision, beginning)?;
+        let commit = found.ok_or_else(|| UnmetPolicy::NoCommit {
+            model: spec.name.to_string(),
+            beginning: beginning.clone(),
+            revision: spec.revision.clone(),
+        })?;
+        *beginning = commit.as_str().parse()?;
+    }
+    Ok(spec)
 }

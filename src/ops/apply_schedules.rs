@@ -8,8 +8,8 @@ use super::entries::{Entry, Objection, Wanted};
 use crate::domain::model::Model;
 use crate::domain::nearest::nearest;
 use crate::domain::schedule::{
-    Impossible, Schedule, ScheduleId, ScheduleSpec, ScheduleState, check_possible, duplicate_of,
-    find_zone, overlaps,
+    Impossible, RateTable, Schedule, ScheduleId, ScheduleSpec, ScheduleState, check_possible,
+    duplicate_of, find_zone, overlaps,
 };
 
 pub(super) fn plan_schedules(
@@ -82,6 +82,7 @@ fn plan_new(
     check_schedule(plan, entry, &schedule, others, models, rules)?;
     let spec = &schedule.spec;
     warn_if_idle(plan, spec, models);
+    warn_about_rate(plan, spec);
     let change = Change::added(Kind::Schedule, &spec.name, spec);
     plan.changes.push(change);
     plan.schedules.push(Step::Add(spec.clone()));
@@ -110,6 +111,7 @@ fn plan_change(
         let change = Change::changed(Kind::Schedule, &spec.name, fields);
         plan.changes.push(change);
         warn_if_idle(plan, spec, models);
+        warn_about_rate(plan, spec);
         let step = Step::Change(old.clone(), spec.clone());
         plan.schedules.push(step);
     }
@@ -192,6 +194,12 @@ fn check_schedule(
             .push(format!("the schedule `{}`: {overlap}", spec.name));
     }
     Ok(())
+}
+
+fn warn_about_rate(plan: &mut ApplyPlan, spec: &ScheduleSpec) {
+    let warning = spec.limit_rate.as_ref().and_then(RateTable::warning);
+    let warning = warning.map(|warning| format!("the schedule `{}`: {warning}", spec.name));
+    plan.warnings.extend(warning);
 }
 
 /// Warns about a schedule without models, such as one with a mistyped tag.

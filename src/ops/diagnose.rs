@@ -34,7 +34,11 @@ impl Diagnosis {
         let (fact, Some(advice)) = split_advice(message) else {
             return;
         };
-        if self.hint.as_ref().is_some_and(|hint| !hint.starts_with(advice)) {
+        if self
+            .hint
+            .as_ref()
+            .is_some_and(|hint| !hint.starts_with(advice))
+        {
             return;
         }
         self.hint.get_or_insert_with(|| advice.to_owned());

@@ -20,14 +20,13 @@ use crate::domain::hold::Hold;
 use crate::domain::model::{Destination, Priority};
 use crate::domain::outcome::Trigger;
 use crate::domain::plan::Totals;
-use crate::domain::policy::UpdateWait;
+use crate::domain::policy::{EffectiveRules, UpdateWait};
 use crate::domain::queue_order::QueueOrder;
 use crate::domain::repo::Repo;
 use crate::domain::run::RunCommand;
 use crate::domain::session::Session;
 use crate::domain::settings::Settings;
 use crate::domain::units::ByteSize;
-use crate::domain::units::Seconds;
 use crate::sys::host::Host;
 
 /// The result of a dry run for one target.
@@ -39,8 +38,8 @@ pub struct DryRun {
     pub totals: Totals,
     /// The newer commit that is held, and why.
     pub held: Option<Hold>,
-    /// A newer commit that is too young, and the delay.
-    pub wait: Option<(UpdateWait, Seconds)>,
+    /// A newer commit that is too young, and the rules in force.
+    pub wait: Option<(UpdateWait, EffectiveRules)>,
 }
 
 /// Returns the cache and the kinds of links that may be used in it.
@@ -146,7 +145,6 @@ pub fn lacking_room_of(
 
 fn describe(target: &Target, checked: Checked) -> DryRun {
     let mut held = None;
-    let delay = target.policy.rules.delay;
     let wait = checked.note().and_then(|note| note.wait.clone());
     let (commit, files, totals) = match checked {
         Checked::Current { commit, amount, .. } => {
@@ -187,7 +185,7 @@ fn describe(target: &Target, checked: Checked) -> DryRun {
         files,
         totals,
         held,
-        wait: wait.map(|wait| (wait, delay)),
+        wait: wait.map(|wait| (wait, target.policy.rules.clone())),
     }
 }
 

@@ -354,7 +354,7 @@ fn read_cadence(fields: &Fields<'_>) -> EntryResult<Cadence> {
     let Some((kind, item)) = given.next() else {
         return Err(fields
             .item
-            .refuse("no cadence")
+            .refuse("no time is given for the schedule")
             .hint("write one of every, daily, weekly, monthly, cron and once"));
     };
     if let Some((_, second)) = given.next() {

@@ -1,6 +1,10 @@
 //! The apply file that `init` makes of the answers.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+
+use anyhow::Result;
+use jiff::SignedDuration;
 
 use super::document::Node;
 use super::export::entry;
@@ -8,8 +12,9 @@ use super::login::HubClients;
 use super::models::{HubCheck, check_with_hub};
 use crate::domain::model::{EntryName, ModelSpec};
 use crate::domain::retry::RetryPolicy;
-use crate::domain::schedule::{Schedule, ScheduleSpec};
+use crate::domain::schedule::{Schedule, ScheduleSpec, Slots, find_zone};
 use crate::domain::settings::SettingKey;
+use crate::domain::time::Timestamp;
 use crate::domain::units::ByteSize;
 use crate::hub::HubError;
 use crate::sys::disk::space_at;
@@ -52,6 +57,20 @@ impl Additions {
                 .collect(),
         )
     }
+}
+
+/// Returns the time of day of a schedule at which its windows are never open.
+pub fn time_outside(spec: &ScheduleSpec, now: Timestamp) -> Result<Option<String>> {
+    const TWO_WEEKS: SignedDuration = SignedDuration::from_hours(14 * 24);
+    let zone = find_zone(&spec.time_zone)?;
+    let end = now.checked_add(TWO_WEEKS)?;
+    let slots = Slots::new(&spec.cadence, &zone, now).iter_after(now);
+    let (open, closed): (Vec<Timestamp>, Vec<Timestamp>) = slots
+        .take_while(|slot| *slot < end)
+        .partition(|slot| spec.windows.is_open(&zone, *slot));
+    let time = |at: &Timestamp| at.to_zoned(zone.clone()).strftime("%H:%M").to_string();
+    let open: BTreeSet<String> = open.iter().map(time).collect();
+    Ok(closed.iter().map(time).find(|time| !open.contains(time)))
 }
 
 /// Returns the first of `nightly`, `nightly-2` and so on that no schedule has.

@@ -29,9 +29,10 @@ use crate::domain::units::UnitError;
 use crate::hub::{HubError, MalformedTokens, TokenError};
 use crate::store::StoreError;
 use crate::sys::file_limit;
-use crate::sys::files::{FORBIDDEN_ADVICE, is_disk_failure, is_forbidden};
+use crate::sys::files::{FORBIDDEN_ADVICE, is_disk_failure, is_forbidden, is_link_cycle};
 use crate::sys::host::VariableNotUtf8;
 use crate::sys::http::HttpError;
+use crate::sys::open::is_not_plain;
 use crate::sys::paths::PathNotUtf8;
 
 /// The hint for a file that is too large for its file system.
@@ -86,7 +87,7 @@ fn configuration(link: &(dyn StdError + 'static)) -> Option<Known> {
     } else if let Some(nothing) = link.downcast_ref::<NothingSelected>() {
         nothing.hint().map(str::to_owned)
     } else if let Some(unmet) = link.downcast_ref::<UnmetPolicy>() {
-        Some(unmet.hint().to_owned())
+        Some(unmet.hint())
     } else if let Some(missing) = link.downcast_ref::<MissingFile>() {
         missing.hint()
     } else if link.is::<PinnedApart>() {
@@ -99,13 +100,18 @@ fn configuration(link: &(dyn StdError + 'static)) -> Option<Known> {
         wrong.hint().map(str::to_owned)
     } else if let Some(unknown) = link.downcast_ref::<UnknownWord>() {
         Some(unknown.hint())
+    } else if let Some(duplicate) = link.downcast_ref::<Duplicate>() {
+        let name = &duplicate.existing;
+        Some(format!(
+            "`hfdl schedules set {name}` changes that one; give this one another cadence, window or selection"
+        ))
+    } else if link.is::<PathNotUtf8>() {
+        Some("rename that path, or use another one".to_owned())
     } else if link.is::<NameError>()
         || link.is::<UnitError>()
         || link.is::<Impossible>()
-        || link.is::<Duplicate>()
         || link.is::<MomentError>()
         || link.is::<ShardError>()
-        || link.is::<PathNotUtf8>()
     {
         None
     } else {
@@ -163,8 +169,8 @@ fn service(link: &(dyn StdError + 'static)) -> Option<Known> {
         return Some(Known::hinted(identity.kind(), hint));
     }
     if link.is::<UnreadableTokenFile>() {
-        let hint = "make it readable for this user, write a new token (`hf auth login`), or name \
-            another file with `HF_TOKEN_PATH`";
+        let hint = "make it a file that this user can read, write a new token (`hf auth login`), or \
+            name another file with `HF_TOKEN_PATH`";
         return Some(Known::hinted(ErrorKind::Auth, hint));
     }
     None
@@ -245,8 +251,16 @@ fn file_operation(error: &io::Error) -> Option<Known> {
             let hint = "this path is a directory: remove it, or name a file";
             return Some(Known::hinted(ErrorKind::Internal, hint));
         }
+        io::ErrorKind::NotFound if error.raw_os_error().is_some() => {
+            let hint = "check that this path exists, and the directory that holds it";
+            return Some(Known::hinted(ErrorKind::Internal, hint));
+        }
+        io::ErrorKind::AlreadyExists if error.raw_os_error().is_some() => {
+            let hint = "something else has this name: move it away, or use another name";
+            return Some(Known::hinted(ErrorKind::Internal, hint));
+        }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Some("free space there, and run it again; a download is resumed")
+            Some("free space there, and run it again")
         }
         io::ErrorKind::FileTooLarge => Some(TOO_LARGE),
         io::ErrorKind::ReadOnlyFilesystem => {
@@ -254,7 +268,23 @@ fn file_operation(error: &io::Error) -> Option<Known> {
         }
         io::ErrorKind::PermissionDenied if is_forbidden(error) => Some(FORBIDDEN_ADVICE),
         io::ErrorKind::PermissionDenied => Some("make the place accessible to this user"),
-        _ if is_disk_failure(error) => None,
+        _ if is_link_cycle(error) => {
+            let hint = "symbolic links on this path lead round in a circle: remove them, or name another place";
+            return Some(Known::hinted(ErrorKind::Internal, hint));
+        }
+        // Those of the network have no number of the system.
+        io::ErrorKind::TimedOut | io::ErrorKind::StaleNetworkFileHandle
+            if error.raw_os_error().is_some() =>
+        {
+            let hint =
+                "check that the disk or network share is there and mounted, then run it again";
+            return Some(Known::hinted(ErrorKind::Internal, hint));
+        }
+        // The message names the path and the way out.
+        _ if is_not_plain(error) => None,
+        _ if is_disk_failure(error) => Some(
+            "look for errors of this disk in the log of the system, and keep a copy of its files",
+        ),
         _ => return None,
     };
     Some(Known::new(ErrorKind::Disk, hint.map(str::to_owned)))

@@ -34,16 +34,16 @@ pub fn missing_timer_here(places: &StatusContext<'_>, store: &Store) -> Result<O
         return Ok(None);
     }
     let next_due = next_due_of_all(places, store)?;
-    let last_tick = last_ticks(places.home, store, now)?.by_anyone;
+    let ticks = last_ticks(places.home, store, now)?;
     let every = places.settings.timer_every();
-    Ok(missing_timer(&next_due, last_tick, every, now))
+    Ok(missing_timer(&next_due, ticks.unattended, every, now))
 }
 
 /// Tells whether a timer is installed, or ticks come by other means.
 pub fn is_ticking(places: &StatusContext<'_>, store: &Store) -> Result<bool> {
     let now = places.host.now();
     let recent = now.checked_sub(2 * places.settings.timer_every().span())?;
-    let last = last_ticks(places.home, store, now)?.by_anyone;
+    let last = last_ticks(places.home, store, now)?.unattended;
     Ok(TimerRecord::load(store)?.is_some() || last.is_some_and(|last| last >= recent))
 }
 

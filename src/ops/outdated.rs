@@ -41,7 +41,7 @@ pub struct ModelStanding {
     pub rules: EffectiveRules,
     /// The newest tag, for a model that follows tags.
     pub tag: Option<Revision>,
-    /// The bytes of the files that the model lacks of it, if it is outdated.
+    /// The bytes of the files that the model lacks of it, unless it is published.
     pub bytes_to_fetch: Option<u64>,
     /// The upstream commit waits until a person accepts it.
     pub is_held: bool,
@@ -50,7 +50,7 @@ pub struct ModelStanding {
 }
 
 /// Checks all models, with one request for each, several at a time, and one more for the
-/// listing of an outdated one. A model that follows tags may need another.
+/// listing of an outdated or a new one. A model that follows tags may need another.
 pub fn ask_all(
     clients: &HubClients,
     settings: &Settings,
@@ -86,7 +86,8 @@ fn newest(
     let patterns: Vec<TagPattern> = rules.follow_tags.iter().cloned().collect();
     let tags = hub.tags(repo)?;
     let Some(tag) = newest_tags(tags.keys(), &patterns).into_iter().next() else {
-        return Err(UnmetPolicy::NoTag { patterns }.into());
+        let model = model.spec.name.to_string();
+        return Err(UnmetPolicy::NoTag { model, patterns }.into());
     };
     let known = model.state.followed.as_ref();
     let known = known.filter(|it| it.tag == *tag && it.target == tags[tag]);
@@ -104,23 +105,23 @@ struct NewestCommit {
     bytes_to_fetch: Option<u64>,
 }
 
-/// Returns the bytes of the files that a model lacks of a newer commit; `None` for the
-/// published commit, for a model without one, and if the Hub does not tell.
+/// Returns the bytes of the files that a model lacks of the newest commit; `None` for the
+/// published commit, and if the Hub does not tell.
 fn bytes_to_fetch(
     hub: &HubClient,
     cache: &CacheLayout,
     model: &Model,
     commit: &CommitSha,
 ) -> Option<u64> {
-    let (spec, published) = (&model.spec, model.state.published_commit.as_ref()?);
-    if published == commit {
+    let (spec, published) = (&model.spec, model.state.published_commit.as_ref());
+    if published == Some(commit) {
         return None;
     }
     let listing = hub.tree(&spec.repo, commit);
     let unknown = |err: &_| log::debug!("the size of the update of `{}`: {err}", spec.name);
     let listing = listing.inspect_err(unknown).ok()?;
-    let old = stored_listing(cache, &spec.repo, &spec.destination, published);
-    let old = old.ok().flatten();
+    let stored = |commit| stored_listing(cache, &spec.repo, &spec.destination, commit);
+    let old = published.and_then(|commit| stored(commit).ok().flatten());
     let old: BTreeSet<ContentId> = old
         .iter()
         .flat_map(|it| &it.files)

@@ -26,9 +26,9 @@ pub struct PublishedTarget {
 /// No commit is published, or the published one lacks a selected file.
 #[derive(Debug, Error)]
 pub enum NotPublished {
-    #[error("nothing is published of `{0}` at this revision")]
+    #[error("`{0}` has no published files at this revision yet")]
     Nothing(String),
-    #[error("{} is published of `{label}`, and its selected files are not all there", .commit.short())]
+    #[error("`{label}` is published at {}, but some of its selected files are missing", .commit.short())]
     NotWhole { label: String, commit: CommitSha },
 }
 

@@ -105,6 +105,7 @@ fn without_database(
             .with_context(|| format!("cannot look at `{}`", database.display()))?,
         timer,
         last_timer_tick: None,
+        last_unattended_tick: None,
         last_tick: None,
         tick_every: places.settings.timer_every(),
         failed_tick: None,
@@ -139,10 +140,12 @@ fn without_database(
 fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store) -> Result<()> {
     let Ticks {
         by_timer,
+        unattended,
         by_anyone,
         failed,
     } = last_ticks(places.home, store, status.now)?;
     (status.last_timer_tick, status.last_tick) = (by_timer, by_anyone);
+    status.last_unattended_tick = unattended;
     status.failed_tick = failed;
     status.pause = pause_in_force(store, status.now)?;
     status.false_future = false_future(store, status.now)?;

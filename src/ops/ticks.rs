@@ -19,7 +19,9 @@ use crate::sys::paths::Home;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ticks {
     pub by_timer: Option<Timestamp>,
-    /// By the timer or by hand.
+    /// By a timer or a CI job, not by hand.
+    pub unattended: Option<Timestamp>,
+    /// By a timer, a CI job or by hand.
     pub by_anyone: Option<Timestamp>,
     /// The latest tick, if it failed before its run.
     pub failed: Option<FailedTick>,
@@ -29,11 +31,12 @@ pub fn last_ticks(home: &Home, store: &Store, now: Timestamp) -> Result<Ticks> {
     let written = written_ticks(store)?;
     let failed = failed_tick(home);
     let failed_at = failed.as_ref().and_then(|tick| believed(tick.at, now));
-    let is_timer = failed
-        .as_ref()
-        .is_some_and(|tick| tick.trigger == Trigger::Timer);
+    let failed_by = failed.as_ref().map(|tick| tick.trigger);
+    let by_timer = failed_at.filter(|_| failed_by == Some(Trigger::Timer));
+    let unattended = failed_at.filter(|_| failed_by != Some(Trigger::Manual));
     Ok(Ticks {
-        by_timer: believed(written.by_timer, now).max(failed_at.filter(|_| is_timer)),
+        by_timer: believed(written.by_timer, now).max(by_timer),
+        unattended: believed(written.unattended, now).max(unattended),
         by_anyone: believed(written.by_anyone, now).max(failed_at),
         failed,
     })
@@ -80,8 +83,10 @@ fn written_ticks(store: &Store) -> Result<Ticks> {
         // An unreadable value counts as none.
         Ok(store.meta(key)?.and_then(|text| text.parse().ok()))
     };
+    let by_timer = read(MetaKey::LastTimerTick)?;
     Ok(Ticks {
-        by_timer: read(MetaKey::LastTimerTick)?,
+        by_timer,
+        unattended: read(MetaKey::LastCiTick)?.max(by_timer),
         by_anyone: read(MetaKey::LastTick)?,
         failed: None,
     })
@@ -104,6 +109,9 @@ pub fn record_tick(store: &Store, trigger: Trigger, every: Seconds, now: Timesta
                 })?;
             }
             store.set_meta(MetaKey::LastTimerTick, &render_utc(now))?;
+        }
+        if trigger == Trigger::Ci {
+            store.set_meta(MetaKey::LastCiTick, &render_utc(now))?;
         }
         // A tick that finds the lock taken ends here, and the next one must still detect
         // that the clock was set back.
@@ -216,11 +224,12 @@ mod tests {
             Ticks::default()
         );
         record_tick(&store, Trigger::Timer, Seconds(900), at(10)).unwrap();
+        record_tick(&store, Trigger::Ci, Seconds(900), at(15)).unwrap();
         record_tick(&store, Trigger::Manual, Seconds(900), at(20)).unwrap();
         let ticks = last_ticks(&place, &store, at(30)).unwrap();
         assert_eq!(
-            (ticks.by_timer, ticks.by_anyone),
-            (Some(at(10)), Some(at(20)))
+            (ticks.by_timer, ticks.unattended, ticks.by_anyone),
+            (Some(at(10)), Some(at(15)), Some(at(20)))
         );
         store.set_meta(MetaKey::LastTick, "yesterday").unwrap();
         assert_eq!(last_ticks(&place, &store, at(30)).unwrap().by_anyone, None);

@@ -138,7 +138,9 @@ impl PlannedEntry<'_> {
                 store.set_setting(key.as_str(), value, now)?;
             }
         }
+        let seed = minutes_seed(self.context.home, Some(store))?;
         let has_changed = self.backend.install(&self.spec)?;
+        store.set_meta(MetaKey::TimerSeed, &seed)?;
         if let Some(every) = every {
             // A later `start` without `--every` must write the same entry.
             store.set_setting(SettingKey::TimerEvery.as_str(), &every.to_string(), now)?;
@@ -326,23 +328,24 @@ fn base_spec(context: HomeContext<'_>, store: Option<&Store>) -> Result<TimerSpe
 }
 
 fn tick(context: HomeContext<'_>, store: Option<&Store>, every: Seconds) -> Result<TickTimes> {
-    let seed = match store {
-        Some(store) => match store.meta(MetaKey::TimerSeed)? {
-            Some(seed) => seed,
-            None => store.install_id()?.to_string(),
-        },
-        None => seed_of_new_home(context.home),
-    };
+    let seed = minutes_seed(context.home, store)?;
     Ok(TickTimes::new(every, &seed, &context.host.name()))
 }
 
-fn seed_of_new_home(home: &Home) -> String {
-    paths::resolved(home.path()).to_string_lossy().into_owned()
-}
-
-/// Keeps the minutes that a dry run without a database has shown.
-pub fn keep_minutes_of_new_home(home: &Home, store: &Store) -> Result<()> {
-    Ok(store.set_meta(MetaKey::TimerSeed, &seed_of_new_home(home))?)
+/// Returns the text from which the minutes of the timer follow: the path of the home when
+/// its first timer was installed, so that a dry run shows the minutes before there is a
+/// database, and a home that moves keeps them.
+fn minutes_seed(home: &Home, store: Option<&Store>) -> Result<String> {
+    if let Some(store) = store {
+        if let Some(seed) = store.meta(MetaKey::TimerSeed)? {
+            return Ok(seed);
+        }
+        // Older versions made the minutes of the id.
+        if TimerRecord::load(store)?.is_some() {
+            return Ok(store.install_id()?.to_string());
+        }
+    }
+    Ok(paths::resolved(home.path()).to_string_lossy().into_owned())
 }
 
 fn utf8(path: PathBuf) -> Result<String> {

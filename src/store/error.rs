@@ -143,7 +143,10 @@ impl StoreError {
             Self::Damaged { .. } => Some("restore a backup of the database"),
             Self::Busy => Some("try again; `hfdl status` shows whether a run is in progress"),
             Self::CannotOpen | Self::ReadOnly => {
-                return Some(format!("make {} and its directory writable for this user", file()));
+                return Some(format!(
+                    "make {} and its directory writable for this user",
+                    file()
+                ));
             }
             Self::DiskFailed { .. } => {
                 let file = file();
@@ -227,9 +230,7 @@ impl From<rusqlite::Error> for StoreError {
         let text = || message.clone().unwrap_or_else(|| inner.to_string());
         match inner.code {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Busy,
-            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
-                Self::damaged(plain(&text()))
-            }
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::damaged(plain(&text())),
             ErrorCode::ReadOnly => Self::ReadOnly,
             ErrorCode::DiskFull => Self::DiskFull,
             ErrorCode::SystemIoFailure => Self::DiskFailed { detail: text() },

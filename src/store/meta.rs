@@ -20,6 +20,8 @@ words! {
         ZoneFingerprint = "zone-fingerprint",
         /// The last start of `run-due` by a timer, even if nothing was due.
         LastTimerTick = "last-timer-tick",
+        /// The last start of `run-due` by a CI job.
+        LastCiTick = "last-ci-tick",
         /// The last start of `run-due`, by a timer or by hand.
         LastTick = "last-tick",
         /// The timer entry that `start` has installed, with its values.

@@ -14,7 +14,9 @@ use super::journal::{self, Journal};
 use super::migrations::{self, MIGRATIONS, Migration, SchemaAge};
 use crate::domain::time::Timestamp;
 use crate::sys::abilities::is_full_or_read_only;
-use crate::sys::files::{link_metadata_if_present, remove_if_present, rename_durably};
+use crate::sys::files::{
+    link_metadata_if_present, metadata_if_present, remove_if_present, rename_durably,
+};
 use crate::sys::fs;
 use crate::sys::lock::FileLock;
 use crate::sys::pause::Sleeper;
@@ -229,8 +231,13 @@ impl Store {
 }
 
 fn exists(path: &Path) -> Result<bool> {
-    path.try_exists()
-        .map_err(|source| StoreError::file("cannot look for it", source))
+    let failed = |source| StoreError::file("cannot look for it", source);
+    let found = metadata_if_present(path).map_err(failed)?;
+    if found.as_ref().is_some_and(|found| found.is_dir()) {
+        let source = ErrorKind::IsADirectory.into();
+        return Err(StoreError::file("it cannot be read", source));
+    }
+    Ok(found.is_some())
 }
 
 /// Makes the database under another name and moves it into place when it is

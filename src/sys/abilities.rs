@@ -79,7 +79,7 @@ pub fn supports_hard_links(dir: &Path) -> bool {
         drop(create_new(&probe)?);
         fs::hard_link(&probe, &second)?;
         let (one, two) = (fs::metadata(&probe)?, fs::metadata(&second)?);
-        Ok(match (identity(&one), identity(&two)) {
+        Ok(match (identity(&probe, &one), identity(&second, &two)) {
             (Some((one, _)), Some((two, n_names))) => one == two && n_names == 2,
             _ => true,
         })

@@ -2,8 +2,9 @@
 
 use std::fs::Metadata;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::files::{self, FileIdentity};
 #[cfg(unix)]
 use super::files::{create_new, unused_name};
 
@@ -233,15 +234,11 @@ pub fn folder_bytes(folder: &Path) -> io::Result<u64> {
 }
 
 /// Returns a value that is the same for two names of one file, where the platform tells.
-#[cfg(unix)]
-fn names_of(found: &Metadata, _path: &Path) -> (u64, u64) {
-    use std::os::unix::fs::MetadataExt;
-    (found.dev(), found.ino())
-}
-
-#[cfg(not(unix))]
-fn names_of(_found: &Metadata, path: &Path) -> std::path::PathBuf {
-    path.to_path_buf()
+fn names_of(found: &Metadata, path: &Path) -> Result<FileIdentity, PathBuf> {
+    let found = files::identity(path, found);
+    found
+        .map(|(identity, _)| identity)
+        .ok_or_else(|| path.to_path_buf())
 }
 
 #[cfg(unix)]

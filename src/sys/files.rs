@@ -240,13 +240,15 @@ fn present(result: io::Result<Metadata>) -> io::Result<Option<Metadata>> {
     }
 }
 
+/// Tells whether symbolic links on a path lead round in a circle.
 #[cfg(unix)]
-fn is_link_cycle(err: &io::Error) -> bool {
+pub fn is_link_cycle(err: &io::Error) -> bool {
     err.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
 }
 
+/// Tells whether symbolic links on a path lead round in a circle.
 #[cfg(not(unix))]
-fn is_link_cycle(_err: &io::Error) -> bool {
+pub fn is_link_cycle(_err: &io::Error) -> bool {
     false
 }
 
@@ -294,20 +296,36 @@ pub fn symlink_file(target: &Path, link: &Path) -> io::Result<()> {
         .map_err(|_| ErrorKind::Unsupported.into())
 }
 
-/// Returns a file's identity and its number of hard links, where the platform
-/// tells.
+/// Returns the identity and the number of hard links of the file at a path, through
+/// links, with the metadata that was read for it.
 #[cfg(unix)]
-pub fn identity(metadata: &Metadata) -> Option<(FileIdentity, u64)> {
+pub fn identity(_path: &Path, metadata: &Metadata) -> Option<(FileIdentity, u64)> {
     use std::os::unix::fs::MetadataExt;
     let (device, number) = (metadata.dev(), metadata.ino());
     Some((FileIdentity { device, number }, metadata.nlink()))
 }
 
-/// Returns a file's identity and its number of hard links, where the platform
-/// tells.
-#[cfg(not(unix))]
-pub fn identity(_metadata: &Metadata) -> Option<(FileIdentity, u64)> {
-    None
+/// Returns the identity and the number of hard links of the file at a path, through
+/// links. Windows tells them for open files only.
+#[cfg(windows)]
+pub fn identity(path: &Path, _metadata: &Metadata) -> Option<(FileIdentity, u64)> {
+    open_identity(&File::open(path).ok()?)
+}
+
+/// Returns the identity and the number of hard links of an open file.
+#[cfg(windows)]
+#[allow(unsafe_code)]
+pub fn open_identity(file: &File) -> Option<(FileIdentity, u64)> {
+    use std::os::windows::io::AsRawHandle;
+    use windows_sys::Win32::Storage::FileSystem::{
+        BY_HANDLE_FILE_INFORMATION, GetFileInformationByHandle,
+    };
+    let mut found = BY_HANDLE_FILE_INFORMATION::default();
+    // SAFETY: the handle is that of an open file, and the buffer is the structure.
+    let is_known = unsafe { GetFileInformationByHandle(file.as_raw_handle(), &raw mut found) } != 0;
+    let number = u64::from(found.nFileIndexHigh) << 32 | u64::from(found.nFileIndexLow);
+    let device = u64::from(found.dwVolumeSerialNumber);
+    is_known.then_some((FileIdentity { device, number }, found.nNumberOfLinks.into()))
 }
 
 /// Creates a folder below a root; fails if a link leads out of the root.

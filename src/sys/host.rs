@@ -196,14 +196,16 @@ impl Host {
         Term::stdout().size_checked().map(|(rows, _)| rows)
     }
 
-    /// Tells whether the locale is one of UTF-8. Windows has consoles of Unicode.
+    /// Tells whether the locale is one of UTF-8. Windows has consoles of Unicode, and no
+    /// locale in its environment.
     pub fn has_unicode(&self) -> bool {
         let names = ["LC_ALL", "LC_CTYPE", "LANG"].iter();
         let locale = names
             .filter_map(|name| self.variable(name))
             .find(|value| !value.is_empty());
         let locale = locale.unwrap_or_default().to_lowercase();
-        cfg!(windows) || locale.contains("utf-8") || locale.contains("utf8")
+        let is_windows = cfg!(windows) && locale != "c";
+        is_windows || locale.contains("utf-8") || locale.contains("utf8")
     }
 
     /// Returns the host name, or an empty text where there is none.
@@ -311,12 +313,7 @@ pub fn checkpoint(step: &str) {
         return;
     };
     if chosen == step && SEEN.fetch_add(1, Ordering::Relaxed) + 1 == *times {
-        #[cfg(unix)]
-        {
-            use rustix::process::{Signal, getpid, kill_process};
-            let _ = kill_process(getpid(), Signal::KILL);
-        }
-        std::process::abort();
+        super::process::kill_this();
     }
 }
 

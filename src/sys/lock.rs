@@ -31,8 +31,8 @@ impl FileLock {
     /// The lock file stays on disk after release. A path that is no plain file is
     /// refused: removing it could release another process's lock.
     pub fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
-        let file = open::lock_file(path)?;
         let pause = || std::thread::sleep(Duration::from_millis(2));
+        let file = open_lock_file(path, pause)?;
         // Called through the trait: newer versions of `std::fs::File` have methods
         // with the names of fs2's and other error types.
         match retry_while_contended(|| FileExt::try_lock_exclusive(&file), pause) {
@@ -102,12 +102,24 @@ impl FileLock {
 impl Drop for FileLock {
     fn drop(&mut self) {
         // Remove the file while the lock is held; afterwards it may be the next
-        // holder's. Windows cannot remove a file that other processes have open.
-        if self.removed_at_release && cfg!(unix) {
+        // holder's.
+        if self.removed_at_release {
             let _ = std::fs::remove_file(&self.path);
         }
         let _ = FileExt::unlock(&self.file);
     }
+}
+
+/// Opens a lock file. On Windows it may be one that its holder has just removed, which
+/// cannot be opened until it is closed.
+fn open_lock_file(path: &Path, pause: impl Fn()) -> io::Result<File> {
+    for _ in 1..LOCK_ATTEMPTS {
+        match open::lock_file(path) {
+            Err(err) if cfg!(windows) && err.kind() == io::ErrorKind::PermissionDenied => pause(),
+            opened => return opened,
+        }
+    }
+    open::lock_file(path)
 }
 
 /// Tries a busy lock a few times: a tick must not be skipped because of a
@@ -138,9 +150,25 @@ fn is_still_at(file: &File, path: &Path) -> bool {
     }
 }
 
-#[cfg(not(unix))]
-fn is_still_at(_file: &File, _path: &Path) -> bool {
-    true
+/// A file that was removed has no name, or loses it when its last handle is closed.
+#[cfg(windows)]
+#[allow(unsafe_code)]
+fn is_still_at(file: &File, _path: &Path) -> bool {
+    use std::os::windows::io::AsRawHandle;
+    use windows_sys::Win32::Storage::FileSystem::{
+        FILE_STANDARD_INFO, FileStandardInfo, GetFileInformationByHandleEx,
+    };
+    let mut found = FILE_STANDARD_INFO::default();
+    // SAFETY: the handle is that of an open file, and the buffer has the size of the structure.
+    let is_known = unsafe {
+        GetFileInformationByHandleEx(
+            file.as_raw_handle(),
+            FileStandardInfo,
+            (&raw mut found).cast(),
+            size_of::<FILE_STANDARD_INFO>() as u32,
+        )
+    } != 0;
+    is_known && !found.DeletePending && found.NumberOfLinks > 0
 }
 
 #[cfg(test)]
@@ -209,7 +237,6 @@ mod tests {
         assert_eq!(busy_for(u32::MAX), (false, LOCK_ATTEMPTS));
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_temporary_lock_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();

@@ -11,7 +11,7 @@
 //! because removal would race with them. Folders are checked by
 //! `files::create_dirs_inside`.
 
-use std::fs::{File, FileType, Metadata, OpenOptions, Permissions};
+use std::fs::{File, FileType, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ use super::files::{is_absent, link_metadata_if_present, remove_if_present};
 
 /// A path that must be a plain file and is not.
 #[derive(Debug, thiserror::Error)]
-#[error("`{}` is {kind} where a plain file must be; remove it", path.display())]
+#[error("`{}` is {kind} where a plain file must be; move it away, and run it again", path.display())]
 pub struct NotPlain {
     path: PathBuf,
     kind: &'static str,
@@ -83,7 +83,7 @@ pub fn own(path: &Path) -> io::Result<File> {
     options.create(true).truncate(false).read(true).write(true);
     for _ in 0..ATTEMPTS {
         match plain(&mut options, path) {
-            Ok(file) if has_one_name(&file.metadata()?) => return Ok(file),
+            Ok(file) if has_one_name(&file)? => return Ok(file),
             Ok(_) => {}
             Err(err) if is_not_plain(&err) => {}
             Err(err) => return Err(err),
@@ -112,7 +112,7 @@ pub fn anew(path: &Path) -> io::Result<File> {
 /// Opens a plain file with one hard link for appending.
 pub fn append(path: &Path) -> io::Result<File> {
     let file = plain(OpenOptions::new().append(true), path)?;
-    if has_one_name(&file.metadata()?) {
+    if has_one_name(&file)? {
         return Ok(file);
     }
     let text = format!("`{}` has a second hard link", path.display());
@@ -214,8 +214,8 @@ fn flags(flags: rustix::fs::OFlags) -> i32 {
 }
 
 #[cfg(unix)]
-fn has_one_name(metadata: &Metadata) -> bool {
-    std::os::unix::fs::MetadataExt::nlink(metadata) == 1
+fn has_one_name(file: &File) -> io::Result<bool> {
+    Ok(std::os::unix::fs::MetadataExt::nlink(&file.metadata()?) == 1)
 }
 
 /// On Windows pipes are not in folders, so `open` never blocks.
@@ -229,10 +229,9 @@ fn no_follow(options: &mut OpenOptions) {
     options.custom_flags(FILE_FLAG_OPEN_REPARSE_POINT);
 }
 
-/// The standard library does not expose the number of hard links on Windows.
 #[cfg(windows)]
-fn has_one_name(_metadata: &Metadata) -> bool {
-    true
+fn has_one_name(file: &File) -> io::Result<bool> {
+    Ok(super::files::open_identity(file).is_none_or(|(_, n_names)| n_names == 1))
 }
 
 #[cfg(test)]

@@ -9,6 +9,26 @@ pub fn exit(status: ExitStatus) -> ! {
     std::process::exit(status.code().into())
 }
 
+/// Ends this process as `kill -9` does, without running any of its code.
+#[cfg(unix)]
+pub(super) fn kill_this() -> ! {
+    use rustix::process::{Signal, getpid, kill_process};
+    let _ = kill_process(getpid(), Signal::KILL);
+    std::process::abort();
+}
+
+/// Ends this process as `kill -9` does, without running any of its code. An abort would
+/// start the debugger that the machine has for crashes.
+#[cfg(windows)]
+#[allow(unsafe_code)]
+pub(super) fn kill_this() -> ! {
+    use windows_sys::Win32::System::Threading::{GetCurrentProcess, TerminateProcess};
+    const KILLED: u32 = 128 + 9;
+    // SAFETY: the handle of the current process is a constant that is always valid.
+    unsafe { TerminateProcess(GetCurrentProcess(), KILLED) };
+    std::process::abort();
+}
+
 /// Returns the start time of a process in the platform's own unit; `None` when
 /// there is no such process or the platform does not tell.
 ///

@@ -35,7 +35,7 @@ pub fn windowless(program: &Path) -> Option<PathBuf> {
 }
 
 fn is_same_file(one: &Path, other: &Path) -> bool {
-    let identity = |path: &Path| files::identity(&path.metadata().ok()?).map(|(file, _)| file);
+    let identity = |path: &Path| Some(files::identity(path, &path.metadata().ok()?)?.0);
     match (identity(one), identity(other)) {
         (Some(one), Some(other)) => one == other,
         // Without file identities compare the canonical paths.

@@ -88,7 +88,10 @@ pub fn is_same_metadata(
     (one, found): (&Path, &Metadata),
     (other, found_other): (&Path, &Metadata),
 ) -> bool {
-    match (files::identity(found), files::identity(found_other)) {
+    match (
+        files::identity(one, found),
+        files::identity(other, found_other),
+    ) {
         (Some((found, _)), Some((found_other, _))) => found == found_other,
         _ => stamp_of(found, one) == stamp_of(found_other, other),
     }

@@ -11,6 +11,7 @@ pub enum StopReason {
     /// SIGTERM.
     Terminated,
     /// SIGHUP: the terminal was closed.
+    #[cfg_attr(not(unix), allow(dead_code))]
     HungUp,
     /// `hfdl stop`.
     Requested,

@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::text::NOTHING;
 use crate::domain::time::Timestamp;
+use crate::sys::host::Host;
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
@@ -20,6 +21,19 @@ pub struct Clock {
 }
 
 impl Clock {
+    pub fn new(host: &Host, absolute: bool) -> Self {
+        Self {
+            now: host.now(),
+            zone: host.time_zone(),
+            absolute,
+        }
+    }
+
+    /// Returns the clock of messages: without a terminal they are read later, in a mail.
+    pub fn of_messages(host: &Host, absolute: bool) -> Self {
+        Self::new(host, absolute || !host.stderr_is_terminal())
+    }
+
     /// Renders a past time, such as `2 min ago`.
     pub fn past(&self, at: Timestamp) -> String {
         let seconds = at.duration_until(self.now).as_secs();
@@ -96,10 +110,41 @@ impl Clock {
         self.exact(at, &self.zone)
     }
 
-    /// Renders the day of a time in the reader's zone, such as `Thu 3 Dec`.
-    pub fn day(&self, at: Timestamp) -> String {
-        let at = at.to_zoned(self.zone.clone());
-        at.strftime("%a %-d %b").to_string()
+    /// Renders the exact times in a message, such as `2026-11-29T01:30:00Z`, for the reader.
+    /// Messages are stored with exact times, because their readers have different zones.
+    pub fn told(&self, message: &str) -> String {
+        const WIDTH: usize = "2026-11-29T01:30:00Z".len();
+        let mut told = String::new();
+        let mut rest = message;
+        while let Some(end) = rest.find('Z').map(|at| at + 1) {
+            let (head, tail) = rest.split_at(end);
+            let start = end.checked_sub(WIDTH);
+            let found = start.and_then(|start| Some((start, head.get(start..)?.parse().ok()?)));
+            match found {
+                None => told.push_str(head),
+                Some((start, at)) => {
+                    told.push_str(&head[..start]);
+                    told.push_str(&self.in_sentence(at));
+                }
+            }
+            rest = tail;
+        }
+        told + rest
+    }
+
+    /// Renders a time within a sentence, such as `Sun 02:30 CET (in 3 h)`.
+    fn in_sentence(&self, at: Timestamp) -> String {
+        let seconds = self.now.duration_until(at).as_secs();
+        // Of this very minute the date is the news.
+        if self.absolute || seconds.abs() < MINUTE {
+            return self.local(at);
+        }
+        let moment = self.moment(at, &self.zone);
+        if seconds > 0 {
+            format!("{moment} (in {})", distance(seconds))
+        } else {
+            format!("{moment} ({})", self.past(at))
+        }
     }
 
     /// Renders a past time, or a dash.
@@ -157,5 +202,21 @@ mod tests {
         );
         assert_eq!(future("2026-11-28T22:30:20Z"), "Sat 23:30 CET, now");
         assert_eq!(future("2026-11-28T21:30:00Z"), "Sat 22:30 CET, 1 h ago");
+    }
+
+    #[test]
+    fn the_exact_times_of_a_message_are_those_of_the_reader() {
+        let told = |message: &str| clock(false).told(message);
+        assert_eq!(
+            told("from 2026-11-28T20:30:00Z to 2026-11-29T01:30:00Z, not ZZ"),
+            "from Sat 21:30 CET (2 h ago) to Sun 02:30 CET (in 3 h), not ZZ"
+        );
+        assert_eq!(
+            told("ä at 2026-13-28T20:30:00Z"),
+            "ä at 2026-13-28T20:30:00Z"
+        );
+        assert_eq!(told("nächtens 2026Z"), "nächtens 2026Z");
+        let exact = clock(true).told("until 2026-11-29T01:30:00Z");
+        assert_eq!(exact, "until 2026-11-29 02:30 CET");
     }
 }

@@ -20,4 +20,4 @@ pub mod yaml;
 
 pub use clock::Clock;
 pub use output::{ColourChoice, Format, Output, ask, ask_line, is_yes};
-pub use yaml::yaml_item;
+pub use yaml::yaml_document;

@@ -336,7 +336,8 @@ impl Progress {
         if self.copied > 0 {
             parts.push(format!("{} copied", size(self.copied)));
         }
-        if self.fetched.total > 0 && self.read.total > self.read.done {
+        let is_reading = self.files_read.done < self.files_read.total;
+        if self.fetched.total > 0 && is_reading && self.read.total > self.read.done {
             let (read, all) = (size(self.read.done), size(self.read.total));
             parts.push(format!("{read} of {all} on this machine read"));
         }

@@ -231,7 +231,7 @@ pub fn cut_middle(name: &str, width: usize, ellipsis: &str) -> String {
 }
 
 /// Renders facts as two columns, names and values. On a terminal, values are folded
-/// between words.
+/// between words; where a value has several lines, the rest of each is indented.
 pub fn facts(out: &Output, rows: &[(&str, String)]) -> String {
     let names = rows.iter().map(|(name, _)| name.chars().count());
     let width = names.max().unwrap_or(0);
@@ -240,7 +240,9 @@ pub fn facts(out: &Output, rows: &[(&str, String)]) -> String {
     });
     let mut text = String::new();
     for (name, value) in rows {
-        let lines = value.lines().flat_map(|line| folded(&clean(line), room));
+        let hanging = if value.lines().count() > 1 { GAP } else { 0 };
+        let lines = value.lines();
+        let lines = lines.flat_map(|line| folded(&clean(line), room, hanging));
         let lines: Vec<String> = lines.collect();
         let lines = if lines.is_empty() {
             vec![String::new()]
@@ -263,44 +265,74 @@ pub fn paragraph(out: &Output, text: &str, indent: usize) -> String {
     let room = out.width.map_or(usize::MAX, |width| {
         usize::from(width).saturating_sub(indent)
     });
-    let lines = text.lines().flat_map(|line| folded(&clean(line), room));
+    let lines = text.lines();
+    let lines = lines.flat_map(|line| folded(&clean(line), room, 0));
     let indent = format!("\n{:indent$}", "");
     lines.collect::<Vec<String>>().join(&indent) + "\n"
 }
 
-/// Splits a line at its spaces. A command in backticks stays whole, so that it can be copied.
+/// Splits a line into words, each with the spaces before it. A command in backticks stays
+/// whole, so that it can be copied; so do a number with its unit, and a date.
 fn words(line: &str) -> Vec<String> {
     let is_paired = line.matches('`').count().is_multiple_of(2);
     let mut words: Vec<String> = Vec::new();
-    for word in line.split_whitespace() {
-        match words.last_mut() {
-            Some(last) if is_paired && last.matches('`').count() % 2 == 1 => {
-                last.push(' ');
-                last.push_str(word);
-            }
-            _ => words.push(word.to_owned()),
+    let mut before = "";
+    let mut spaces = 0;
+    for word in line.split(' ') {
+        if word.is_empty() {
+            spaces += 1;
+            continue;
         }
+        let spaced = format!("{:spaces$}{word}", "");
+        match words.last_mut() {
+            Some(last)
+                if is_paired && last.matches('`').count() % 2 == 1
+                    || spaces == 1 && belongs_to(before, word) =>
+            {
+                last.push_str(&spaced);
+            }
+            _ => words.push(spaced),
+        }
+        (before, spaces) = (word, 1);
     }
     words
 }
 
-/// Folds a line between its words; a longer word has a line of its own.
-pub fn folded(line: &str, width: usize) -> Vec<String> {
+/// Tells whether a word continues the one before it: a unit, or a part of a date.
+fn belongs_to(before: &str, word: &str) -> bool {
+    const UNITS: &[&str] = &["B", "s", "min", "h", "d", "%"];
+    const DAYS: &[&str] = &["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    const MONTHS: &[&str] = &[
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let before = before.trim_start_matches('(');
+    let word = word.trim_end_matches([',', ';', ':', '.', ')']);
+    let is_number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    let is_unit = UNITS.contains(&word.trim_end_matches("/s")) || word.contains("iB");
+    let is_zone = word.len() <= 5 && word.starts_with(|c: char| c.is_ascii_uppercase() || c == '+');
+    let is_clock = |text: &str| text.len() == 5 && is_number(text) && text.contains(':');
+    let is_date = before.len() == 10 && before.matches('-').count() == 2;
+    is_number(before) && (is_unit || MONTHS.contains(&word))
+        || is_clock(before) && is_zone
+        || is_number(word) && (DAYS.contains(&before) || MONTHS.contains(&before))
+        || is_date && is_clock(word)
+}
+
+/// Folds a line between its words; a longer word has a line of its own. All lines but the
+/// first are `hanging` columns further to the right.
+pub fn folded(line: &str, width: usize, hanging: usize) -> Vec<String> {
     if measure_text_width(line) <= width {
         return vec![line.to_owned()];
     }
     let indent = line.len() - line.trim_start().len();
-    let mut lines = vec![line[..indent].to_owned()];
+    let mut lines = vec![String::new()];
     for word in words(line) {
         let Some(last) = lines.last_mut() else { break };
-        let is_first = last.trim().is_empty();
-        if is_first || measure_text_width(last) + 1 + measure_text_width(&word) <= width {
-            if !is_first {
-                last.push(' ');
-            }
+        if last.is_empty() || measure_text_width(last) + measure_text_width(&word) <= width {
             last.push_str(&word);
         } else {
-            lines.push(format!("{}{word}", &line[..indent]));
+            let indent = indent + hanging;
+            lines.push(format!("{:indent$}{}", "", word.trim_start()));
         }
     }
     lines
@@ -385,6 +417,31 @@ mod tests {
     }
 
     #[test]
+    fn a_fold_keeps_numbers_with_their_units_and_dates_whole() {
+        let last = |line: &str| {
+            let width = measure_text_width(line) - 1;
+            folded(line, width, 0).last().unwrap().trim().to_owned()
+        };
+        for whole in [
+            "75.4 KiB/s",
+            "(20.0 MiB)",
+            "in 3 h",
+            "Tue 02:30 CET",
+            "Tue 3 Mar 2026 02:30 CET,",
+            "2026-03-01 02:30 CET",
+        ] {
+            let kept = whole.strip_prefix("in ").unwrap_or(whole);
+            assert_eq!(last(&format!("some words before {whole}")), kept);
+        }
+        assert_eq!(last("it is Sun, 3 models"), "models");
+        assert_eq!(
+            folded("  now  a b c d", 11, 2),
+            ["  now  a b", "    c d"],
+            "spaces between columns stay"
+        );
+    }
+
+    #[test]
     fn facts_fold_between_words() {
         let rows = [
             ("name", "a value of several words".to_owned()),
@@ -397,6 +454,11 @@ mod tests {
         assert_eq!(
             facts(&Output::plain(None), &rows),
             "name  a value of several words\nb\n"
+        );
+        let rows = [("name", "a first line\nsecond".to_owned())];
+        assert_eq!(
+            facts(&Output::plain(Some(14)), &rows),
+            "name  a first\n        line\n      second\n"
         );
     }
 }

@@ -97,7 +97,7 @@ fn reason_lines(reason: &str, when: &str, width: usize, ellipsis: &str) -> Vec<S
         if measure_text_width(&text) <= width {
             return vec![text];
         }
-        let lines = folded(&text, room);
+        let lines = folded(&text, room, 0);
         let fits = |line: &String| measure_text_width(line) <= room;
         if (lines.len() <= 2 && lines.iter().all(fits)) || most == 0 {
             let lines = lines.iter().enumerate();

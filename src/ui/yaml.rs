@@ -11,8 +11,9 @@ pub fn render(document: &Value) -> Result<String> {
     Ok(quote_for_1_1(&text))
 }
 
-/// Renders a value as one item of a list, without the final newline.
-pub fn yaml_item(value: Value) -> Result<String> {
-    let text = render(&Value::Array(vec![value]))?;
-    Ok(text.trim_end().to_owned())
+/// Renders one document of a stream, with its start and without the final newline.
+///
+/// Commands whose JSON is one document a line write such a stream.
+pub fn yaml_document(document: &Value) -> Result<String> {
+    Ok(format!("---\n{}", render(document)?.trim_end()))
 }

@@ -416,7 +416,7 @@ fn a_forecast_follows_from_past_runs_windows_and_allowances() {
     assert!(at.starts_with("2026-04-02T01:"), "the next window: {at}");
     assert!(known["earliest"].as_str().unwrap() <= at);
     env.line("status")
-        .prints("`acme/large`: whole on Thu 2 Apr about 01:");
+        .prints("`acme/large`: whole about Thu 01:");
     env.line("config set limit.daily 2M").succeeds();
     let later = forecast()["at"].as_str().unwrap().to_owned();
     assert!(later.starts_with("2026-04-04T01:"), "2 MiB a day: {later}");
@@ -447,5 +447,5 @@ fn a_dry_run_has_the_forecast_of_each_model_to_fetch() {
         .to_owned();
     assert!(at.starts_with("2026-03-01T"), "{at}");
     env.line("run-due --dry-run")
-        .prints("`acme/large`: whole on Sun 1 Mar about");
+        .prints("`acme/large`: whole about Sun ");
 }

@@ -111,3 +111,28 @@ fn without_the_flag_no_request_is_sent() {
     assert!(env.hub().requests().is_empty());
     assert_eq!(models(&env), "acme/tinny\n");
 }
+
+#[test]
+fn a_pin_to_a_commit_that_is_not_there_stops_the_file() {
+    let env = world();
+    let newest = env.hub().repo("acme/tiny").commit("main");
+    let newest = newest.file("config.json", b"{1}").publish();
+    let pinned = |commit: &str| {
+        let text = format!("version: 1\nmodels:\n  - {{repo: acme/tiny, policy: pin@{commit}}}\n");
+        fs::write(env.root().join("work/pin.yaml"), text).unwrap();
+        env.line("apply -f pin.yaml --check --dry-run")
+    };
+    for none in ["0123456789", &"0".repeat(40)] {
+        let ran = pinned(none);
+        ran.explains("could not check `acme/tiny`");
+        assert_ne!(ran.code(), Some(0), "{}", ran.report());
+    }
+    pinned("0123456789")
+        .explains("no commit of `main` begins with 0123456789")
+        .explains("`hfdl models set acme/tiny --policy pin@COMMIT`");
+    for there in [&newest[..10], &newest] {
+        pinned(there)
+            .succeeds()
+            .prints(&format!("at {}", &newest[..10]));
+    }
+}

@@ -260,7 +260,7 @@ const FILES: &[Wrong] = &[
     wrong(
         "version: 1\nschedules:\n  - {name: s, all: true}\n",
         "3:5",
-        "no cadence",
+        "no time is given for the schedule",
     ),
     wrong(
         "version: 1\nschedules:\n  - {name: s, every: 6h}\n",

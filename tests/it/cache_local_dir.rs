@@ -336,7 +336,8 @@ impl Drop for Released {
 
 /// Returns the file that a lock is for.
 fn target_of(lock: &Path) -> PathBuf {
-    let mut parts = lock.to_str().unwrap().split(".cache/huggingface/download/");
+    let lock = lock.to_str().unwrap().replace('\\', "/");
+    let mut parts = lock.split(".cache/huggingface/download/");
     let root = Path::new(parts.next().unwrap());
     root.join(parts.next().unwrap().strip_suffix(".lock").unwrap())
 }

@@ -52,11 +52,18 @@ fn a_published_revision_has_the_official_layout_and_nothing_else() {
         format!("models--acme--tiny/blobs/{config}"),
         format!("models--acme--tiny/blobs/{weights}"),
         "models--acme--tiny/refs/main".to_owned(),
-        format!("models--acme--tiny/snapshots/{a}/config.json -> ../../blobs/{config}"),
-        format!(
-            "models--acme--tiny/snapshots/{a}/sub/deep/model.bin -> ../../../../blobs/{weights}"
+        env.shown(
+            format!("models--acme--tiny/snapshots/{a}/config.json"),
+            &format!("../../blobs/{config}"),
         ),
-        format!("models--acme--tiny/snapshots/{a}/twin.bin -> ../../blobs/{weights}"),
+        env.shown(
+            format!("models--acme--tiny/snapshots/{a}/sub/deep/model.bin"),
+            &format!("../../../../blobs/{weights}"),
+        ),
+        env.shown(
+            format!("models--acme--tiny/snapshots/{a}/twin.bin"),
+            &format!("../../blobs/{weights}"),
+        ),
         format!("models--acme--tiny/trees/{a}.json"),
     ];
     expected.sort();
@@ -202,7 +209,11 @@ fn a_reader_never_sees_half_a_revision_or_a_foreign_name() {
                 let local = scan_repo(&env.cache, &env.repo).unwrap();
                 for (commit, snapshot) in &local.snapshots {
                     assert_eq!(snapshot.entries.len(), 20, "{commit}");
-                    assert!(snapshot.contents().count() == 20 && snapshot.is_readable());
+                    assert!(snapshot.is_readable());
+                    // A hard link to a blob that was stored after the list of blobs was
+                    // read counts as a file of its own.
+                    let n_contents = snapshot.contents().count();
+                    assert!(n_contents == 20 || !env.has_symlinks());
                 }
                 assert!(tree(&env.layout().refs()).iter().eq(["main"]));
                 n_looks += 1;
@@ -246,6 +257,8 @@ fn a_snapshot_that_another_program_left_incomplete_is_completed() {
     assert_eq!(env.text(&first, "twin.bin"), "weights");
 }
 
+// With hard links no name tells the blob.
+#[cfg(unix)]
 #[test]
 fn a_link_to_the_wrong_blob_is_replaced() {
     let env = TestCache::new();

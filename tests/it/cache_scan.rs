@@ -144,7 +144,7 @@ fn a_snapshot_of_real_files_or_hard_links_is_whole() {
         let snapshot = &local.snapshots[&first.listing.commit];
         let file = &first.listing.files[1];
         let size_bytes = file.size_bytes;
-        let expected = match with_blobs && cfg!(unix) {
+        let expected = match with_blobs {
             true => LocalEntry::Blob {
                 content: file.content,
                 size_bytes,

@@ -141,7 +141,7 @@ fn without_any_home_the_message_names_the_flag() {
             let said = String::from_utf8_lossy(&output.stderr);
             assert_eq!(output.status.code(), Some(1), "{said}");
             assert!(
-                said.contains("no home directory is known; give --home DIR"),
+                said.contains("no home directory is known\n next: give --home DIR"),
                 "{said}"
             );
         }

@@ -4,7 +4,7 @@
 //! `TestEnv` holds every document that a test sees against its schema, in which every
 //! field must be described. Here each command has its turn.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hfdl::domain::field::Entity;
 use hfdl::domain::model::ModelSpec;
@@ -198,6 +198,70 @@ fn every_schema_is_right_by_the_schema_of_schemas() {
     env.line("schema sessoin")
         .exits(2)
         .explains("did you mean `session`?");
+}
+
+/// Times whose names have no ending of a time.
+const TIMES: [&str; 6] = ["at", "since", "until", "earliest", "latest", "window_ends"];
+
+/// Names of two scalar kinds: a number in an object of counts, a word or a flag elsewhere.
+const TWO_KINDS: [&str; 2] = ["more", "repaired"];
+
+/// Returns the kind of a scalar field; none of a list or an object.
+fn scalar_kind(field: &Value, parts: &Value) -> Option<String> {
+    if let Some(name) = field["$ref"].as_str() {
+        return scalar_kind(&parts[name.strip_prefix("#/$defs/").unwrap()], parts);
+    }
+    if field["enum"].is_array() {
+        return Some(
+            if field["enum"][0].is_string() {
+                "string"
+            } else {
+                "integer"
+            }
+            .to_owned(),
+        );
+    }
+    let some = field["anyOf"].as_array().into_iter().flatten();
+    if let Some(one) = some.clone().find(|one| one["type"] != "null") {
+        return scalar_kind(one, parts);
+    }
+    let format = field["format"].as_str();
+    let kind = (field["type"].as_str()).or_else(|| field["type"][0].as_str())?;
+    let is_scalar = !["array", "object"].contains(&kind);
+    is_scalar.then(|| format.unwrap_or(kind).to_owned())
+}
+
+#[test]
+fn a_name_means_one_thing_and_a_time_is_named_as_one() {
+    let mut kinds: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    // The file of `export` has the names of flags.
+    for name in schema_names().filter(|name| *name != "export") {
+        let schema = schema(name).unwrap();
+        let parts = &schema["$defs"];
+        let objects = parts.as_object().unwrap().values().chain([&schema]);
+        for (field, value) in
+            objects.flat_map(|it| it["properties"].as_object().into_iter().flatten())
+        {
+            if value["deprecated"] == true {
+                continue;
+            }
+            let Some(kind) = scalar_kind(value, parts) else {
+                continue;
+            };
+            let endings = ["_at", "_until", "_since", "_local"];
+            let is_named_so =
+                endings.iter().any(|end| field.ends_with(end)) || TIMES.contains(&field.as_str());
+            assert_eq!(
+                kind == "date-time",
+                is_named_so,
+                "{name}: {field} is a {kind}"
+            );
+            kinds.entry(field.clone()).or_default().insert(kind);
+        }
+    }
+    let double = kinds.iter().filter(|(_, kinds)| kinds.len() > 1);
+    let double: Vec<&str> = double.map(|(name, _)| name.as_str()).collect();
+    assert_eq!(double, TWO_KINDS, "{kinds:#?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use hfdl_test_hub::{Fault, Gate, Hint, On};
 
-use crate::support::env::TestEnv;
+use crate::support::env::{TestEnv, with_slashes};
 
 /// Compares a text with the picture of that name.
 fn look(name: impl Into<String>, text: impl AsRef<str>) {
@@ -449,6 +449,8 @@ fn errors_look_right() {
     look("errors-offline", picture(&env, &["models add acme/new"]));
 }
 
+// The commands are those of a Unix shell.
+#[cfg(unix)]
 #[test]
 fn databases_that_cannot_be_used_look_right() {
     let env = populated();
@@ -511,5 +513,5 @@ fn wrong_bytes_look_right() {
     let error = ran.stderr().find("error:").unwrap();
     let root = env.root().to_string_lossy();
     let shown = ran.stderr()[error..].replace(&*root, "[ROOT]");
-    look("errors-bytes", shown);
+    look("errors-bytes", with_slashes(&shown));
 }

@@ -20,7 +20,7 @@ fn scheduled() -> TestEnv {
     let env = world();
     env.line("schedules add often --every 6h --all").succeeds();
     env.line("download acme/tiny").succeeds();
-    env.line("run-due").succeeds();
+    env.line("run-due --trigger ci").succeeds();
     env
 }
 
@@ -310,6 +310,26 @@ fn watching_in_json_is_a_document_a_line_until_ctrl_c() {
 
 #[cfg(unix)]
 #[test]
+fn watching_in_yaml_is_a_stream_of_documents() {
+    let env = world();
+    let mut child = env
+        .command(["status", "--watch", "--format", "yaml"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || lines.next().unwrap().unwrap();
+    assert_eq!(
+        (next(), next()),
+        ("---".into(), "schema: hfdl.status/1".into())
+    );
+    while next() != "---" {}
+    assert_eq!(next(), "schema: hfdl.status/1");
+    assert_eq!(interrupt(&mut child), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
 fn watching_into_a_pipe_prints_what_is_new() {
     let env = scheduled();
     let mut child = env
@@ -379,18 +399,20 @@ fn thousands_of_models_are_shown_in_ten_lines() {
 }
 
 #[test]
-fn schedules_that_nothing_starts_are_a_warning_until_a_tick_comes() {
+fn schedules_that_nothing_starts_are_a_warning_until_an_unattended_tick_comes() {
     let env = world();
     env.line("schedules add noon --daily 12:00 --all")
         .succeeds();
     assert_eq!(warnings(&env), ["timer-missing"], "there was never a tick");
     env.line("status")
         .exits(1)
-        .prints("nothing has started `hfdl run-due` yet")
+        .prints("none has started `hfdl run-due` yet")
         .prints("next: `hfdl start` installs one");
     env.line("pause").succeeds();
     assert_eq!(warnings(&env), Vec::<String>::new(), "a pause is meant");
     env.line("resume").succeeds();
+    env.line("run-due").succeeds();
+    assert_eq!(warnings(&env), ["timer-missing"], "a person did");
     env.line("run-due --trigger ci").succeeds();
     // A daily line in a crontab of the user ticks seldom, and serves each slot.
     for at in ["2026-03-01T11:59:00Z", "2026-03-01T12:30:00Z"] {
@@ -403,7 +425,7 @@ fn schedules_that_nothing_starts_are_a_warning_until_a_tick_comes() {
         .exits(1)
         .prints("the slot of `noon` has been due for");
     env.line("run-due").succeeds();
-    assert_eq!(warnings(&env), Vec::<String>::new());
+    assert_eq!(warnings(&env), Vec::<String>::new(), "the slot is served");
     env.now("2026-03-05T12:00:00Z");
     env.line("schedules disable noon").succeeds();
     assert_eq!(warnings(&env), Vec::<String>::new(), "nothing is planned");

@@ -54,6 +54,10 @@ fn problems(ran: &Ran, code: i32, says: &str) -> Vec<&'static str> {
     let checks = [
         (ran.code() == Some(code), "wrong code"),
         (ran.stderr().contains(says), "wrong message"),
+        (
+            ran.stderr().contains("\n next: ") || ran.stderr().contains("Usage: hfdl"),
+            "no next step",
+        ),
         (ran.stdout().is_empty(), "something on stdout"),
         (!ran.stderr().contains("panicked"), "panic"),
     ];
@@ -67,12 +71,12 @@ fn wrong_words_and_flags_are_refused() {
         &prepared(),
         r"
         2  => Usage: hfdl
-        2 modles list => unrecognized subcommand 'modles'
-        2 modles list => 'models'
+        2 modles list => there is no command `hfdl modles`
+        2 modles list => did you mean `hfdl models`?
         2 models => Usage: hfdl models
-        2 models lst => 'list'
-        2 models list extra => unexpected argument 'extra'
-        2 models list --tga llm => unexpected argument '--tga'
+        2 models lst => did you mean `hfdl models list`?
+        2 models list extra => unexpected argument `extra`
+        2 models list --tga llm => did you mean `--tag`?
         2 schedules => Usage: hfdl schedules
         2 config => Usage: hfdl config
         2 models add => <REPO>
@@ -83,11 +87,14 @@ fn wrong_words_and_flags_are_refused() {
         2 schedules remove => <NAME>...
         2 schedules add => <NAME>
         2 config set disk.reserve => <VALUE>
-        2 --format xml models list => `xml` is not one of table, json, yaml, markdown, html
+        2 --format xml models list => next: write table, json or yaml
+        2 --format xml report => next: write table, json, yaml, markdown or html
+        2 --format html models list => next: write table, json or yaml
         2 --color sometimes models list => `sometimes` is not one of auto, always, never
         2 --log-format xml models list => `xml` is not one of text, json
         2 -q -v models list => cannot be used with
-        2 completions tcsh => invalid value 'tcsh'
+        2 completions tcsh => `tcsh` is not a valid value
+        2 completions tcsh => did you mean `zsh`?
         2 completions => <SHELL>
         2 logs --run x --last => cannot be used with
         2 logs --run nope => no log of a run `nope`
@@ -120,13 +127,15 @@ fn wrong_descriptions_of_models_are_refused() {
         2 models add acme/new --name '' => it is empty
         2 models add acme/new --tag 'a,b' => is not allowed
         2 models add acme/new --priority 101 => a whole number from 0 to 100
-        2 models add acme/new --priority -1 => unexpected argument '-1'
+        2 models add acme/new --priority -1 => has no option `-1`
         2 models add acme/new --priority high => a whole number from 0 to 100
         2 models add acme/new --keep-revisions 0 => a whole number from 1 to 1000
         2 models add acme/new --keep-revisions 1001 => a whole number from 1 to 1000
         2 models add acme/new --include '' => an empty pattern
         2 models set acme/tiny --exclude '' => an empty pattern
         2 models add acme/new --to '' => needs a directory
+        2 models set acme/tiny --delay off => write 0d for no delay, or `--no-delay`
+        2 models set acme/tiny --delay 0 => write 0d for no delay, or `--no-delay`
         2 models add acme/tiny --no-check => the model `acme/tiny`
         2 models add acme/tiny => exists already
         2 models add acme/tiny --name another => the model `acme/tiny`
@@ -145,8 +154,8 @@ fn wrong_descriptions_of_models_are_refused() {
         2 models remove acme/tiny acme/nothing --yes => there is no model `acme/nothing`
         2 models rollback => <NAME>
         2 models rollback acme/tinny => did you mean `acme/tiny`?
-        2 models rollback acme/tiny acme/other => unexpected argument 'acme/other'
-        2 models rollback acme/tiny --to => a value is required
+        2 models rollback acme/tiny acme/other => unexpected argument `acme/other`
+        2 models rollback acme/tiny --to => needs a value
         1 models rollback acme/tiny => nothing has been published for it yet
         1 models rollback acme/tiny --to 0123456 => `hfdl download acme/tiny` fetches it
         2 models release => <NAME>
@@ -164,13 +173,13 @@ fn wrong_prunes_are_refused() {
         2 prune acme/tiny => add `--yes`
         2 prune acme/tinny --yes => did you mean `acme/tiny`?
         2 prune acme/tiny acme/nothing --dry-run => there is no model `acme/nothing`
-        2 prune --keep-revisions 0 --yes => 0 is not in 1..=1000
-        2 prune --keep-revisions few --yes => invalid value 'few'
+        2 prune --keep-revisions 0 --yes => write a number from 1 to 1000
+        2 prune --keep-revisions few --yes => `few` is not a whole number
         2 prune --older-than 30 --yes => `30` is not a duration
         2 prune --older-than soon --yes => `soon` is not a duration
         2 prune --max-size 5X --yes => `5X` is not a size
-        2 prune --max-size -1 --yes => unexpected argument '-1'
-        2 prune --all --yes => unexpected argument '--all'
+        2 prune --max-size -1 --yes => has no option `-1`
+        2 prune --all --yes => has no option `--all`
         ",
     );
 }
@@ -191,7 +200,7 @@ fn wrong_and_impossible_schedules_are_refused() {
     check(
         &prepared(),
         r"
-        2 schedules add x --all => no cadence
+        2 schedules add x --all => no time is given for the schedule
         2 schedules add x --every 6h => no models are selected
         2 schedules add x --every 6h --daily 02:00 --all => cannot be used with
         2 schedules add x --every 6h --all --tag llm => cannot be used with
@@ -200,13 +209,13 @@ fn wrong_and_impossible_schedules_are_refused() {
         2 schedules add 'x y' --every 6h --all => is not allowed
         2 schedules add nightly --every 6h --all => the schedule `nightly` exists already
         2 schedules add x --daily 02:30 --all => does exactly the same
-        2 schedules add x --every 6x --all => is not an interval: write a duration
+        2 schedules add x --every 6x --all => is not an interval
         2 schedules add x --every 0s --all => the shortest interval is one minute
         2 schedules add x --every 5s --all => the shortest interval is one minute
         2 schedules add x --daily 25:00 --all => hours go from 00 to 23
         2 schedules add x --daily 2h30 --all => write a 24-hour time
         2 schedules add x --weekly Mon --all => write days and a time such as
-        2 schedules add x --weekly Foo@02:00 --all => `Foo`: write Mon, Tue
+        2 schedules add x --weekly Foo@02:00 --all => next: write Mon, Tue
         2 schedules add x --monthly 32@04:00 --all => write a number from 1 to 31, or last
         2 schedules add x --monthly 0@04:00 --all => write a number from 1 to 31, or last
         2 schedules add x --cron '* * *' --all => five fields are needed
@@ -219,10 +228,11 @@ fn wrong_and_impossible_schedules_are_refused() {
         2 schedules add x --daily 03:00 --all --tz Berlin => did you mean `Europe/Berlin`?
         2 schedules add x --daily 03:00 --all --tz Mars/Base => `Mars/Base` is not a time zone
         2 schedules add x --daily 03:00 --all --window 22:00-22:00 => it starts when it ends
-        2 schedules add x --daily 03:00 --all --window 22-23 => write a 24-hour time
-        2 schedules add x --daily 03:00 --all --window Foo@22:00-23:00 => `Foo`: write Mon, Tue
+        2 schedules add x --daily 03:00 --all --window 22-7 => `22-7` is not a window: `22` is not a time of day
+        2 schedules add x --daily 03:00 --all --window 22-7 => next: write start and end such as 22:00-07:00
+        2 schedules add x --daily 03:00 --all --window Foo@22:00-23:00 => next: write Mon, Tue
         2 schedules add x --daily 03:00 --all --window 04:00-04:05 => its windows never allow it to run
-        2 schedules add x --daily 03:00 --all --catch-up twice => `twice` is not a catch-up rule: write once or skip
+        2 schedules add x --daily 03:00 --all --catch-up twice => `twice` is not a catch-up rule
         2 schedules add x --daily 03:00 --all --catch-up skip --catch-up-within 3h => never caught up
         2 schedules add x --daily 03:00 --all --catch-up-within 20m => is too short
         2 schedules add x --daily 03:00 --all --catch-up-within soon => is not a duration
@@ -246,7 +256,7 @@ fn wrong_and_impossible_schedules_are_refused() {
         2 schedules remove nightly => there is no terminal to ask on
         2 schedules remove nightly nothing -y => there is no schedule `nothing`
         2 schedules next nightyl => did you mean `nightly`?
-        2 schedules next --count 0 => 0 is not in 1..=1000
+        2 schedules next --count 0 => write a number from 1 to 1000
         2 schedules next --from yester => `yester` is not a time
         ",
     );
@@ -259,15 +269,15 @@ fn wrong_questions_about_runs_are_refused() {
         r"
         2 sessions => Usage: hfdl sessions
         2 sessions show => <ID>
-        2 sessions show x => invalid value 'x' for '<ID>'
+        2 sessions show x => `x` is not a whole number
         2 sessions show 77 => `hfdl sessions list` shows those that are kept
         2 sessions list --model acme/tinny => did you mean `acme/tiny`?
         2 sessions list --model 'two words' => is not allowed
         2 sessions list --outcome done => `done` is not one of updated, up-to-date
         2 sessions list --since yester => `yester` is neither a duration nor a time
         2 sessions list --since '' => is neither a duration nor a time
-        2 sessions list --limit 0 => 0 is not in 1..=1000000
-        2 sessions list --limit -1 => unexpected argument '-1'
+        2 sessions list --limit 0 => write a number from 1 to 1000000
+        2 sessions list --limit -1 => has no option `-1`
         2 sessions list --run ffff => no run `ffff`
         2 sessions list --run f => its last 4 or more characters
         2 runs => Usage: hfdl runs
@@ -275,16 +285,16 @@ fn wrong_questions_about_runs_are_refused() {
         2 runs show nothing => `hfdl runs list` lists what there is
         2 runs show % => no run `%`
         2 runs list --since 6 => `6` is neither a duration nor a time
-        2 runs list --limit many => invalid value 'many'
+        2 runs list --limit many => `many` is not a whole number
         2 pause --until 2020-01-01 => a pause cannot end before it begins
         2 pause --until 2026-03-01T09:00:00Z => it is 2026-03-01 09:00 UTC now
         2 pause --until yesterday => a pause cannot end before it begins
         2 pause --for 0s => a pause cannot end before it begins
         2 pause --for soon => is not a duration
         2 pause --for 2h --until 2027-01-01 => cannot be used with
-        2 pause 2h => unexpected argument '2h'
-        2 resume now => unexpected argument 'now'
-        2 status acme/tiny => unexpected argument 'acme/tiny'
+        2 pause 2h => unexpected argument `2h`
+        2 resume now => unexpected argument `now`
+        2 status acme/tiny => unexpected argument `acme/tiny`
         2 status -c check.max_age=never => is not a duration
         2 status --watch -c disk.reserve=x => is not a size
         ",
@@ -327,9 +337,9 @@ fn wrong_settings_are_refused() {
         2 config set metrics.file '' => it must be the path of a file
         2 config set status.file /srv/ => it must be the path of a file
         2 models list --set hooks.on_skip='a b' => nothing is split at spaces
-        2 run-due --metrics-file => a value is required
-        2 doctor extra => unexpected argument 'extra'
-        2 doctor --fixx => a similar argument exists: '--fix'
+        2 run-due --metrics-file => needs a value
+        2 doctor extra => unexpected argument `extra`
+        2 doctor --fixx => did you mean `--fix`?
         2 models list --set nonsense => `nonsense` is not a setting
         2 models list --set disk.reserv=1G => did you mean `disk.reserve`?
         2 models list --set disk.reserve= => is not a size
@@ -413,7 +423,10 @@ fn trouble_on_the_way_to_the_hub_is_temporary() {
         On::any(),
         Fault::Garbage("text/html".to_owned(), b"<html>log in".to_vec()),
     );
-    check(&env, "1 models add datasets/acme/corpus => is not usable");
+    check(
+        &env,
+        "1 models add datasets/acme/corpus => sent a web page in place of data",
+    );
     hub.heal();
     hub.close_port(Port::Hub);
     check(&env, add);
@@ -486,23 +499,23 @@ fn wrong_ways_to_do_what_is_due_are_refused() {
     check(
         &prepared(),
         r"
-        2 run-due extra => unexpected argument 'extra'
+        2 run-due extra => unexpected argument `extra`
         2 run-due --at '2026-06-01 02:30' => --dry-run
         2 run-due --dry-run --at someday => `someday` is not a time
         2 run-due --dry-run --at '2026-06-01 25:00' => is not a time
         2 run-due --schedule nope => there is no schedule `nope`
-        2 run-due --max-duration long => invalid value 'long'
-        2 run-due --max-duration 5 => invalid value '5'
-        2 run-due --max-transfer lots => invalid value 'lots'
-        2 run-due --limit-rate fast => invalid value 'fast'
-        2 run-due --limit-rate 25:00,1M => invalid value '25:00,1M'
+        2 run-due --max-duration long => `long` is not a duration
+        2 run-due --max-duration 5 => `5` is not a duration
+        2 run-due --max-transfer lots => `lots` is not a size
+        2 run-due --limit-rate fast => `fast` is not a rate
+        2 run-due --limit-rate 25:00,1M => `25:00` is not a time of day
         2 run-due --shard 4/4 => of 4 shards the last one has the number 3
         2 run-due --shard 0/0 => there must be at least one shard
         2 run-due --shard half => write I/N such as 0/4
         2 run-due --shard auto/4 => neither `JOB_COMPLETION_INDEX` nor `SLURM_ARRAY_TASK_ID` is set
-        2 run-due --trigger nobody => invalid value 'nobody'
-        2 run-due --wait=soon => invalid value 'soon'
-        2 run-due --metrics-file => a value is required
+        2 run-due --trigger nobody => `nobody` is not one of timer, ci, manual
+        2 run-due --wait=soon => `soon` is not a duration
+        2 run-due --metrics-file => needs a value
         ",
     );
 }

@@ -20,6 +20,7 @@ fn prepared() -> TestEnv {
         env.line(line).succeeds();
     }
     fs::write(env.root().join("work/plan.yaml"), "version: 1\n").unwrap();
+    fs::create_dir(env.root().join("work/subfolder")).unwrap();
     env
 }
 
@@ -72,8 +73,17 @@ fn names_settings_words_and_paths_are_offered_where_they_belong() {
         ),
         (&["apply", "-f", "pl"], &["plan.yaml"]),
         (&["start", "--backend", "s"], &["systemd"]),
+        (&["help", "tut"], &["tutorial"]),
+        (&["help", "mo"], &["models"]),
+        (&["help", "models", "se"], &["set"]),
+        (&["help", "models", "tut"], &[]),
+        (&["help", "tutorial", "a"], &[]),
+        (&["models", "set", "x", "--to", "ca"], &["cache"]),
+        (&["download", "x", "--to", "subf"], &["subfolder/"]),
         (&["models", "add", ""], &[]),
         (&["models", "l"], &["list"]),
+        (&["schema", "rep"], &["report"]),
+        (&["help", "tut"], &["tutorial"]),
         (&["download", "--force-d"], &["--force-download"]),
     ] {
         let ran = ask(&env, words);
@@ -203,6 +213,14 @@ fn press_tab(name: &str, shell: &str, source: &str) {
         ),
         ("hfdl -c prune.auto=of", "hfdl -c prune.auto=off"),
         ("hfdl apply -f pla", "hfdl apply -f plan.yaml"),
+        ("hfdl help unat", "hfdl help unattended"),
+        ("hfdl help schedu", "hfdl help schedules"),
+        ("hfdl help models outd", "hfdl help models outdated"),
+        ("hfdl download x --to cac", "hfdl download x --to cache"),
+        (
+            "hfdl models set x --to subf",
+            "hfdl models set x --to subfolder/",
+        ),
         (
             "true; hfdl schedules show ni",
             "hfdl schedules show nightly",

@@ -16,10 +16,10 @@ use crate::support::env::TestEnv;
 /// Each file and how many command lines of `hfdl` it holds at least: one with a
 /// wrong word would not be found, and be missing.
 const FILES: &[(&str, usize)] = &[
-    ("Dockerfile", 0),
+    ("Dockerfile", 1),
     ("crontab", 4),
     ("crontab-report", 2),
-    ("docker-compose.yml", 2),
+    ("docker-compose.yml", 3),
     ("gate-modelscan.sh", 1),
     ("gate-picklescan.sh", 2),
     ("gate-smoke-test.py", 1),
@@ -142,6 +142,11 @@ fn parted_lines(name: &str, text: &str) -> Vec<Vec<String>> {
                     .collect(),
             ]
         }
+        // An image has `hfdl` as its entry point.
+        "Dockerfile" => vec![words(
+            between("\nCMD [", "]").unwrap().replace(['"', ','], " "),
+        )],
+        "docker-compose.yml" => vec![words(between("\n    command: ", "\n").unwrap())],
         "task-scheduler.xml" => vec![words(between("<Arguments>", "</Arguments>").unwrap())],
         "task-scheduler.ps1" => vec![words(between("-Argument '", "'").unwrap())],
         _ => Vec::new(),
@@ -249,6 +254,8 @@ fn the_cluster_examples_have_what_keeps_two_from_working_at_once() {
         .map(|(a, b)| (a.to_owned(), b.to_owned()))
         .unwrap();
     assert!(image.starts_with(&format!("{} ", text(&compose, "services/hfdl/image"))));
+    let command = ["Dockerfile", "docker-compose.yml"].map(|name| parted_lines(name, &read(name)));
+    assert_eq!(command[0], command[1]);
     assert_eq!(
         text(&compose, "services/server/volumes/0"),
         "models:/models:ro"

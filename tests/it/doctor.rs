@@ -701,7 +701,13 @@ fn a_crontab_edited_by_hand_and_an_entry_that_is_gone_are_found_and_put_right() 
     env.line("doctor --fix");
     finds(&env, "timer", "fail", words, "`hfdl start`");
     env.line("run-due").succeeds();
-    assert_eq!(check(&env, "timer").0, "ok", "a tick by hand counts");
+    assert_eq!(
+        check(&env, "timer").0,
+        "warn",
+        "a tick by hand is none of a timer"
+    );
+    env.line("run-due --trigger ci").succeeds();
+    assert_eq!(check(&env, "timer").0, "ok");
     assert_eq!(check(&env, "ticks").0, "ok");
     env.line("models add acme/tiny --name other --to ./other --tag b")
         .succeeds();

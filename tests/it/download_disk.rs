@@ -180,7 +180,10 @@ fn a_database_on_a_full_disk_is_named_and_nothing_is_lost() {
     env.hfdl(["download", "acme/tiny"])
         .exits(6)
         .explains("the disk is full")
-        .explains("free some space");
+        .explains(&format!("disk that holds `{}`", env.database().display()));
+    // A tick ends likewise.
+    let line = ["run-due", "--trigger", "timer"];
+    env.hfdl(line).exits(6).explains("the disk is full");
     SmallDisk::give_back(&env.home());
     world.heals();
     env.hfdl(["models", "list"]).succeeds().prints("acme/tiny");
@@ -227,7 +230,11 @@ fn a_read_only_home_is_a_disk_error() {
     world.env.hfdl(["models", "add", "acme/tiny"]).succeeds();
     disk.make_read_only().unwrap();
     let ran = world.env.hfdl(["download", "acme/tiny"]);
-    ran.exits(6).explains("read-only");
+    let file = format!(
+        "make `{}` and its directory writable",
+        world.env.database().display()
+    );
+    ran.exits(6).explains("read-only").explains(&file);
     disk.make_writable().unwrap();
     world.heals();
 }

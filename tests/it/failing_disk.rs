@@ -176,6 +176,29 @@ fn a_download_survives_the_failure_of_calls_in_the_home() {
 }
 
 #[test]
+fn each_failure_of_a_disk_has_a_next_step_of_its_own() {
+    let world = FaultyDiskEnv::new(MIB);
+    let cache = world.env.cache();
+    for (how, next) in [
+        ("ENOSPC", "next: free space there"),
+        ("EDQUOT", "next: free space there"),
+        ("EIO", "next: look for errors of this disk"),
+    ] {
+        world.begin_anew();
+        let fault = Fault {
+            below: &cache,
+            calls: &[],
+            at: 12,
+            how,
+            stays: true,
+        };
+        let ran = world.env.hfdl_with_fault(&fault, DOWNLOAD);
+        ran.exits(6).explains(next).explains("hub");
+        world.heals(DOWNLOAD, how);
+    }
+}
+
+#[test]
 fn bytes_of_a_failed_flush_are_fetched_again() {
     let world = FaultyDiskEnv::new(6 * MIB);
     let partial = world.partial();

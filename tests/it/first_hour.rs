@@ -160,7 +160,7 @@ fn is_killed_and_resumes(env: &TestEnv, shell: &Shell) {
     env.hub().fault(On::api(Api::Cdn), Fault::StallAfter(MIB));
     shell.0.begin("hfdl download acme/killed");
     // The other file of the same bytes is here already.
-    shell.waits_for("25 %  1.00 MiB of 4.00 MiB");
+    shell.waits_for("62 %  5.00 MiB of 8.00 MiB");
     let run = &env.line("runs list --json").json()["runs"][0];
     let pid = run["pid"].to_string();
     let killed = Command::new("kill").args(["-9", &pid]).status();
@@ -176,7 +176,7 @@ fn is_killed_and_resumes(env: &TestEnv, shell: &Shell) {
     env.hub().heal();
     env.hub().fault(On::api(Api::Cdn), Fault::StallAfter(0));
     shell.0.begin("hfdl download acme/killed");
-    shell.waits_for("25 %  1.00 MiB of 4.00 MiB");
+    shell.waits_for("62 %  5.00 MiB of 8.00 MiB");
     env.hub().heal();
     let end = shell.waits_for(" there already");
     has(&end, &["3.00 MiB in ", "5.00 MiB there already"]);

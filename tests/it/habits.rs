@@ -92,7 +92,7 @@ fn a_word_of_another_tool_names_the_right_command() {
     env.line("update list").succeeds();
     env.line("models pull")
         .exits(2)
-        .explains("unrecognized subcommand");
+        .explains("there is no command");
     env.line("download --resume-download org/name")
         .exits(2)
         .explains("downloads are always resumed");

@@ -147,6 +147,9 @@ fn a_run_with_nothing_due_names_the_next_slot() {
     hints(&env, &terminal, "run-due", none);
     env.line("schedules add noon --daily 12:00 --all")
         .succeeds();
+    let missing = "nothing is due: `noon` is due Sun 12:00 UTC, in 3 h, but no timer is installed";
+    hints(&env, &terminal, "run-due", missing);
+    env.line("run-due --trigger ci").succeeds();
     let planned = "nothing is due: `noon` starts Sun 12:00 UTC, in 3 h";
     hints(&env, &terminal, "run-due", planned);
     env.line("schedules disable noon").succeeds();

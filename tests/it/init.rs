@@ -103,6 +103,34 @@ fn the_minutes_of_the_timer_are_those_that_a_dry_run_has_shown() {
 }
 
 #[test]
+fn the_minutes_of_the_timer_do_not_depend_on_the_database() {
+    let env = world();
+    let shown = env.line("start --dry-run --json").json();
+    env.line("models add acme/tiny").succeeds();
+    assert_eq!(
+        env.line("start --dry-run --json").json()["minutes"],
+        shown["minutes"]
+    );
+    let installed = env.line("start --json").json();
+    assert_eq!(installed["minutes"], shown["minutes"]);
+    env.line("stop").succeeds();
+    assert_eq!(env.line("start --json").json()["minutes"], shown["minutes"]);
+}
+
+#[test]
+fn a_time_outside_of_its_hours_is_refused() {
+    let env = world();
+    let line = "init -y --model acme/tiny --window 22:00-07:00 --daily";
+    env.line(&format!("{line} 02:00,12:00"))
+        .exits(2)
+        .explains("the daily check at 12:00 is outside of the hours 22:00-07:00")
+        .explains("next: give a time within the hours");
+    nothing_was_changed(&env);
+    let weekend = "init -y --model acme/tiny --timer none --daily 12:00 --window Sat@00:00-24:00";
+    env.line(weekend).succeeds();
+}
+
+#[test]
 fn a_variable_that_sets_the_cache_wins_and_is_named() {
     let env = world();
     env.set("HF_HUB_CACHE", "/srv/hub");
@@ -204,6 +232,9 @@ fn a_dialogue_asks_wrong_answers_again_and_sets_everything_up() {
         "there is no token, and public repositories need none; `hf auth login` keeps one",
     );
     terminal.wait_for("Repository to keep");
+    terminal.keys(&["Enter"]);
+    terminal.wait_for("there is no repository to keep yet");
+    terminal.wait_for("Ctrl-C leaves, and changes nothing");
     terminal.type_line("acme/none");
     terminal.wait_for("cannot keep `acme/none`");
     terminal.type_line("acme/tiny");
@@ -214,8 +245,17 @@ fn a_dialogue_asks_wrong_answers_again_and_sets_everything_up() {
     terminal.wait_for("Time of the daily check in UTC, or `no` [02:30]:");
     terminal.type_line("25:00");
     terminal.wait_for("is not a daily time");
-    terminal.type_line("03:15");
+    terminal.type_line("12:00");
     terminal.wait_for("Fetch only within hours");
+    terminal.type_line("22:00-07:00");
+    terminal.wait_for("the daily check at 12:00 is outside of the hours 22:00-07:00");
+    terminal.wait_until("the question once more", |screen| {
+        screen.matches("Time of the daily check").count() == 3
+    });
+    terminal.type_line("03:15");
+    terminal.wait_until("the hours once more", |screen| {
+        screen.matches("Fetch only within hours").count() == 2
+    });
     terminal.type_line("22:00-07:00");
     terminal.wait_for("Have crontab start hfdl every 15 minutes, at :");
     nothing_was_changed(&env);

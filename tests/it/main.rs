@@ -10,8 +10,8 @@
 extern crate self as hfdl_test_hub;
 #[allow(dead_code, unused_imports)]
 #[path = "../hub/src/lib.rs"]
-mod hub;
-use hub::*;
+mod test_hub;
+use test_hub::*;
 
 #[cfg(unix)]
 mod adopt;
@@ -22,6 +22,8 @@ mod apply_round_trip;
 mod apply_stories;
 mod apply_wrong_files;
 mod bad_manners;
+#[cfg(target_os = "linux")]
+mod broken_places;
 mod budgets;
 mod cache_accept;
 mod cache_local_dir;
@@ -101,7 +103,7 @@ mod ownership_audit;
 mod ownership_directories;
 #[cfg(unix)]
 mod ownership_properties;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod partial_ends;
 mod places;
 mod planted_names;
@@ -114,6 +116,8 @@ mod proof;
 mod prune;
 mod read_only_blobs;
 mod readme;
+#[cfg(unix)]
+mod releases;
 mod report;
 mod retention;
 mod reused_from;

@@ -171,6 +171,10 @@ fn the_tables_of_metrics_and_of_hook_variables_are_those_of_the_code() {
     check_table("hooks", "Variables", &variables.collect::<Vec<_>>());
 }
 
+/// Words of pages that are longer than a line of 60 or 80 columns, and stay whole.
+const TOO_LONG: [&str; 1] =
+    ["/tmp/hfdl-tour/hf/hub/models--acme--tiny/snapshots/f8fbd747d244c2acf800854e64ed244a4bdec428"];
+
 /// Returns the first column of the table below a heading.
 fn first_column(name: &str, heading: &str) -> BTreeSet<String> {
     let rows = section(topic(name).text, heading).lines();
@@ -219,16 +223,23 @@ fn topics_can_be_listed_and_shown_at_every_width() {
         let shown = env.hfdl(["help", topic.name]);
         let expected = terminal::render(&blocks, 100, false);
         assert_eq!(shown.succeeds().silently().stdout(), expected);
-        let without_code: Vec<Element> = (blocks.into_iter())
-            .filter(|block| !matches!(block, Element::Code { .. }))
-            .collect();
-        for columns in [80, 100, 200] {
-            for line in terminal::render(&without_code, columns, false).lines() {
-                let most = columns.min(100);
-                assert!(line.len() <= most, "{}: {columns}: {line}", topic.name);
+        for columns in [60, 80, 100, 200] {
+            for line in terminal::render(&blocks, columns, false).lines() {
+                let fits = line.len() <= columns.min(100) || TOO_LONG.contains(&line.trim());
+                assert!(fits, "{}: {columns}: {line}", topic.name);
             }
         }
     }
+}
+
+#[test]
+fn a_wide_table_becomes_a_block_for_each_row_on_a_narrow_terminal() {
+    let blocks = topic("metrics").blocks().unwrap();
+    let wide = terminal::render(&blocks, 100, false);
+    assert!(wide.contains("  `hfdl_build_info`                                "));
+    let narrow = terminal::render(&blocks, 60, false);
+    let block = "  `hfdl_build_info`\n      Type: gauge\n      Meaning: Constant 1, with the version that wrote this\n      file.\n";
+    assert!(narrow.contains(block), "{narrow}");
 }
 
 #[test]
@@ -433,6 +444,17 @@ fn manual_pages_are_well_made() {
             let new = (complaints.lines()).any(|line| !line.is_empty() && !line.contains(on_paper));
             assert!(output.status.success() && !new, "{page:?}: {complaints}");
         }
+    }
+    if has_program("groff") {
+        // As `man` does on a terminal of 80 columns, without bold text.
+        let mut groff = Command::new("groff");
+        groff.args(["-t", "-man", "-Tutf8", "-P-cbou", "-rLL=78n"]);
+        let output = groff.args(&pages).stdin(Stdio::null()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let is_wide = |line: &&str| line.chars().count() > 80 && !TOO_LONG.contains(&line.trim());
+        let wide: Vec<&str> = text.lines().filter(is_wide).collect();
+        assert!(wide.is_empty(), "{wide:#?}");
+        assert!(text.lines().count() > 3_000, "the pages are not shown");
     }
     if has_program("mandoc") {
         let mut mandoc = Command::new("mandoc");

@@ -83,6 +83,19 @@ fn being_outdated_is_information_and_costs_a_request_a_model_and_a_listing() {
     let document = env.line("models outdated --json").json();
     assert_eq!(state(&document, "acme/a")["bytes_to_fetch"], 1);
     assert_eq!(state(&document, "acme/b")["bytes_to_fetch"], Value::Null);
+    env.hub()
+        .repo("acme/new")
+        .commit("main")
+        .file("config.json", "12")
+        .file("left-out.txt", "345")
+        .lfs("same.bin", "same bytes")
+        .lfs("copy.bin", "same bytes")
+        .publish();
+    env.line("models add acme/new --exclude *.txt").succeeds();
+    env.hub().forget_requests();
+    let document = env.line("models outdated acme/new acme/b --json").json();
+    assert_eq!(state(&document, "acme/new")["bytes_to_fetch"], 12);
+    assert_eq!(env.hub().requests().len(), 3, "a listing of the new one");
     insta::assert_snapshot!(ran.picture(), @r"
     $ hfdl models outdated
     --- stdout

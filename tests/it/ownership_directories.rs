@@ -57,7 +57,7 @@ fn a_directory_whose_records_are_the_home_of_other_programs_is_refused() {
             let ran = env.line(&line);
             ran.exits(2).explains("cannot hold the files of a model");
         }
-        let file = format!("version: 1\nmodels:\n  - {{repo: acme/tiny, to: \"{way}\"}}\n");
+        let file = format!("version: 1\nmodels:\n  - {{repo: acme/tiny, to: '{way}'}}\n");
         fs::write(work(&env, "file.yaml"), file).unwrap();
         env.line("apply -f file.yaml --yes").exits(2);
     }
@@ -143,7 +143,7 @@ fn two_models_share_no_directory_however_it_is_written() {
             .exits(2)
             .explains("`acme/a`");
         let way = work(&env, &way).display().to_string();
-        let file = format!("version: 1\nmodels:\n  - {{repo: acme/b, to: \"{way}\"}}\n");
+        let file = format!("version: 1\nmodels:\n  - {{repo: acme/b, to: '{way}'}}\n");
         fs::write(work(&env, "file.yaml"), file).unwrap();
         env.line("apply -f file.yaml --yes")
             .exits(2)

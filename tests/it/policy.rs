@@ -363,10 +363,11 @@ fn a_delayed_commit_is_taken_when_this_home_has_known_it_long_enough() {
     assert_eq!(shown["waiting_until"], "2026-03-09T09:00:00Z");
     assert_eq!(shown["state"], "ok");
     env.line("status").succeeds();
-    let words = "waits until Mon 9 Mar (delay 7d)";
-    for line in ["models show acme/tiny", "models outdated"] {
-        assert!(env.line(line).stdout().contains(words), "{line}");
-    }
+    let words = "waits until Mon 09:00 UTC, in 24 h (delay 7d)";
+    env.line("models show acme/tiny").prints(words);
+    env.line("models outdated")
+        .prints("outdated, delayed")
+        .prints("Mon 09:00 UTC, in 24 h");
     for line in [
         "run-due --dry-run --at 2026-03-08T20:00:00Z",
         "download acme/tiny --dry-run",
@@ -411,9 +412,21 @@ fn a_delayed_update_is_listed_shown_and_decided_about() {
     env.line("updates list")
         .prints(&second[..10])
         .prints("delayed")
-        .prints("adopted Mon 9 Mar");
+        .prints("until Mon 9 Mar 09:00 UTC, in 7 d");
     let shown = env.line("updates show acme/tiny");
     shown.succeeds().prints("delayed").prints("config.json");
+    shown.prints("delayed until  Mon 9 Mar 09:00 UTC, in 7 d\n");
+    env.line("models set acme/tiny --policy approve").succeeds();
+    env.line("updates list")
+        .prints("until Mon 9 Mar 09:00 UTC, then approval");
+    let then = "Mon 9 Mar 09:00 UTC, in 7 d, then for an approval";
+    for line in ["updates show acme/tiny", "models outdated"] {
+        env.line(line).prints(then);
+    }
+    let waits = "waits until Mon 9 Mar 09:00 UTC, in 7 d (delay 7d)";
+    env.line("download acme/tiny -n").explains(then);
+    assert!(!env.line("models show acme/tiny").stdout().contains(waits));
+    env.line("models set acme/tiny --no-policy").succeeds();
     shown.prints("updates approve acme/tiny");
     let document = env.line("updates show acme/tiny --json").json();
     assert_eq!(document["waiting_until"], "2026-03-09T09:00:00Z");

@@ -48,6 +48,17 @@ fn is_drawn_once(screen: &str, columns: usize) -> bool {
         && lines_with(screen, "25 %  5.00 MiB of 20.0 MiB").len() == 1
 }
 
+/// Waits until `status` shows a text.
+fn wait_for_status(env: &TestEnv, wanted: &str) {
+    for _ in 0..300 {
+        if env.line("status").stdout().contains(wanted) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("no `{wanted}`: {}", env.line("status").report());
+}
+
 fn percent(screen: &str) -> Option<u64> {
     let line = lines_with(screen, "MiB of 20.0 MiB").first()?.to_string();
     let before = line
@@ -119,12 +130,12 @@ fn files_that_are_here_count_before_and_after_a_stop() {
     let note = "8.00 MiB of 20.0 MiB are here, 12.0 MiB are left";
     let words: Vec<&str> = end.split_whitespace().collect();
     assert!(words.join(" ").contains(note), "{end}");
+    env.hub().heal();
+    env.hub().fault(On::api(Api::Cdn), Fault::StallAfter(0));
     terminal.begin("hfdl download acme/tiny");
     terminal.wait_until("the same counts", is_counted);
-    env.line("status")
-        .succeeds()
-        .prints("download of acme/tiny, started")
-        .prints("0 of 1 model done, 1 of 5 files, 8.00 MiB of 20.0 MiB here, 12.0 MiB left");
+    let counts = "0 of 1 model done, 1 of 5 files, 8.00 MiB of 20.0 MiB here, 12.0 MiB left";
+    wait_for_status(&env, counts);
     env.hub().heal();
     terminal.wait_for("/s, 4 files; 8.00 MiB there already");
 }
@@ -134,8 +145,8 @@ fn the_reason_of_a_stall_and_the_wait_are_readable_at_any_width() {
     let env = stalled(LONG);
     env.hub().heal();
     env.unset("HFDL_TEST_NO_PAUSES");
-    let wait = Fault::TooManyRequests(Hint::RetryAfter(100));
-    env.hub().fault(On::cdn(&file(0)), wait);
+    let wait = Fault::TooManyRequests(Hint::RetryAfter(70));
+    env.hub().fault(On::resolve(&file(0)), wait);
     env.hub().fault(On::cdn(&file(1)), Fault::StallAfter(MIB));
     env.set("HFDL_DOWNLOAD_STALL_AFTER", "1s");
     let Some(terminal) = Terminal::open(&env, 60, 24) else {
@@ -324,23 +335,12 @@ fn a_person_waits_for_the_lock_and_a_script_does_not() {
 fn a_look_from_elsewhere_knows_the_plan_and_the_resumed_bytes() {
     let env = stalled("acme/tiny");
     let mut first = Victim::heard(env.command(["download", "acme/tiny"]));
-    let running = |here: &str| {
-        let wanted = format!("{here} of 20.0 MiB here, ");
-        for _ in 0..300 {
-            let status = env.line("status");
-            if status.stdout().contains(&wanted) {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        panic!("no `{wanted}`: {}", env.line("status").report());
-    };
-    running("5.00 MiB");
+    wait_for_status(&env, "5.00 MiB of 20.0 MiB here, ");
     first.kill();
     env.hub().heal();
     env.hub().fault(On::api(Api::Cdn), Fault::StallAfter(0));
     let second = Victim::heard(env.command(["download", "acme/tiny"]));
-    running("5.00 MiB");
+    wait_for_status(&env, "5.00 MiB of 20.0 MiB here, ");
     env.hub().heal();
     assert!(second.output().status.success());
 }
@@ -382,4 +382,13 @@ fn a_rate_without_its_unit_is_warned_of_wherever_it_is_given() {
     env.line("schedules add a --every 1h --all --limit-rate 9")
         .explains(words);
     env.line("config set download.limit_rate 9M").silently();
+    for line in ["download acme/tiny -n", "run-due -n"] {
+        env.line(&format!("{line} --limit-rate 9")).explains(words);
+    }
+    let file = "version: 1\nconfig: {download.limit_rate: 9}\n\
+                schedules: [{name: b, every: 2h, all: true, limit_rate: 9}]\n";
+    std::fs::write(env.root().join("work/file.yaml"), file).unwrap();
+    env.line("apply -f file.yaml --dry-run")
+        .explains(&format!("warning: {words}"))
+        .explains(&format!("warning: the schedule `b`: {words}"));
 }

@@ -133,6 +133,8 @@ mod tour {
                 .env("HF_ENDPOINT", self.hub.endpoint())
                 .env("HFDL_TEST_NOW", "2026-11-20T09:00:00Z")
                 .env("TZ", "Europe/Berlin")
+                // As on a terminal of this width.
+                .env("COLUMNS", "80")
                 .output()
                 .unwrap();
             let printed = [output.stdout, output.stderr].concat();

@@ -310,6 +310,16 @@ fn keeps_the_rules(name: &str, views: &Views) {
             let fits = may_be_wide || fits(line, *width);
             assert!(fits, "{place}: too wide: {line}\n{text}");
         }
+        for pair in lines.windows(2) {
+            let unit = pair[1].split_whitespace().next().unwrap_or_default();
+            let unit = unit.trim_end_matches([',', ';', '.', ')']);
+            let is_unit = ["B", "KiB", "MiB", "GiB", "KiB/s", "min", "h", "d"].contains(&unit);
+            let ends_so = pair[0].ends_with(|c: char| c.is_ascii_digit());
+            assert!(
+                !(is_unit && ends_so),
+                "{place}: a folded size or time\n{text}"
+            );
+        }
         let coloured = plain(&views[&(Look::Coloured, *width)]);
         match look {
             // The free space that doctor names differs from one time to the next.

@@ -220,6 +220,34 @@ fn damage_is_repaired_in_the_same_run_and_told_once() {
 }
 
 #[test]
+fn a_second_damage_keeps_bytes_of_its_own_while_the_first_are_there() {
+    let env = world();
+    let commit = kept(&env);
+    let path = blob(&env, &commit, "model.safetensors");
+    let evidence = evidence_of(&path);
+    let later = PathBuf::from(format!("{}.2", evidence.display()));
+    let mut damages = Vec::new();
+    for (at, day) in [(0, 40), (1, 50), (2, 60)] {
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[at] ^= 0xff;
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, &bytes).unwrap();
+        tick(&env, day).succeeds().explains("damaged on disk");
+        readers_see_all(&env, &commit);
+        damages.push(bytes);
+    }
+    let kept_bytes = [&evidence, &later].map(|path| fs::read(path).unwrap());
+    assert!(kept_bytes[..] == damages[..2], "the third one is too many");
+    for day in [75, 95] {
+        tick(&env, day).succeeds();
+    }
+    assert!(
+        !evidence.exists() && !later.exists(),
+        "as old as a log may be"
+    );
+}
+
+#[test]
 fn damage_that_cannot_be_repaired_ends_with_code_3_until_it_can() {
     let env = world();
     let commit = kept(&env);

@@ -439,7 +439,7 @@ fn offline_a_download_prints_the_path_of_what_is_published() {
     env.line("download acme/other four")
         .exits(5)
         .prints(&online.to_string_lossy())
-        .explains("nothing is published of `acme/other`");
+        .explains("`acme/other` has no published files");
     let file = fs::canonicalize(online.join("q-Q4_K_M.gguf")).unwrap();
     fs::remove_file(file).unwrap();
     env.line("download four").exits(5);
@@ -467,7 +467,7 @@ fn the_path_of_a_model_is_printed_without_the_hub() {
     env.line("models path nobody").exits(2);
     env.line("models path four --revision v9")
         .exits(1)
-        .explains("nothing is published of `four`")
+        .explains("`four` has no published files")
         .explains("`hfdl download four --revision v9` fetches it");
     assert!(env.hub().requests().is_empty());
 }

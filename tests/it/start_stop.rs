@@ -61,7 +61,7 @@ fn a_missing_cron_daemon_is_a_warning_until_ticks_come() {
     let ran = env.line("status");
     ran.exits(1)
         .prints("no tick has come from the timer (crontab): no cron daemon seems to run here")
-        .prints("start that daemon, or take another timer");
+        .prints("start that daemon, or use another timer");
     assert!(!ran.stdout().contains("brings it up to date"));
     env.line("run-due --trigger timer").succeeds();
     env.line("status").succeeds();

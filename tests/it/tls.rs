@@ -133,7 +133,7 @@ fn a_certificate_that_is_its_own_ca_is_not_trusted_with_another_bundle() {
         }
         let ran = download(&env);
         ran.exits(5)
-            .explains("the server's certificate is signed by itself and is not a trusted one")
+            .explains("the server has a self-signed certificate, and it is not a trusted one")
             .explains("set `SSL_CERT_FILE` to its CA bundle");
         // The library of certificates logs the same in its own words.
         assert!(

@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use hfdl::sys::lock::FileLock;
 use hfdl_test_hub::{Fault, On, generated_bytes};
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::support::due::{keep_large, roomy_world};
@@ -170,13 +171,23 @@ fn no_time_is_enough_for_a_model_that_is_whole() {
     env.line("download acme/a --max-duration 0s").exits(10);
 }
 
+/// Reads a stream of YAML documents.
+fn documents(stream: &str) -> Vec<Value> {
+    let documents = serde_yaml::Deserializer::from_str(stream);
+    let read = documents.map(|document| Value::deserialize(document).unwrap());
+    read.collect()
+}
+
 #[test]
 fn yaml_is_yaml_for_readers_of_every_version() {
     let env = roomy_world();
     keep_small(&env, "acme/a");
     env.line("download acme/a").succeeds();
     let logs = env.line("logs --last --format yaml");
-    let lines: Vec<Value> = serde_yaml::from_str(logs.succeeds().stdout()).unwrap();
+    let lines: Vec<Value> = documents(logs.succeeds().stdout());
+    let json = env.line("logs --last --format json");
+    assert_eq!(lines.len(), json.stdout().lines().count());
+    assert!(logs.stdout().starts_with("---\n"), "{}", logs.report());
     assert!(
         !lines.is_empty() && lines.iter().all(|line| line["message"].is_string()),
         "{}",
@@ -337,11 +348,32 @@ fn one_thing_has_one_name_in_all_documents_beside_its_older_ones() {
     let due = &due["schedules"][0];
     assert!(due["window_ends"].is_string(), "{due}");
     assert_eq!(due["window_ends"], due["deadline"]);
+    assert_eq!(due["slot_at"], "2026-03-02T02:00:00Z");
+    assert_eq!(due["late_seconds"], 60);
+    assert_eq!(
+        (&due["slot"], &due["late"], &due["next"]),
+        (&due["slot_at"], &due["late_seconds"], &due["next_due_at"])
+    );
+    let planned = env.line("schedules next --count 1 --json").json();
+    let planned = &planned["slots"][0];
+    assert_eq!(planned["starts_at"], "2026-03-03T02:00:00Z", "{planned}");
+    assert_eq!(
+        (&planned["slot"], &planned["starts"]),
+        (&planned["slot_at"], &planned["starts_at"])
+    );
     let status = env.line("status --json").json();
     assert_eq!(status["models"][0]["model"], status["models"][0]["name"]);
     let next = &status["next_due"][0];
     assert_eq!(next["state"], "due");
     assert_eq!(next["due_state"], due["state"]);
+    assert_eq!(next["slot_at"], due["slot_at"]);
+    assert_eq!(
+        (&next["slot"], &next["starts"]),
+        (&next["slot_at"], &next["starts_at"])
+    );
+    let model = &status["models"][0];
+    assert!(model["next_due_at"].is_string(), "{model}");
+    assert_eq!(model["next_due"], model["next_due_at"]);
     let pruned = env.line("prune --json --yes").json();
     assert_eq!(pruned["bytes_freed"], pruned["freed_bytes"]);
     env.line("config set download.connections 8").succeeds();

@@ -42,11 +42,18 @@ fn hfdlw_runs_hfdl_with_its_arguments_and_returns_its_code() {
     let env = TestEnv::new();
     let beside = Path::new(env!("CARGO_BIN_EXE_hfdlw")).with_file_name("hfdl.exe");
     assert_eq!(beside, Path::new(env!("CARGO_BIN_EXE_hfdl")));
-    for line in ["models add acme/tiny", "models list", "models show acme/none"] {
+    for line in [
+        "models add acme/tiny --no-check",
+        "models list",
+        "models show acme/none",
+    ] {
         let hfdl = env.command(line.split(' '));
         let mut windowless = Command::new(env!("CARGO_BIN_EXE_hfdlw"));
         windowless.args(hfdl.get_args()).env_clear();
-        windowless.envs(hfdl.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        windowless.envs(
+            hfdl.get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
         let code = windowless.stdin(Stdio::null()).status().unwrap().code();
         let expected = if line.contains("add") {
             Some(0)

@@ -15,8 +15,8 @@ use crate::domain::outcome::ExitStatus;
 
 /// Print a completion script for a shell
 ///
-/// The scripts of bash, zsh and fish complete names of models, schedules and tags, settings and
-/// their values, ids and paths too.
+/// The scripts for bash, zsh and fish also complete names of models, schedules and tags, settings
+/// and their values, ids and paths.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl completions bash > ~/.local/share/bash-completion/completions/hfdl

@@ -1,14 +1,16 @@
 //! The values of this home that complete a word.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
-use clap_complete::engine::CompletionCandidate;
+use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter as _};
 
 use super::line::TypedLine;
 use super::values::ValueSource;
 use crate::cli::context::Context;
+use crate::cli::help::TOPIC_LIST;
 use crate::domain::settings::{SettingKey, ValueKind};
 use crate::json::schema_names;
 use crate::manual::TOPICS;
@@ -51,7 +53,11 @@ impl KnownNames {
                 .map(|zone| plain(zone.as_str()))
                 .collect(),
             ValueSource::Schemas => schema_names().map(plain).collect(),
-            ValueSource::Topics => TOPICS.iter().map(|topic| plain(topic.name)).collect(),
+            ValueSource::TopicsAndCommands => topics_and_commands(&self.line.words_after("help")),
+            ValueSource::CacheOrFolder => {
+                let folders = PathCompleter::dir().complete(OsStr::new(typed));
+                [plain("cache")].into_iter().chain(folders).collect()
+            }
             ValueSource::Settings => SettingKey::ALL.iter().map(|key| of_key(*key, "")).collect(),
             ValueSource::SettingValue => {
                 let key = self.line.previous();
@@ -128,6 +134,31 @@ impl KnownNames {
             _ => Vec::new(),
         })
     }
+}
+
+/// Returns the topics of the manual and the commands; behind a command, those below it.
+fn topics_and_commands(typed: &[String]) -> Vec<CompletionCandidate> {
+    let mut command = &crate::cli::command();
+    for word in typed {
+        let Some(below) = command.find_subcommand(word) else {
+            return Vec::new();
+        };
+        command = below;
+    }
+    let topics = TOPICS.iter().map(|topic| (topic.name, topic.title()));
+    let topics = [(TOPIC_LIST, "the pages of the manual")]
+        .into_iter()
+        .chain(topics);
+    let topics = topics.filter(|_| typed.is_empty());
+    let commands = command.get_subcommands().filter(|it| !it.is_hide_set());
+    let commands = commands.map(|it| {
+        let about = it.get_about().map(ToString::to_string);
+        with_help(it.get_name(), &about.unwrap_or_default())
+    });
+    topics
+        .map(|(name, title)| with_help(name, title))
+        .chain(commands)
+        .collect()
 }
 
 fn plain(text: &str) -> CompletionCandidate {

@@ -65,6 +65,17 @@ impl TypedLine {
         found
     }
 
+    /// Returns the words between the first of this text and the last one.
+    pub fn words_after(&self, word: &str) -> Vec<String> {
+        let words = self
+            .words
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned());
+        let mut words: Vec<String> = words.skip_while(|it| it != word).skip(1).collect();
+        words.pop();
+        words
+    }
+
     /// Returns the word before the last one.
     pub fn previous(&self) -> Option<String> {
         let mut words = self.words.iter().rev();

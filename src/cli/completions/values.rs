@@ -24,6 +24,8 @@ pub enum ValueSource {
     Free,
     /// Files and folders, which clap's engine lists.
     Paths,
+    /// The word `cache`, or a folder.
+    CacheOrFolder,
     Words(Vec<&'static str>),
     /// Words with commas between them.
     Lists(Vec<&'static str>),
@@ -38,8 +40,8 @@ pub enum ValueSource {
     Runs,
     Schemas,
     Sessions,
-    /// Pages of the manual.
-    Topics,
+    /// Pages of the manual, and commands.
+    TopicsAndCommands,
     Zones,
 }
 
@@ -103,13 +105,14 @@ fn known_kind(path: &[&str], id: &str, is_positional: bool, name: &str) -> Optio
         ("KEY=VALUE", _) => ValueSource::SettingPair,
         ("TAG", _) => ValueSource::Tags,
         ("ZONE", _) => ValueSource::Zones,
-        ("DIR" | "FILE" | "PATH" | "LOCKFILE" | "DIR|FILE" | "cache|DIR", _) => ValueSource::Paths,
+        ("DIR" | "FILE" | "PATH" | "LOCKFILE" | "DIR|FILE", _) => ValueSource::Paths,
+        ("cache|DIR", _) => ValueSource::CacheOrFolder,
         ("REPO|NAME|FILE" | "NAME|REPO", _) => ValueSource::Models,
         ("DUR", ["start"]) => ValueSource::Words(TICK_PERIODS.to_vec()),
         ("ID", ["sessions", "show"]) => ValueSource::Sessions,
         ("ID", ["run-due"]) => ValueSource::Free,
         ("ID", _) => ValueSource::Runs,
-        ("TOPIC|COMMAND", _) => ValueSource::Topics,
+        ("TOPIC|COMMAND", _) => ValueSource::TopicsAndCommands,
         ("NAME", ["schema"]) => ValueSource::Schemas,
         ("NAME", _) => match (id, path) {
             ("backend" | "timer", _) => {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Error, Result};
 
 use super::questions::{Prompt, agrees, answer};
 use crate::cli::context::Context;
-use crate::cli::explain::Complaint;
+use crate::cli::explain::{Complaint, explain};
 use crate::cli::models::{amount, warn_about};
 use crate::cli::start::home_context;
 use crate::cli::watcher::while_asking;
@@ -18,7 +18,7 @@ use crate::domain::schedule::{
 use crate::domain::settings::{SettingKey, SettingSource, Settings};
 use crate::domain::units::ByteSize;
 use crate::ops::hub::is_offline;
-use crate::ops::init::{ask_hub, free_schedule_name, free_space};
+use crate::ops::init::{ask_hub, free_schedule_name, free_space, time_outside};
 use crate::ops::login::{HubClients, Renewal, find_token_here};
 use crate::ops::schedules::Duplicate;
 use crate::ops::timer::{TimerRequest, plan_entry};
@@ -134,6 +134,11 @@ pub fn models(
             if text.is_empty() && is_enough {
                 return Ok(None);
             }
+            if text.is_empty() {
+                return Err(Complaint::usage("there is no repository to keep yet")
+                    .next("type one such as `org/name`; Ctrl-C leaves, and changes nothing")
+                    .into());
+            }
             let spec = model_of(settings, text)?;
             if is_kept(found, &chosen, &spec) {
                 let headline = format!("`{}` is kept already", spec.name);
@@ -162,7 +167,7 @@ pub fn models(
 fn warn_about_room(context: &Context, cache: &str, n_bytes: u64) {
     if let Some(free) = free_space(Path::new(cache)).filter(|free| free.bytes() < n_bytes) {
         let (total, free) = (ByteSize(n_bytes).render_short(), free.render_short());
-        context.out.warn(&format!(
+        context.warn(&format!(
             "{total} do not fit: {free} are free for the cache `{cache}`"
         ));
     }
@@ -201,7 +206,7 @@ fn look(context: &Context, clients: &HubClients, spec: &ModelSpec) -> Result<u64
             Ok(check.selected.bytes)
         }
         Err(err) if err.is_transient() => {
-            context.out.warn(&format!(
+            context.warn(&format!(
                 "the Hub does not answer, so `{name}` is taken as it was typed: {err}"
             ));
             Ok(0)
@@ -245,6 +250,37 @@ pub fn schedule(
         }
     }
     let zone = zone(context, flags.tz)?;
+    loop {
+        let spec = cadence_and_windows(context, found, flags, &zone)?;
+        let Some(spec) = spec else { return Ok(None) };
+        let Some(time) = time_outside(&spec, context.now())? else {
+            return Ok(Some(spec));
+        };
+        let complaint = outside(&time, &spec.windows);
+        if context.yes || flags.daily.is_some() && !flags.windows.is_empty() {
+            return Err(complaint.into());
+        }
+        context.show_problem(&explain(&complaint.into()));
+    }
+}
+
+/// Refuses a time that no window has: its check would always wait for the next window.
+fn outside(time: &str, windows: &Windows) -> Complaint {
+    let hours = windows.texts().join(" ");
+    Complaint::usage(format!(
+        "the daily check at {time} is outside of the hours {hours}"
+    ))
+    .cause("each check would wait until these hours begin")
+    .next("give a time within the hours, or hours with that time: `--daily`, `--window`")
+}
+
+/// Asks for the time of the daily check, and for the hours of its downloads.
+fn cadence_and_windows(
+    context: &Context,
+    found: &SetUp,
+    flags: ScheduleFlags<'_>,
+    zone: &str,
+) -> Result<Option<ScheduleSpec>> {
     let text = format!("Time of the daily check in {zone}, or `no` [{DAILY}]:");
     let question = Prompt {
         text: &text,
@@ -259,7 +295,8 @@ pub fn schedule(
     let Some(cadence) = cadence else {
         return Ok(None);
     };
-    let mut spec = ScheduleSpec::new(free_schedule_name(&found.schedules), cadence, zone);
+    let name = free_schedule_name(&found.schedules);
+    let mut spec = ScheduleSpec::new(name, cadence, zone.to_owned());
     spec.selection.all = true;
     with_windows(context, found, spec, flags.windows)
 }
@@ -322,7 +359,7 @@ pub fn timer(
         Ok(planned) => planned,
         Err(err) if is_chosen => return Err(err),
         Err(err) => {
-            context.out.warn(&format!(
+            context.warn(&format!(
                 "no timer can be installed here: {}; start `hfdl run-due` by other means",
                 err.root_cause()
             ));

@@ -19,17 +19,17 @@ use crate::json::document;
 use crate::ops::apply::Current;
 use crate::ops::document::to_yaml;
 use crate::ops::init::Additions;
-use crate::ops::timer::{self, TimerRequest};
+use crate::ops::timer::TimerRequest;
 use crate::sys::files::{read_if_present, write_for_all};
 use crate::sys::paths;
 use crate::ui::{ask, text};
 
-/// Set up this home: cache, models, when to look, timer
+/// Set up this home: cache, models, hours, timer
 ///
-/// Asks a few questions, shows the file for `hfdl apply` that follows from the answers, and asks
-/// once before it writes the file, applies it and installs the timer. Nothing is changed before.
-/// In a home that is set up the answers are added. With --yes nothing is asked: flags give the
-/// answers, and defaults the others.
+/// Asks a few questions, shows the file for `hfdl apply` that it made from the answers, and asks
+/// once more before it writes the file, applies it and installs the timer. Until then nothing is
+/// changed. In a home that is already set up, the answers are added. With --yes it asks nothing:
+/// flags give the answers, and defaults the rest.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "A token is not asked for: `hf auth login` keeps it where hfdl finds it.
@@ -48,7 +48,7 @@ pub struct InitCommand {
     #[arg(long, value_name = "DIR")]
     cache: Option<String>,
 
-    /// When to look each day, or no (default: 02:30)
+    /// Time of the daily check, or no (default: 02:30)
     #[arg(long, value_name = "HH:MM[,HH:MM]")]
     daily: Option<String>,
 
@@ -56,7 +56,7 @@ pub struct InitCommand {
     #[arg(long, value_name = "ZONE")]
     tz: Option<String>,
 
-    /// Hours in which bytes may flow, such as 22:00-07:00 or Sat,Sun@00:00-24:00
+    /// Hours in which downloads may run, such as 22:00-07:00 or Sat,Sun@00:00-24:00
     #[arg(long, value_name = "[DAYS@]HH:MM-HH:MM")]
     window: Vec<String>,
 
@@ -121,14 +121,9 @@ impl InitCommand {
             Some(self.draft(context, &additions)?)
         };
         confirm(context, draft.as_ref(), timer.is_some())?;
-        let is_new = found.store.is_none();
         drop(found);
         if let Some(draft) = &draft {
             draft.carry_out(context)?;
-        }
-        if is_new {
-            // The timer was shown with the minutes of a home without a database.
-            timer::keep_minutes_of_new_home(&context.home, &context.store()?)?;
         }
         let timer = timer.map(|request| install_timer(context, &request));
         report(context, draft.as_ref(), timer.transpose()?.as_ref())
@@ -223,7 +218,7 @@ fn confirm(context: &Context, draft: Option<&Draft>, has_timer: bool) -> Result<
         return Ok(());
     };
     for warning in &draft.planned.plan.warnings {
-        context.out.warn(warning);
+        context.warn(warning);
     }
     let path = draft.path.display();
     let is_replaced = draft.replaces_another_file()?;

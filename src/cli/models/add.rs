@@ -203,7 +203,7 @@ pub(super) fn refuse_contradiction(spec: &ModelSpec) -> Result<()> {
 pub(super) fn note_shared_rules(context: &Context, store: &Store, model: &Model) -> Result<()> {
     let in_force = rules_in_force(store, context, model)?;
     if let Some(note) = in_force.note(&model.spec.name) {
-        context.out.warn(&note);
+        context.warn(&note);
     }
     Ok(())
 }
@@ -223,21 +223,19 @@ pub(super) fn note_claims(context: &Context, store: &Store, settings: &Settings,
 pub fn warn_about(context: &Context, model: &ModelSpec, check: &HubCheck) {
     if check.total.files == 0 {
         let name = &model.name;
-        context.out.warn(&format!("`{name}` has no files yet"));
+        context.warn(&format!("`{name}` has no files yet"));
     }
     for pattern in &check.unmatched {
-        context
-            .out
-            .warn(&format!("no file matches `{pattern}` yet"));
+        context.warn(&format!("no file matches `{pattern}` yet"));
     }
     if let Some(new) = &check.renamed_to {
-        context.out.warn(&format!(
+        context.warn(&format!(
             "`{}` is called `{new}` now; the Hub still answers to the old name",
             model.repo
         ));
     }
     if check.refused.is_some() {
-        context.out.warn(&format!(
+        context.warn(&format!(
             "`{}` is gated and access is not granted yet: accept its terms on the Hub before the first download",
             model.repo
         ));

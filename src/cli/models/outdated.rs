@@ -8,10 +8,11 @@ use super::find::named_or_all;
 use crate::cli::context::Context;
 use crate::cli::explain::Explanation;
 use crate::cli::next_steps::FIRST_MODEL;
-use crate::cli::policy_text::{rules_in_force, waits};
+use crate::cli::policy_text::{rules_in_force, until};
 use crate::cli::watcher::while_asking;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::ExitStatus;
+use crate::domain::policy::UpdateWait;
 use crate::domain::time::render_utc;
 use crate::domain::units::ByteSize;
 use crate::json::document;
@@ -25,9 +26,9 @@ use crate::ui::{table, text};
 
 /// Ask the Hub which models have a newer revision
 ///
-/// Sends one request for each model, and one more for the size of an update; downloads nothing and
-/// records nothing. An outdated model is no
-/// error; the exit code is not 0 when some models could not be checked.
+/// Sends one request for each model, and one more for the size of an update or of a first download;
+/// downloads and records nothing. An outdated model is not an error; the exit code is not 0 when some
+/// models could not be checked.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl models outdated
@@ -99,9 +100,11 @@ fn text(context: &Context, out: &crate::ui::Output, answers: &[ModelStanding]) -
         Column::name("REVISION").least(3),
         Column::sentence("STATE"),
         Column::number("TO FETCH").if_any(),
-        Column::kept("PUBLISHED").least(2),
+        Column::kept("DELAYED UNTIL").least(2).if_any(),
+        Column::kept("PUBLISHED").least(4),
         Column::kept("UPSTREAM").least(1),
     ];
+    let clock = context.clock();
     let rows = answers.iter().map(|answer| {
         let short = |commit: Option<&crate::domain::repo::CommitSha>| {
             commit
@@ -114,8 +117,9 @@ fn text(context: &Context, out: &crate::ui::Output, answers: &[ModelStanding]) -
                 Some(tag) => tag.to_string(),
                 None => answer.model.spec.revision.to_string(),
             },
-            state_words(context, answer),
+            state_words(answer),
             text::or_nothing(answer.bytes_to_fetch.map(|it| ByteSize(it).render_short())),
+            text::or_nothing(delay(answer).map(|wait| until(wait, &answer.rules, &clock))),
             short(answer.model.state.published_commit.as_ref()),
             short(answer.upstream.as_ref()),
         ]
@@ -124,19 +128,26 @@ fn text(context: &Context, out: &crate::ui::Output, answers: &[ModelStanding]) -
 }
 
 /// Returns the state of a model, and the reason why it does not take the newest commit.
-fn state_words(context: &Context, answer: &ModelStanding) -> String {
+fn state_words(answer: &ModelStanding) -> String {
     let state = &answer.model.state;
     let is_outdated = answer.standing == UpstreamStanding::Outdated;
-    let reason = match &state.wait {
-        _ if answer.is_held => Some("held".to_owned()),
-        _ if is_outdated && state.pinned.is_some() => Some("pinned".to_owned()),
-        Some(wait) if is_outdated => Some(waits(wait, answer.rules.delay, &context.clock())),
-        _ => None,
+    let reason = if answer.is_held {
+        ", held"
+    } else if is_outdated && state.pinned.is_some() {
+        ", pinned"
+    } else if delay(answer).is_some() {
+        ", delayed"
+    } else {
+        ""
     };
-    match reason {
-        Some(reason) => format!("{}, {reason}", answer.standing),
-        None => answer.standing.to_string(),
-    }
+    format!("{}{reason}", answer.standing)
+}
+
+/// Returns the delay that the newest commit of an outdated model waits for.
+fn delay(answer: &ModelStanding) -> Option<&UpdateWait> {
+    let is_outdated = answer.standing == UpstreamStanding::Outdated;
+    let wait = answer.model.state.wait.as_ref().filter(|_| is_outdated);
+    wait.filter(|_| !answer.is_held && answer.model.state.pinned.is_none())
 }
 
 fn views(answers: &[ModelStanding]) -> Value {

@@ -24,7 +24,7 @@ use crate::ui::text;
 ///
 /// Points the branch or tag of the model in the cache at an older revision, without the Hub and
 /// without a download. From then on runs report `held` and change nothing, until `models release`.
-/// Doing it twice goes back and forth between the two latest.
+/// A second rollback goes back to where the first began.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl models rollback org/name

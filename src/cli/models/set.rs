@@ -104,7 +104,7 @@ fn pin(
         }
         PinSearch::Unknown(err) => {
             let text = format!("the next run looks for the commit {digits}, and not now: {err:#}");
-            context.out.warn(&text);
+            context.warn(&text);
             return Ok(());
         }
     };

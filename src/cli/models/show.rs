@@ -9,8 +9,8 @@ use crate::cli::context::Context;
 use crate::cli::fields;
 use crate::cli::policy_text::{rules_in_force, state_text, waits};
 use crate::cli::schedules::zone_of;
-use crate::domain::hold::{Decision, HeldUpdate};
-use crate::domain::model::{EntryName, Model};
+use crate::domain::hold::Decision;
+use crate::domain::model::{EntryName, Model, ModelState};
 use crate::domain::outcome::Outcome;
 use crate::domain::policy::SharedRules;
 use crate::domain::repo::CommitSha;
@@ -97,9 +97,12 @@ fn last_sessions(sessions: &[Session], clock: &Clock) -> String {
     if sessions.is_empty() {
         return text::NOTHING.to_owned();
     }
+    let started = |session: &Session| clock.past(session.start.at);
+    let width = sessions.iter().map(|it| started(it).len()).max();
+    let width = width.unwrap_or_default();
     let lines = sessions.iter().map(|session| {
         let outcome = session.end.as_ref().map_or("running", SessionEnd::word);
-        format!("{}  {outcome}", clock.past(session.start.at))
+        format!("{:width$}  {outcome}", started(session))
     });
     lines.collect::<Vec<String>>().join("\n")
 }
@@ -139,8 +142,8 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
         ("size", text::or_nothing(facts.files.published.map(size))),
         ("kept revisions", kept_revisions(&facts.files.kept, &clock)),
         ("held at", commit(state.held_commit.as_ref())),
-        ("held update", held_update(state.held_update.as_ref())),
-        ("updates", updates(context, model, facts)),
+        ("held update", held_update(state)),
+        ("updates", updates(&clock, model, facts)),
         ("last check", clock.past_in_full(state.last_check_at)),
         ("last success", clock.past_in_full(state.last_success_at)),
         ("last change", clock.past_in_full(state.last_change_at)),
@@ -153,7 +156,15 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
         ),
         ("last sessions", last_sessions(&facts.sessions, &clock)),
     ];
-    let error = last_trouble(facts).map(|trouble| ("last error", error_text(trouble)));
+    let error = last_trouble(facts).map(|(outcome, trouble)| {
+        let is_held = outcome == Outcome::Held;
+        let label = if is_held {
+            "held because"
+        } else {
+            "last error"
+        };
+        (label, clock.told(&error_text(trouble, is_held)))
+    });
     let problem = facts
         .place_problem
         .clone()
@@ -168,20 +179,22 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
     table::facts(&context.out, &rows)
 }
 
-/// Returns the error of the last session, if it had one.
-fn last_trouble(facts: &ModelFacts) -> Option<&Trouble> {
+/// Returns the error of the last session with its outcome, if it had one.
+fn last_trouble(facts: &ModelFacts) -> Option<(Outcome, &Trouble)> {
     let last = facts.sessions.first().and_then(|last| last.end.as_ref())?;
-    last.trouble.as_ref()
+    Some((last.outcome, last.trouble.as_ref()?))
 }
 
-fn error_text(trouble: &Trouble) -> String {
+/// Describes an error; a hold has no kind, because it is none.
+fn error_text(trouble: &Trouble, is_held: bool) -> String {
+    let kind = if is_held {
+        String::new()
+    } else {
+        format!(" ({})", trouble.kind)
+    };
     let hint = trouble.hint.iter().map(|hint| format!("\nnext: {hint}"));
-    format!(
-        "{} ({}){}",
-        trouble.message,
-        trouble.kind,
-        hint.collect::<String>()
-    )
+    let hint: String = hint.collect();
+    format!("{}{kind}{hint}", trouble.message)
 }
 
 fn size(amount: Amount) -> String {
@@ -258,14 +271,14 @@ fn show_document(model: &Model, facts: &ModelFacts) -> Value {
 }
 
 /// Describes the rules in force about updates, and the update that they keep waiting.
-fn updates(context: &Context, model: &Model, facts: &ModelFacts) -> String {
+fn updates(clock: &Clock, model: &Model, facts: &ModelFacts) -> String {
     let in_force = &facts.in_force;
     let state = &model.state;
     let pinned = state.pinned.as_ref();
     let pinned = pinned.map(|pin| format!("pinned at {} by a {}", pin.commit.short(), pin.by));
     let tag = state.followed_tag().map(|tag| format!("at the tag {tag}"));
     let wait = state.wait.as_ref().map(|wait| {
-        let words = waits(wait, in_force.rules.delay, &context.clock());
+        let words = waits(wait, &in_force.rules, clock);
         format!("{} {words}", wait.commit.short())
     });
     let note = in_force.note(&model.spec.name);
@@ -285,16 +298,23 @@ fn updates(context: &Context, model: &Model, facts: &ModelFacts) -> String {
     lines.join("\n")
 }
 
-/// Names a commit that waits for approval, and whether it has been accepted.
-fn held_update(update: Option<&HeldUpdate>) -> String {
-    let Some(update) = update else {
+/// Names a commit that waits for approval, whether it has been accepted, and whether a newer
+/// one waits for its delay.
+fn held_update(state: &ModelState) -> String {
+    let Some(update) = &state.held_update else {
         return text::NOTHING.to_owned();
     };
+    let newer = state.wait.as_ref().map(|it| it.commit.short());
+    let newer = newer.filter(|newer| *newer != update.commit.short());
+    let newer = newer.map(|newer| format!("; {newer} is newer and waits for the delay"));
     let (commit, reasons) = (update.commit.short(), update.reasons());
     let decision = match update.decision {
         Decision::Waiting => "",
         Decision::Approved => ", approved",
         Decision::Rejected => ", rejected",
     };
-    format!("{commit} ({reasons}){decision}")
+    format!(
+        "{commit} ({reasons}){decision}{}",
+        newer.unwrap_or_default()
+    )
 }

@@ -17,7 +17,7 @@ use crate::json::{self, ReportView, document};
 use crate::ops::report::{ReportRequest, report};
 use crate::ops::status::StatusContext;
 use crate::store::Store;
-use crate::ui::{Format, yaml};
+use crate::ui::{Clock, Format, yaml};
 
 /// Report the updates, failures, bytes and disk use of a period
 ///
@@ -30,7 +30,7 @@ use crate::ui::{Format, yaml};
   hfdl report --since 30d --format html --output /var/www/html/hfdl.html
   hfdl report --since 1d org/name")]
 pub(in crate::cli) struct ReportCommand {
-    /// Begin of the period: a time such as 2026-06-01 or yesterday, or a duration before now
+    /// Start of the period: a time such as 2026-06-01 or yesterday, or a duration before now
     #[arg(long, value_name = "DUR|TIME", default_value = "7d")]
     since: String,
 
@@ -42,7 +42,7 @@ pub(in crate::cli) struct ReportCommand {
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Models; without one, all
+    /// Models (default: all)
     #[arg(value_name = "NAME")]
     names: Vec<EntryName>,
 }
@@ -82,7 +82,11 @@ impl ReportCommand {
         };
         // All queries see the database at one instant.
         let report = store.reading(|| report(&places, &store, request))?;
-        let clock = context.clock();
+        // A report is read later, too.
+        let clock = Clock {
+            absolute: true,
+            ..context.clock()
+        };
         let page = || content::page(&report, &clock);
         let value = || document("hfdl.report/1", ReportView::from(&report));
         let stdout = Path::new(STDOUT);

@@ -66,13 +66,13 @@ fn summary(report: &PeriodReport) -> Vec<Block> {
         .iter()
         .filter(|offer| offer.is_waiting())
         .count();
-    let held = report.offers.len();
+    let held = match report.offers.len() {
+        0 => "none".to_owned(),
+        held => format!("{held}, {n_waiting} of them waiting for a person"),
+    };
     let facts = vec![
         ("updates", report.n_updates().to_string()),
-        (
-            "held updates",
-            format!("{held}, {n_waiting} waiting for a person"),
-        ),
+        ("held updates", held),
         ("failures", failing),
         ("checks", report.n_checks().to_string()),
         ("verifications", report.n_verifications().to_string()),
@@ -254,9 +254,13 @@ fn disk(report: &PeriodReport) -> Vec<Block> {
 fn verification(report: &PeriodReport, clock: &Clock) -> Block {
     let proofs = &report.proofs;
     let files = text::count(proofs.n_files, "file", "files");
+    let verified = match proofs.n_verified {
+        0 => "none yet".to_owned(),
+        n => format!("{n} of {}", proofs.n_models),
+    };
     Block::Facts(vec![
         ("models", proofs.n_models.to_string()),
-        ("last verification good", proofs.n_verified.to_string()),
+        ("verified models", verified),
         ("damaged", text::list(&proofs.damaged)),
         (
             "proven files",
@@ -274,13 +278,14 @@ fn runs(report: &PeriodReport) -> Block {
     let outcome = |(outcome, n): (&RunOutcome, &u64)| format!("{n} {outcome}");
     let span = |seconds| match runs.n_with_work {
         0 => text::NOTHING.to_owned(),
+        _ if seconds == 0 => "less than 1s".to_owned(),
         _ => Seconds(seconds).to_string(),
     };
     Block::Facts(vec![
         ("runs", text::list(runs.outcomes.iter().map(outcome))),
         ("with work", runs.n_with_work.to_string()),
-        ("all together", span(runs.total_seconds)),
-        ("median", span(runs.median_seconds)),
-        ("longest", span(runs.longest_seconds)),
+        ("time in all", span(runs.total_seconds)),
+        ("median run", span(runs.median_seconds)),
+        ("longest run", span(runs.longest_seconds)),
     ])
 }

@@ -2,9 +2,10 @@
 
 use super::page::{Block, Grid, Line, PageEntry};
 use crate::domain::changes::{ChangeNote, ChangedFiles, NewCommits};
+use crate::domain::hold::{Decision, summed_up};
 use crate::domain::report::{Offer, PeriodReport, PublishedUpdate};
 use crate::domain::units::ByteSize;
-use crate::domain::update::OfferedUpdate;
+use crate::domain::update::{OfferedUpdate, UpdateState};
 use crate::ui::{Clock, text};
 
 /// An update lists so many of its commits and of its files.
@@ -46,7 +47,7 @@ fn update(update: &PublishedUpdate, clock: &Clock) -> PageEntry {
         )),
     }
     PageEntry {
-        heading: format!("{}, {at}", update.label),
+        heading: format!("{} ({at})", update.label),
         page: update.page.clone(),
         facts,
         lists: note_lists(update.note.as_ref(), clock),
@@ -62,8 +63,8 @@ pub(super) fn offers(report: &PeriodReport, clock: &Clock) -> Vec<Block> {
             ("decision", decision(update, clock)),
         ];
         facts.extend(update.note.clone().map(|remark| ("remark", remark)));
-        let details: Vec<String> = (update.findings.iter())
-            .map(|finding| format!("{}: {}", finding.reason, finding.detail))
+        let details: Vec<String> = (summed_up(&update.findings).iter())
+            .map(|finding| format!("{}: {}", finding.reason, clock.told(&finding.detail)))
             .collect();
         facts.push(("findings", details.join("; ")));
         facts.extend(offer.note.as_ref().map(|note| ("changes", note.summary())));
@@ -77,16 +78,28 @@ pub(super) fn offers(report: &PeriodReport, clock: &Clock) -> Vec<Block> {
     report.offers.iter().map(entry).collect()
 }
 
+/// Says in one sentence what became of an update.
 fn decision(update: &OfferedUpdate, clock: &Clock) -> String {
-    let mut words = update.state().to_string();
-    if let Some(at) = update.decided_at {
-        let decision = update.decision;
-        words.push_str(&format!(", {decision} {}", clock.local(at)));
+    let on = |at| format!("on {}", clock.local(at));
+    let decided = update.decided_at.map(|at| format!(" {}", on(at)));
+    let decided = format!("{}{}", update.decision, decided.unwrap_or_default());
+    let is_decided = update.decision != Decision::Waiting;
+    match (update.state(), update.waits_until, update.published_at) {
+        (UpdateState::Delayed, Some(until), _) => {
+            format!("none yet: its delay ends {}", on(until))
+        }
+        (UpdateState::Published, _, Some(at)) if is_decided => {
+            format!("{decided}, and published {}", on(at))
+        }
+        (UpdateState::Published, _, Some(at)) => format!("none: it was published {}", on(at)),
+        (UpdateState::Approved, ..) => format!("{decided}; the next run publishes it"),
+        (UpdateState::Superseded, ..) if is_decided => {
+            format!("{decided}, before a newer commit took its place")
+        }
+        (UpdateState::Superseded, ..) => "none: a newer commit took its place".to_owned(),
+        (UpdateState::Waiting, ..) => "none yet".to_owned(),
+        _ => decided,
     }
-    if let Some(at) = update.published_at {
-        words.push_str(&format!(", published {}", clock.local(at)));
-    }
-    words
 }
 
 fn note_lists(note: Option<&ChangeNote>, clock: &Clock) -> Vec<(&'static str, Vec<Line>)> {
@@ -159,7 +172,7 @@ pub(super) fn failures(report: &PeriodReport, clock: &Clock) -> Vec<Block> {
             clock.local(failure.last_at),
             state,
             text::or_nothing(failure.kind),
-            text::shorten(&failure.message, 200),
+            text::shorten(&clock.told(&failure.message), 200),
         ]
     });
     let rows = rows.collect();
@@ -176,7 +189,7 @@ pub(super) fn events(report: &PeriodReport, clock: &Clock) -> Vec<Block> {
             clock.local(event.at),
             event.kind.to_string(),
             text::or_nothing(model.as_ref().filter(|name| !name.is_empty())),
-            text::shorten(&event.detail, 200),
+            text::shorten(&clock.told(&event.detail), 200),
         ]
     });
     let rows = rows.collect();

@@ -18,8 +18,8 @@ use crate::ops;
 /// Add a schedule
 ///
 /// An interval (--every) is due at once and then counts from now; the others wait for their first
-/// slot. A local time that a change of clocks skips means the first moment after the gap; one that
-/// comes twice means its first pass.
+/// slot. A local time that is skipped when the clocks change means the first moment after the gap;
+/// one that comes twice means the first of the two.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl schedules add nightly --daily 02:30 --all --window 22:00-07:00
@@ -74,7 +74,7 @@ impl AddSchedule {
             .filter_map(|(kind, key)| Some((*kind, self.flags.first_text(&[key])?)))
             .next();
         let (kind, text) = cadence.ok_or_else(|| {
-            Complaint::usage("no cadence")
+            Complaint::usage("no time is given for the schedule")
                 .next("give one of --every, --daily, --weekly, --monthly, --cron and --once")
         })?;
         if !self.flags.has_any(SELECTION_KEYS) {

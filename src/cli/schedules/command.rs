@@ -41,7 +41,7 @@ enum SchedulesSubcommand {
         name: EntryName,
     },
     Set(SetSchedule),
-    /// Let schedules run again; slots missed meanwhile are not caught up
+    /// Let schedules run again; slots missed in the meantime are not caught up on
     #[command(after_long_help = "Example:
   hfdl schedules enable nightly")]
     Enable(Names),

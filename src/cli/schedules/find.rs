@@ -46,7 +46,7 @@ fn unknown(store: &Store, name: &EntryName) -> Error {
 /// Warns about the schedules that no run can follow.
 pub(super) fn warn_about(context: &Context, unusable: &[Unusable]) {
     for schedule in unusable {
-        context.out.warn(&schedule.to_string());
+        context.warn(&schedule.to_string());
     }
 }
 

@@ -83,7 +83,7 @@ fn list_text(
         };
         vec![
             spec.name.to_string(),
-            cadence(spec),
+            cadence(spec, clock),
             spec.time_zone.clone(),
             selection(spec),
             text::list(spec.windows.texts()),

@@ -16,10 +16,10 @@ use crate::ops;
 use crate::ui::table::Column;
 use crate::ui::{Clock, Output, table, text};
 
-/// Show the slots to come
+/// Show the coming slots
 ///
-/// Each with the moment at which it can run (after jitter, and when a window is open) and the end of
-/// that window, in the schedule's zone; with --absolute also in UTC.
+/// Shows each slot with the time at which it can run (after jitter, and when a window is open) and
+/// the end of that window, in the schedule's zone; with --absolute also in UTC.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl schedules next
@@ -28,7 +28,7 @@ pub(super) struct NextSlots {
     /// One schedule (default: all that are enabled)
     name: Option<EntryName>,
 
-    /// How many slots of each
+    /// Number of slots of each schedule
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     count: u16,
 
@@ -160,8 +160,10 @@ fn next_document(all: &[Upcoming]) -> Value {
                 "schedule": upcoming.schedule.spec.name.as_str(),
                 "enabled": upcoming.schedule.spec.enabled,
                 "time_zone": upcoming.schedule.spec.time_zone,
+                "slot_at": render_utc(slot.slot),
                 "slot": render_utc(slot.slot),
                 "slot_local": local(slot.slot),
+                "starts_at": render_utc(slot.ready),
                 "starts": render_utc(slot.ready),
                 "starts_local": local(slot.ready),
                 "window_ends": slot.deadline.map(render_utc),

@@ -21,10 +21,10 @@ pub(super) fn report(
     word: &str,
 ) -> Result<()> {
     for overlap in overlaps {
-        context.out.warn(&format!("schedule {overlap}"));
+        context.warn(&format!("schedule {overlap}"));
     }
     if let Some(warning) = (schedule.spec.limit_rate.as_ref()).and_then(RateTable::warning) {
-        context.out.warn(&warning);
+        context.warn(&warning);
     }
     let covered = ops::schedules::all_models(store)?;
     let covered = covered
@@ -32,9 +32,7 @@ pub(super) fn report(
         .filter(|model| schedule.spec.selection.includes(&model.spec))
         .count();
     if covered == 0 {
-        context
-            .out
-            .warn(&format!("`{}` includes no model yet", schedule.spec.name));
+        context.warn(&format!("`{}` includes no model yet", schedule.spec.name));
     }
     context.out.done(
         || {

@@ -16,7 +16,7 @@ use crate::ops;
 /// Change the fields of a schedule
 ///
 /// Fields without a flag stay. After a change of cadence, zone or windows, slots that were missed
-/// before it are not caught up.
+/// before the change are not caught up on.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl schedules set nightly --daily 03:00

@@ -33,7 +33,7 @@ pub(super) fn show(context: &Context, name: &EntryName) -> Result<()> {
         |out| {
             let head = [
                 ("name", spec.name.to_string()),
-                ("when", cadence(spec)),
+                ("when", cadence(spec, &clock)),
                 ("time zone", spec.time_zone.clone()),
                 ("covers", selection(spec)),
                 ("models", text::list(&covered)),

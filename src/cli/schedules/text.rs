@@ -2,10 +2,19 @@
 
 use jiff::tz::TimeZone;
 
-use crate::domain::schedule::{CadenceKind, ScheduleSpec, find_zone};
+use crate::domain::schedule::{Cadence, CadenceKind, OnceAt, ScheduleSpec, find_zone};
 use crate::ui::{Clock, text};
 
-pub(super) fn cadence(spec: &ScheduleSpec) -> String {
+pub(super) fn cadence(spec: &ScheduleSpec, clock: &Clock) -> String {
+    let zone = zone_of(spec, clock);
+    let once = match &spec.cadence {
+        Cadence::Once(OnceAt::Exact(at)) => Some(*at),
+        Cadence::Once(OnceAt::Local(at)) => zone.to_timestamp(*at).ok(),
+        _ => None,
+    };
+    if let Some(at) = once {
+        return format!("once {}", clock.future(at, &zone));
+    }
     let word = match spec.cadence.kind() {
         CadenceKind::Interval => "every",
         kind => kind.as_str(),

@@ -13,9 +13,9 @@ use crate::ui::text;
 
 /// Set the defaults that a tag gives to its models
 ///
-/// Fields without a flag stay. A model with a value of its own keeps it. Of several tags of a model
-/// the strictest counts: pin before approve before follow, the longest delay, the guards of all,
-/// and a version must match the patterns of all.
+/// Fields without a flag stay. A model that has its own value keeps it. If a model has several
+/// tags, the strictest rule counts: pin before approve before follow, the longest delay, and the
+/// guards of all; a version must match the patterns of all.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl tags set production --policy approve
@@ -52,9 +52,7 @@ impl SetTag {
         let counts = store.tags_in_use()?;
         let n_models = counts.get(&tag.name).copied().unwrap_or(0);
         if n_models == 0 {
-            context
-                .out
-                .warn(&format!("no model has the tag `{}` yet", tag.name));
+            context.warn(&format!("no model has the tag `{}` yet", tag.name));
         }
         context.out.done(
             || {

@@ -16,7 +16,7 @@ use crate::json::document;
 use crate::ops::updates::{DecisionRequest, ask_gate_again, decide};
 use crate::store::Store;
 
-/// Publish held or delayed updates with the next run, whatever was found about them
+/// Publish held or delayed updates with the next run, despite their findings
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl updates approve org/name
@@ -26,7 +26,7 @@ pub(super) struct Approve {
     #[command(flatten)]
     names: Names,
 
-    /// The commit, or its first 7 or more digits: refused if another one is held by now
+    /// The commit, or its first 7 or more digits: refused if a different one is held by now
     #[arg(long, value_name = "COMMIT", value_parser = beginning_of_commit)]
     commit: Option<String>,
 

@@ -5,13 +5,16 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::context::Context;
+use crate::cli::models::find;
 use crate::cli::names::{distinct, texts};
+use crate::cli::policy_text::rules_in_force;
 use crate::domain::hold::Finding;
+use crate::domain::policy::Policy;
 use crate::domain::update::OfferedUpdate;
 use crate::json::{UpdateView, document};
 use crate::ops::updates::offered;
 use crate::ui::table::Column;
-use crate::ui::{Clock, table, text};
+use crate::ui::{table, text};
 
 /// List the updates that wait for a decision, for a delay or for the next run
 #[derive(Debug, Args)]
@@ -19,7 +22,7 @@ use crate::ui::{Clock, table, text};
   hfdl updates list
   hfdl updates list --all --json")]
 pub(super) struct ListUpdates {
-    /// All updates that models were offered: published, rejected and superseded ones too
+    /// Include updates that were published, rejected or superseded
     #[arg(long)]
     all: bool,
 }
@@ -32,6 +35,10 @@ impl ListUpdates {
         };
         updates.retain(|update| self.all || update.is_open());
         let clock = context.clock();
+        let reasons = |update: &OfferedUpdate| match delay(context, update) {
+            Ok(Some(delay)) => delay,
+            _ => text::list(update.findings.iter().map(|Finding { reason, .. }| reason)),
+        };
         context.out.list(
             || {
                 let names = updates.iter().map(|update| update.model.clone());
@@ -57,7 +64,7 @@ impl ListUpdates {
                         update.commit.short().to_owned(),
                         update.state().to_string(),
                         clock.past(update.found_at),
-                        reasons(update, &clock),
+                        reasons(update),
                     ]
                 });
                 table::render(out, &columns, rows.collect())
@@ -81,9 +88,19 @@ impl ListUpdates {
     }
 }
 
-fn reasons(update: &OfferedUpdate, clock: &Clock) -> String {
-    match update.waits_until {
-        Some(until) => format!("delay, adopted {}", clock.day(until)),
-        None => text::list(update.findings.iter().map(|Finding { reason, .. }| reason)),
-    }
+/// Names the end of the delay that an update waits for, and the approval behind it.
+fn delay(context: &Context, update: &OfferedUpdate) -> Result<Option<String>> {
+    let Some(until) = update.waits_until else {
+        return Ok(None);
+    };
+    let clock = context.clock();
+    let (store, model) = find(context, &update.model)?;
+    let rules = rules_in_force(&store, context, &model)?.rules;
+    Ok(Some(match rules.policy {
+        Policy::Approve => {
+            let until = clock.moment(until, &clock.zone);
+            format!("until {until}, then approval")
+        }
+        _ => format!("until {}", clock.future(until, &clock.zone)),
+    }))
 }

@@ -8,8 +8,11 @@ use crate::cli::change_note;
 use crate::cli::context::Context;
 use crate::cli::explain::Explanation;
 use crate::cli::models::find;
+use crate::cli::policy_text::{self, rules_in_force};
+use crate::domain::hold::{HoldReason, summed_up};
 use crate::domain::model::EntryName;
 use crate::domain::outcome::ExitStatus;
+use crate::domain::policy::UpdateWait;
 use crate::domain::units::ByteSize;
 use crate::domain::update::{FileDifference, UpdateState};
 use crate::json::{ChangeNoteView, FileDifferenceView, UpdateView, document};
@@ -20,8 +23,8 @@ use crate::ui::{Output, table, text};
 
 /// Show the update of a model that waits: the findings, and the files that change
 ///
-/// Without an update that waits, the last one is shown. The Hub is asked for the list of files if it
-/// is not stored here.
+/// If no update waits, the last one is shown. The Hub is asked for the list of files if it is not
+/// stored here.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:
   hfdl updates show org/name")]
@@ -35,7 +38,12 @@ impl ShowUpdate {
         let (store, model) = find(context, &self.name)?;
         let settings = context.settings(Some(&store))?;
         let services = Services::read_only(&context.host, &context.home, settings, store);
+        let rules = rules_in_force(&services.store, context, &model)?.rules;
         let details = details(&services, model)?;
+        let delayed_until = details.update.waits_until.map(|until| {
+            let commit = details.update.commit.clone();
+            policy_text::until(&UpdateWait { commit, until }, &rules, &context.clock())
+        });
         if let Err(err) = &details.files {
             context.show_note(&Explanation {
                 headline: format!("the changed files of `{}` are unknown", self.name),
@@ -45,13 +53,18 @@ impl ShowUpdate {
             });
         }
         context.out.result(
-            |out| show_text(context, out, &details),
+            |out| show_text(context, out, &details, delayed_until),
             || show_document(&details),
         )
     }
 }
 
-fn show_text(context: &Context, out: &Output, details: &UpdateDetails) -> String {
+fn show_text(
+    context: &Context,
+    out: &Output,
+    details: &UpdateDetails,
+    delayed_until: Option<String>,
+) -> String {
     let (update, clock) = (&details.update, &context.clock());
     let spec = &details.model.spec;
     let mut facts = vec![
@@ -66,11 +79,14 @@ fn show_text(context: &Context, out: &Output, details: &UpdateDetails) -> String
         ("note", text::or_nothing(update.note.as_ref())),
         ("published", clock.past_in_full(update.published_at)),
     ];
-    if let Some(until) = update.waits_until {
-        facts.push(("adopted", clock.future(until, &clock.zone)));
+    if let Some(until) = delayed_until {
+        facts.push(("delayed until", until));
     }
-    for finding in &update.findings {
-        facts.push(("finding", format!("{}: {}", finding.reason, finding.detail)));
+    let findings = summed_up(&update.findings);
+    // The line above tells the end of a delay.
+    for finding in findings.iter().filter(|it| it.reason != HoldReason::Delay) {
+        let detail = clock.told(&finding.detail);
+        facts.push(("finding", format!("{}: {detail}", finding.reason)));
     }
     if let Some(note) = &details.note {
         facts.push(("changes", note.summary()));

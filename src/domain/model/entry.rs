@@ -39,7 +39,9 @@ impl FromStr for EntryName {
             return refuse("it is longer than 200 bytes; use a shorter one");
         }
         if text.starts_with('-') {
-            return refuse("it starts with `-`, which would read as an option; use another first letter");
+            return refuse(
+                "it starts with `-`, which would read as an option; use another first letter",
+            );
         }
         let allowed = |c: char| c.is_alphanumeric() || "._-/:@+".contains(c);
         if let Some(c) = text.chars().find(|c| !allowed(*c)) {

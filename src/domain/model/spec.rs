@@ -234,13 +234,13 @@ const FIELDS: &[ModelField] = &[
     ModelField::new("priority", |m| FieldValue::Number(m.priority.get().into()), Number(|m, text| set(&mut m.priority, text)))
         .flag("priority", "0..100", "Order of downloads: 0 to 100, higher first (default: 50)"),
     ModelField::new("keep_revisions", |m| FieldValue::optional_number(m.keep_revisions), Number(set_keep_revisions))
-        .absent("as the setting says")
-        .flag("keep-revisions", "N", "Revisions to keep on disk (default: the setting keep.revisions)")
+        .absent("default (keep.revisions)")
+        .flag("keep-revisions", "N", "Revisions to keep on disk in all, the published one included (default: the setting keep.revisions)")
         .no("Follow the setting keep.revisions again"),
     ModelField::new("token_name", |m| FieldValue::optional(m.token_name.as_ref()), Text(set_token_name))
-        .absent("of this machine")
+        .absent("none: the default token")
         .flag("token-name", "NAME", "Token to use, by its name in `hf auth list` (default: that of this machine)")
-        .no("Use the token of this machine again"),
+        .no("Use this machine's token again"),
     ModelField::new("views", |m| FieldValue::list(&m.views), Places(set_views))
         .flag("view", "KIND=DIR", "Show the files to another program, in DIR: dir, lmstudio, ollama, comfyui, text-generation-webui or modelscope")
         .no("Remove all views; `--view none` does the same"),
@@ -318,7 +318,7 @@ fn repo_text(repo: &Repo) -> String {
 fn patterns(texts: Vec<String>) -> Result<Vec<String>, String> {
     for text in &texts {
         if text.is_empty() {
-            return Err("an empty pattern matches no file".to_owned());
+            return Err("an empty pattern matches no file; write one such as `*.json`".to_owned());
         }
         if text.contains('\0') {
             return Err("it contains a NUL".to_owned());

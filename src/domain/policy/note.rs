@@ -36,25 +36,31 @@ pub struct PolicyNote {
 pub enum UnmetPolicy {
     #[error("no commit of `{revision}` begins with {}", .beginning.as_str())]
     NoCommit {
+        model: String,
         beginning: PinnedCommit,
         revision: Revision,
     },
     #[error("no tag of the repository matches {}", render(.patterns))]
-    NoTag { patterns: Vec<TagPattern> },
-    #[error("the pinned commit {0} is gone upstream, and its files are not whole here")]
-    PinGone(CommitSha),
+    NoTag {
+        model: String,
+        patterns: Vec<TagPattern>,
+    },
+    #[error("the pinned commit {commit} is gone upstream, and its files are not whole here")]
+    PinGone { model: String, commit: CommitSha },
 }
 
 impl UnmetPolicy {
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> String {
         match self {
-            Self::NoCommit { .. } => {
-                "correct the commit with `hfdl models set NAME --policy pin@COMMIT`"
+            Self::NoCommit { model, .. } => {
+                format!("correct the commit with `hfdl models set {model} --policy pin@COMMIT`")
             }
-            Self::NoTag { .. } => {
-                "correct the pattern with `hfdl models set NAME --follow-tags GLOB`"
+            Self::NoTag { model, .. } => {
+                format!("correct the pattern with `hfdl models set {model} --follow-tags GLOB`")
             }
-            Self::PinGone(_) => "name another one with `hfdl models set NAME --policy pin@COMMIT`",
+            Self::PinGone { model, .. } => {
+                format!("pin another commit with `hfdl models set {model} --policy pin@COMMIT`")
+            }
         }
     }
 }

@@ -122,6 +122,16 @@ fn set_policy<S: HasRules>(entry: &mut S, text: Option<&str>) -> Result<(), Stri
     Ok(())
 }
 
+fn set_delay<S: HasRules>(entry: &mut S, text: Option<&str>) -> Result<(), String> {
+    if let Some(word @ ("off" | "none" | "no" | "0")) = text {
+        return Err(format!(
+            "`{word}` is not a duration: write 0d for no delay, or `--no-delay` to follow the tags"
+        ));
+    }
+    entry.rules_mut().delay = parsed(text)?;
+    Ok(())
+}
+
 fn set_guards<S: HasRules>(entry: &mut S, texts: Option<Vec<String>>) -> Result<(), String> {
     let guards = texts.map(|texts| Guards::parse(&texts)).transpose();
     let guards = guards.map_err(|err| err.to_string())?;
@@ -143,12 +153,9 @@ pub const fn delay_field<S: HasRules>() -> Field<S> {
     Field::new(
         "delay",
         |entry: &S| FieldValue::optional(entry.rules().delay),
-        Read::Text(|entry: &mut S, text| {
-            entry.rules_mut().delay = parsed(text)?;
-            Ok(())
-        }),
+        Read::Text(set_delay),
     )
-    .flag("delay", "DUR", "Take a new commit only when this home has known it for so long, such as 7d (default: that of the tags, else none)")
+    .flag("delay", "DUR", "Take a new commit only after this home has known it for this long, such as 7d (default: that of the tags, else none)")
     .no("Follow the tags' delay again")
 }
 
@@ -164,7 +171,7 @@ pub const fn follow_tags_field<S: HasRules>() -> Field<S> {
     .flag(
         "follow-tags",
         "GLOB",
-        "Take the newest of the repository's own tags that match, such as 'v*', by version order",
+        "Take the repository's newest tag that matches, such as 'v*', by version order",
     )
     .no("Follow the tags' pattern again, else the revision")
 }

@@ -158,8 +158,8 @@ impl Tally {
         }
     }
 
-    /// Returns the days; the models with bytes, the largest first; and the failures, those
-    /// that last first. `name` returns the name of a registered model.
+    /// Returns the days; the models with bytes or failures, the largest first; and the
+    /// failures, those that last first. `name` returns the name of a registered model.
     pub fn finish(
         self,
         name: impl Fn(ModelId) -> String,
@@ -174,7 +174,7 @@ impl Tally {
                 label: label.clone(),
                 ..failure
             }));
-            if !tally.figures.bytes.is_none() {
+            if !tally.figures.bytes.is_none() || tally.figures.n_failures > 0 {
                 models.push(ModelFigures {
                     label,
                     ..tally.figures
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_over_with_the_first_success_after_it() {
-        let (_, _, failures) = tally(vec![
+        let (_, models, failures) = tally(vec![
             row(1, "2026-03-01T01:00:00Z", Outcome::Failed, 0),
             row(2, "2026-03-01T02:00:00Z", Outcome::UpToDate, 0),
             row(3, "2026-03-01T03:00:00Z", Outcome::CouldNotCheck, 0),
@@ -320,6 +320,15 @@ mod tests {
             (2, SessionId(3))
         );
         assert_eq!(failure.recovered_at, Some(at("2026-03-01T05:00:00Z")));
+        assert_eq!((models.len(), models[0].n_failures), (1, 2));
+    }
+
+    #[test]
+    fn a_model_that_only_failed_is_one_of_the_models() {
+        let (_, models, _) = tally(vec![row(1, "2026-03-01T01:00:00Z", Outcome::Failed, 0)]);
+        assert_eq!((models.len(), models[0].n_failures), (1, 1));
+        let (_, models, _) = tally(vec![row(1, "2026-03-01T01:00:00Z", Outcome::UpToDate, 0)]);
+        assert_eq!(models, [], "nothing is new about it");
     }
 
     #[test]

@@ -114,10 +114,14 @@ fn parse_interval(text: &str) -> Result<Cadence, SpecError> {
         .parse()
         .map_err(|_| error("write a duration such as 15m, 6h, 1h30m or 2d"))?;
     if every.get() < 60 {
-        return Err(error("the shortest interval is one minute; write 15m or 6h"));
+        return Err(error(
+            "the shortest interval is one minute; write 15m or 6h",
+        ));
     }
     if !every.get().is_multiple_of(60) {
-        return Err(error("an interval is a whole number of minutes; write 90m rather than 5400s"));
+        return Err(error(
+            "an interval is a whole number of minutes; write 90m rather than 5400s",
+        ));
     }
     Ok(Cadence::Interval(every))
 }
@@ -211,7 +215,9 @@ impl FromStr for OnceAt {
         // it.
         if let Ok(at) = text.parse::<Timestamp>() {
             if at.as_second().rem_euclid(60) != 0 || at.subsec_nanosecond() != 0 {
-                return Err(error("schedules have no seconds; write whole minutes such as 08:00"));
+                return Err(error(
+                    "schedules have no seconds; write whole minutes such as 08:00",
+                ));
             }
             return Ok(Self::Exact(at));
         }
@@ -221,7 +227,9 @@ impl FromStr for OnceAt {
             )
         })?;
         if at.second() != 0 || at.subsec_nanosecond() != 0 {
-            return Err(error("schedules have no seconds; write whole minutes such as 08:00"));
+            return Err(error(
+                "schedules have no seconds; write whole minutes such as 08:00",
+            ));
         }
         Ok(Self::Local(at))
     }

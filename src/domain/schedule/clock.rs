@@ -67,7 +67,9 @@ pub(super) fn parse_minute(text: &str) -> Result<i16, SpecError> {
     let (hour, minute) = (number(hour)?, number(minute)?);
     let total = hour * 60 + minute;
     if minute > 59 || total > MINUTES_OF_DAY {
-        return Err(error("hours go from 00 to 23 and minutes from 00 to 59; write a time such as 02:30"));
+        return Err(error(
+            "hours go from 00 to 23 and minutes from 00 to 59; write a time such as 02:30",
+        ));
     }
     Ok(total)
 }

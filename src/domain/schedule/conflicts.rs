@@ -23,7 +23,9 @@ const SLOTS_AHEAD: usize = 100;
 /// Why a schedule can never run as intended.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Impossible {
-    #[error("`{expr}` never runs: no date of the next 41 years matches it; write another day or month")]
+    #[error(
+        "`{expr}` never runs: no date of the next 41 years matches it; write another day or month"
+    )]
     NeverMatches { expr: String },
 
     #[error("{at} has passed already; write a time to come")]

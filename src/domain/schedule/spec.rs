@@ -167,36 +167,36 @@ const FIELDS: &[ScheduleField] = &[
     ScheduleField::new("window", |s| FieldValue::list(s.windows.texts()), List(set_windows))
         .json(Some("windows"))
         .absent("any hour")
-        .flag("window", "[DAYS@]HH:MM-HH:MM", "Hours in which bytes may flow, such as 22:00-07:00 or Sat,Sun@00:00-24:00")
+        .flag("window", "[DAYS@]HH:MM-HH:MM", "Hours in which downloads may run, such as 22:00-07:00 or Sat,Sun@00:00-24:00")
         .no("Run at any hour again"),
     ScheduleField::new("catch_up", |s| FieldValue::text(s.catch_up.as_str()), Text(set_catch_up))
         .flag("catch-up", "once|skip", "Treatment of missed slots: once (one run for all of them) or skip"),
     // Read after the rule, which takes an older limit away.
     ScheduleField::new("catch_up_within", |s| FieldValue::optional(s.catch_up.within()), Text(set_catch_up_within))
-        .flag("catch-up-within", "DUR", "Do not catch up with a slot that is older")
-        .no("Catch up with slots of any age again"),
+        .flag("catch-up-within", "DUR", "Do not catch up on a slot older than this")
+        .no("Catch up on slots of any age again"),
     ScheduleField::new("jitter", |s| FieldValue::text(s.jitter), Text(|s, text| set(&mut s.jitter, text)))
         .flag("jitter", "DUR", "Delay the start by a part of this time that is fixed for this host"),
     ScheduleField::new("limit_rate", |s| FieldValue::optional(s.limit_rate.as_ref()), Number(set_limit_rate))
-        .absent("as the setting says")
+        .absent("default (download.limit_rate)")
         .flag("limit-rate", "TABLE", "Bytes per second, or a time table such as \"08:00,512K 19:00,10M 23:00,off\"")
         .no("Follow the setting download.limit_rate again"),
     ScheduleField::new("max_duration", |s| FieldValue::optional(s.max_duration), Text(set_max_duration))
-        .absent("as the setting says")
+        .absent("default (run.max_duration)")
         .flag("max-duration", "DUR", "End a run after this time; the next run continues")
         .no("Follow the setting run.max_duration again"),
     ScheduleField::new("max_transfer", |s| FieldValue::optional(s.max_transfer), Number(set_max_transfer))
-        .absent("as the setting says")
+        .absent("default (run.max_transfer)")
         .flag("max-transfer", "SIZE", "End a run after this many bytes; the next run continues")
         .no("Follow the setting run.max_transfer again"),
     ScheduleField::new("limit_daily", |s| FieldValue::optional(s.limit_daily), Number(|s, text| { s.limit_daily = parse_limit(text)?; Ok(()) }))
         .absent("off")
-        .flag("limit-daily", "SIZE", "Fetch at most so many bytes a day, over all runs of the schedule")
-        .no("Have no limit for a day any more"),
+        .flag("limit-daily", "SIZE", "Fetch at most this many bytes a day, over all runs of the schedule")
+        .no("Remove the daily limit"),
     ScheduleField::new("limit_monthly", |s| FieldValue::optional(s.limit_monthly), Number(|s, text| { s.limit_monthly = parse_limit(text)?; Ok(()) }))
         .absent("off")
-        .flag("limit-monthly", "SIZE", "Fetch at most so many bytes a month, over all runs of the schedule")
-        .no("Have no limit for a month any more"),
+        .flag("limit-monthly", "SIZE", "Fetch at most this many bytes a month, over all runs of the schedule")
+        .no("Remove the monthly limit"),
     ScheduleField::new("priority", |s| FieldValue::Number(s.priority.get().into()), Number(|s, text| set(&mut s.priority, text)))
         .flag("priority", "0..100", "Order of due work: 0 to 100, higher first (default: 50)"),
     ScheduleField::new("enabled", |s| FieldValue::Switch(s.enabled), Switch(|s, enabled| s.enabled = enabled)),
@@ -271,7 +271,9 @@ fn set_max_transfer(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(
 /// Refuses a limit of zero, with which no run could ever do anything.
 fn above_zero<T: Copy>(value: Option<T>, number: impl Fn(T) -> u64) -> Result<Option<T>, String> {
     match value {
-        Some(value) if number(value) == 0 => Err("it must be more than 0".to_owned()),
+        Some(value) if number(value) == 0 => {
+            Err("it must be more than 0; give a larger one".to_owned())
+        }
         other => Ok(other),
     }
 }

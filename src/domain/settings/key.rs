@@ -231,14 +231,10 @@ impl SettingKey {
             Self::HooksOnFailure => spec(
                 Argv,
                 None,
-                "program for a model that began to fail, fails otherwise, or still does",
+                "program for a model that begins to fail, fails in another way, or still fails",
             ),
-            Self::HooksOnRecovery => spec(Argv, None, "program for a model that is well again"),
-            Self::HooksOnHold => spec(
-                Argv,
-                None,
-                "program for a new revision that a hold keeps back",
-            ),
+            Self::HooksOnRecovery => spec(Argv, None, "program for a model that works again"),
+            Self::HooksOnHold => spec(Argv, None, "program for a new revision that is held"),
             Self::HooksOnRefMoved => spec(
                 Argv,
                 None,

@@ -36,6 +36,8 @@ pub struct Status {
     /// `None`: no timer was ever installed by hfdl.
     pub timer: Option<TimerFacts>,
     pub last_timer_tick: Option<Timestamp>,
+    /// The last tick by a timer or a CI job.
+    pub last_unattended_tick: Option<Timestamp>,
     pub last_tick: Option<Timestamp>,
     /// The period in which ticks are expected: `timer.every`.
     pub tick_every: Seconds,

@@ -196,6 +196,7 @@ mod tests {
             is_set_up: true,
             timer: None,
             last_timer_tick: None,
+            last_unattended_tick: None,
             last_tick: None,
             tick_every: Seconds(900),
             failed_tick: None,

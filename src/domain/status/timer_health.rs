@@ -15,7 +15,7 @@ pub(super) fn timer_warnings(status: &Status) -> Vec<Warning> {
         let is_quiet = status.run.is_some() || status.pause.is_some();
         let missing = missing_timer(
             &status.next_due,
-            status.last_tick,
+            status.last_unattended_tick,
             status.tick_every,
             status.now,
         );
@@ -46,18 +46,18 @@ pub(super) fn timer_warnings(status: &Status) -> Vec<Warning> {
             "no tick has come from the timer ({}): {doubt}",
             timer.backend
         );
-        let hint = "start that daemon, or take another timer: `hfdl start --backend NAME`";
+        let hint = "start that daemon, or use another timer: `hfdl start --backend NAME`";
         warnings.push(Warning::new(WarningKind::TimerDoubt, message, hint));
     }
     warnings
 }
 
 /// Returns a warning about schedules of a home without a timer of ours, if nothing else
-/// starts them: there was never a tick, or none since a slot became due two periods ago.
-/// Ticks by a crontab entry of the user, by CI or by hand count as those of a timer.
+/// starts them: there was never an unattended tick, or none since a slot became due two
+/// periods ago. Ticks by hand prove nothing: the next slot may have no hand.
 pub fn missing_timer(
     next_due: &[NextDue],
-    last_tick: Option<Timestamp>,
+    last_unattended: Option<Timestamp>,
     every: Seconds,
     now: Timestamp,
 ) -> Option<Warning> {
@@ -66,23 +66,24 @@ pub fn missing_timer(
         let due_since = now.checked_sub(late.span()).unwrap_or(now);
         due.next.waiting == WaitReason::Due
             && late.get() > PERIODS_OF_SILENCE * every.get()
-            && last_tick.is_none_or(|tick| tick < due_since)
+            && last_unattended.is_none_or(|tick| tick < due_since)
     };
-    let message = match (last_tick, next_due.iter().find(without_tick)) {
+    let message = match (last_unattended, next_due.iter().find(without_tick)) {
         (_, Some(due)) => format!(
-            "no timer is installed: the slot of `{}` has been due for {}, and nothing has started \
+            "no timer is installed: the slot of `{}` has been due for {}, and no timer has started \
              `hfdl run-due` since",
             due.schedule,
             due.next.late.render_short()
         ),
         (None, None) if !next_due.is_empty() => {
-            "no timer is installed and nothing has started `hfdl run-due` yet, so no schedule runs"
+            "no timer is installed and none has started `hfdl run-due` yet, so no schedule runs \
+             by itself"
                 .to_owned()
         }
         _ => return None,
     };
-    let hint = "`hfdl start` installs one; a crontab entry or a CI job of your own may start \
-                `hfdl run-due` as well";
+    let hint = "`hfdl start` installs one; a crontab entry of your own starts \
+                `hfdl run-due --trigger timer`, and a CI job `hfdl run-due --trigger ci`";
     Some(Warning::new(WarningKind::TimerMissing, message, hint))
 }
 
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn schedules_without_a_timer_wait_for_two_periods_and_count_each_tick() {
+    fn schedules_without_a_timer_wait_for_two_periods_and_count_unattended_ticks() {
         let due = |late| NextDue {
             schedule: "nightly".parse().unwrap(),
             zone: jiff::tz::TimeZone::UTC,

@@ -58,7 +58,10 @@ impl FromStr for ViewSpec {
             words.join(", ")
         };
         let Some((kind, root)) = text.split_once('=') else {
-            return Err(format!("`{text}` is not KIND=DIR; write one of these kinds and a directory: {}", kinds()));
+            return Err(format!(
+                "`{text}` is not KIND=DIR; write one of these kinds and a directory: {}",
+                kinds()
+            ));
         };
         let kind = kind.parse();
         let kind = kind.map_err(|err: crate::domain::outcome::UnknownWord| err.to_string())?;

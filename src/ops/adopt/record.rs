@@ -1,6 +1,7 @@
 //! The record of adopted files, as later commands use it.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -106,18 +107,22 @@ pub fn finish_moves(store: &Store, cache: &CacheLayout, files: &[AdoptedFile]) -
             let path = &file.path;
             removal::remove_file(path, Permit::moved())
                 .with_context(|| format!("cannot remove `{}`", path.display()))?;
-            let blob = open::flushable(blob)?;
-            let permissions = files::read_only(&blob.metadata()?.permissions());
-            open::set_permissions(&blob, permissions)?;
+            protect(blob).with_context(|| format!("cannot make `{}` read-only", blob.display()))?;
             store.forget_adopted(path)?;
         }
     }
     Ok(())
 }
 
+fn protect(blob: &Path) -> io::Result<()> {
+    let blob = open::flushable(blob)?;
+    let permissions = files::read_only(&blob.metadata()?.permissions());
+    open::set_permissions(&blob, permissions)
+}
+
 /// Tells whether a file has a second hard link.
 pub fn has_two_names(path: &Path) -> bool {
     let found = std::fs::metadata(path).ok();
-    let identity = found.and_then(|found| files::identity(&found));
+    let identity = found.and_then(|found| files::identity(path, &found));
     identity.is_some_and(|(_, n_names)| n_names > 1)
 }

@@ -63,15 +63,15 @@ pub(super) fn timer(
     vec![entry, ticks]
 }
 
-/// Judges a home without an entry of ours. Ticks by a crontab entry of the user, by CI or
-/// by hand count, and schedules that nothing starts are a failure, as in `status`.
+/// Judges a home without an entry of ours. Ticks by a crontab entry of the user or by CI
+/// count, those by hand do not, and schedules that nothing starts are a failure, as in `status`.
 fn without_entry(
     found: &TimerState,
     ticks: &Ticks,
     missing: Option<Warning>,
     (every, now): (Seconds, Timestamp),
 ) -> Vec<CheckResult> {
-    let last = ticks.by_anyone;
+    let last = ticks.unattended;
     let entry = match missing {
         Some(Warning { message, hint, .. }) => CheckResult {
             next: hint,
@@ -134,7 +134,7 @@ fn judge_entry(found: &TimerState, ticks_come: bool) -> CheckResult {
                 .why(problem)
                 .next(match found.last_problem {
                     Some(_) => "`hfdl start` puts it right, and so does `hfdl doctor --fix`",
-                    None => "start that daemon, or take another timer: `hfdl start --backend …`",
+                    None => "start that daemon, or use another timer: `hfdl start --backend NAME`",
                 })
         }
         (true, false, _) => {
@@ -155,7 +155,7 @@ fn judge_entry(found: &TimerState, ticks_come: bool) -> CheckResult {
             CheckResult::ok("timer", "none made by `hfdl start`, and ticks come")
         }
         (false, _, problem) => {
-            let why = "nothing runs unless a timer, a CI job or somebody starts it";
+            let why = "nothing runs unless a timer, a CI job or a person starts it";
             CheckResult::warn("timer", "none is installed")
                 .why(problem.map_or(why, String::as_str))
                 .next("`hfdl start` installs one")

@@ -180,6 +180,8 @@ impl<'a> ActiveRun<'a> {
         };
         Some(match reason {
             StopReason::Interrupted => StopCause::CtrlC,
+            // `hfdl stop` sends the signal, too.
+            StopReason::Terminated if self.is_stop_requested() => StopCause::StopCommand,
             StopReason::Terminated => StopCause::Sigterm,
             StopReason::HungUp => StopCause::Sighup,
             StopReason::Requested => StopCause::StopCommand,
@@ -194,6 +196,12 @@ impl<'a> ActiveRun<'a> {
             StopReason::TransferBudget => StopCause::ScheduleTransfer,
             StopReason::Idle => return None,
         })
+    }
+
+    /// Tells whether `hfdl stop` has asked this run to end.
+    fn is_stop_requested(&self) -> bool {
+        let run = self.services.store.run(&self.id);
+        run.is_ok_and(|run| run.stop_requested_at.is_some())
     }
 
     /// Tells whether the syncer has targets left.

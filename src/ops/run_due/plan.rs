@@ -119,13 +119,13 @@ fn spent_allowances(
         ..
     } = services;
     let serves = jobs.iter().flat_map(|job| &job.serves);
-    let schedules: Vec<Schedule> = serves.map(|it| it.schedule.clone()).collect();
+    let schedules: BTreeMap<_, _> = serves.map(|it| (it.schedule.id, it.schedule)).collect();
+    let schedules: Vec<Schedule> = schedules.into_values().cloned().collect();
     let mut spent = all_in_force(store, (host, settings), &schedules, at)?;
     spent.retain(|one| {
         let has_tag = |tag| jobs.iter().any(|job| job.model.spec.tags.contains(tag));
         one.is_spent() && !matches!(&one.scope, AllowanceScope::Tag(tag) if !has_tag(tag))
     });
-    spent.dedup_by(|one, other| one == other);
     Ok(spent)
 }
 

@@ -393,7 +393,7 @@ impl Skips<'_> {
 
     fn record_pause(&self, pause: &Pause) -> Result<RunFacts> {
         let until = pause.until.map(render_utc);
-        let until = until.as_deref().unwrap_or("somebody resumes");
+        let until = until.as_deref().unwrap_or("`hfdl resume`");
         let reason = pause.reason.as_deref().unwrap_or("no reason was given");
         let detail = format!("ticks are paused until {until}: {reason}");
         log::info!("{detail}");

@@ -52,10 +52,8 @@ impl Syncer<'_> {
         }
         let mut order = request.order;
         let (mut new, mut n_shared) = (Vec::new(), 0);
-        for (index, wanted) in planned.plan.files.iter().enumerate() {
-            if !wanted.action.is_fetch() {
-                continue;
-            }
+        let files = planned.plan.files.iter().enumerate();
+        for (index, wanted) in files.filter(|(_, file)| file.action.is_fetch()) {
             let file_use = FileUse { target: id, index };
             let is_distrusted = planned.distrusted.contains(&wanted.file.content);
             let partial = planned.destination.partial(&wanted.file.content);
@@ -92,12 +90,7 @@ impl Syncer<'_> {
             self.files.insert(file_id, file);
             new.push(file_id);
         }
-        let totals = planned.plan.totals;
-        let is_first = planned.old_commit.is_none();
-        self.events.push(SyncEvent::FilesHere {
-            n_files: totals.files_reused,
-            n_bytes: if is_first { totals.bytes_reused } else { 0 },
-        });
+        self.announce_here(&planned);
         self.announce(n_shared, 0, 0);
         self.insert(id, request, TargetState::Fetching(sync));
         // A look at the run from elsewhere sees the plan from the start.
@@ -184,6 +177,15 @@ impl Syncer<'_> {
         for (id, path) in stored {
             self.prove_stored(id, path);
         }
+    }
+
+    fn announce_here(&mut self, planned: &Planned) {
+        let totals = planned.plan.totals;
+        let is_first = planned.old_commit.is_none();
+        self.events.push(SyncEvent::FilesHere {
+            n_files: totals.files_reused,
+            n_bytes: if is_first { totals.bytes_reused } else { 0 },
+        });
     }
 
     fn announce(&mut self, n_files: u64, n_bytes: u64, have: u64) {

@@ -18,6 +18,7 @@ use crate::domain::time::Timestamp;
 use crate::store::Store;
 use crate::sys::host::Host;
 use crate::sys::share::hard_link;
+use crate::sys::stamp::is_same_file;
 
 /// Proofs that files have their hash; used by the coordinating thread alone.
 pub struct Proofs<'a> {
@@ -132,10 +133,17 @@ impl<'a> Proofs<'a> {
             };
             let has_wrong_size = !is_forced && found.len() != wanted.size_bytes;
             let is_damaged = has_wrong_size || self.store.is_bad_file(path, &wanted.content)?;
-            // Older evidence of the same content stays.
-            if !found.is_file() || !is_damaged || evidence.symlink_metadata().is_ok() {
+            // Older evidence of the same content stays; one more damage is kept beside it.
+            let mut later = evidence.as_os_str().to_owned();
+            later.push(".2");
+            let names = [evidence, Path::new(&later)];
+            let free = names
+                .into_iter()
+                .find(|name| name.symlink_metadata().is_err());
+            let is_kept = names.iter().any(|name| is_same_file(name, path));
+            let Some(evidence) = free.filter(|_| found.is_file() && is_damaged && !is_kept) else {
                 return Ok(());
-            }
+            };
             if let Some(folder) = evidence.parent() {
                 std::fs::create_dir_all(folder)?;
             }

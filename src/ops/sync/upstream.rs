@@ -117,7 +117,8 @@ fn pinned(
             Upstream::gone(pin)
         }
         Err(err) if is_revision_gone(&err) && published.is_some() => {
-            return Err(UnmetPolicy::PinGone(pin.clone()).into());
+            let (model, commit) = (target.label(), pin.clone());
+            return Err(UnmetPolicy::PinGone { model, commit }.into());
         }
         Err(err) => return Err(err.into()),
     };
@@ -141,6 +142,7 @@ fn commit_beginning(
     let (repo, revision) = (&target.repo, &target.revision);
     let found = newest_beginning(hub, repo, revision, beginning)?;
     let missing = || UnmetPolicy::NoCommit {
+        model: target.label(),
         beginning: beginning.clone(),
         revision: revision.clone(),
     };
@@ -170,6 +172,7 @@ fn newest_tag(hub: &HubClient, target: &Target) -> Result<Upstream> {
     let Some(tag) = tag else {
         note.followed = followed.cloned();
         let no_tag = || UnmetPolicy::NoTag {
+            model: target.label(),
             patterns: patterns.clone(),
         };
         return Ok(stay(note).ok_or_else(no_tag)?);

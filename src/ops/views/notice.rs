@@ -44,7 +44,9 @@ fn look_at_links(context: ViewContext<'_>, made: &MadeView) -> Result<()> {
         let is_good = has_content(&source, &file.content)
             .with_context(|| format!("cannot read `{}`", source.display()))?;
         if is_good {
-            file.stamp = view::stamp_at(&source)?.unwrap_or(file.stamp);
+            let stamp = view::stamp_at(&source)
+                .with_context(|| format!("cannot look at `{}`", source.display()))?;
+            file.stamp = stamp.unwrap_or(file.stamp);
         } else {
             tell(context, made, file, &source)?;
         }

@@ -281,7 +281,7 @@ fn next_step(kind: HttpErrorKind) -> Option<&'static str> {
         HttpErrorKind::Timeout => {
             Some("run it again later; in a network with a proxy set `HTTPS_PROXY`")
         }
-        HttpErrorKind::ClosedEarly => Some("run it again: a download goes on where it ended"),
+        HttpErrorKind::ClosedEarly => Some("run it again"),
         HttpErrorKind::Protocol => {
             Some("check `HF_ENDPOINT` and the proxy: the answer is not one of the Hub")
         }

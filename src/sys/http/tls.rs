@@ -120,7 +120,7 @@ const NAME: &str =
 /// Describes a failed handshake: the reason, and the next step where one is certain.
 pub(super) fn describe(error: &Error) -> (String, Option<&'static str>) {
     if is_own_ca(error) {
-        let reason = "the server's certificate is signed by itself and is not a trusted one";
+        let reason = "the server has a self-signed certificate, and it is not a trusted one";
         return (reason.to_owned(), Some(OWN_NETWORK));
     }
     match error {
@@ -128,10 +128,27 @@ pub(super) fn describe(error: &Error) -> (String, Option<&'static str>) {
             format!("the server's certificate {}", flaw(error)),
             next(error),
         ),
-        Error::InvalidMessage(_) => ("the server does not speak TLS".to_owned(), None),
-        error => (error.to_string(), None),
+        Error::InvalidMessage(_) => {
+            let next = "check the address: a server without encryption has `http://`";
+            ("the server does not speak TLS".to_owned(), Some(next))
+        }
+        Error::AlertReceived(alert) => (
+            format!("the server ended the handshake (TLS alert {alert:?})"),
+            Some(HANDSHAKE),
+        ),
+        Error::PeerIncompatible(why) => (
+            format!("the server has no version or cipher of TLS that is safe ({why:?})"),
+            Some(HANDSHAKE),
+        ),
+        error => (
+            format!("the TLS handshake failed: {error}"),
+            Some(HANDSHAKE),
+        ),
     }
 }
+
+const HANDSHAKE: &str =
+    "check the address and the proxy; a proxy that opens encrypted connections may cause this";
 
 /// Completes a sentence about a certificate.
 fn flaw(error: &CertificateError) -> String {

@@ -110,7 +110,7 @@ nights! {
         metrics 2 updated
         hooks -
         ping fail
-        mail error: unexpected argument '--warp' found
+        mail error: `hfdl run-due` has no option `--warp`
     ";
     the_line_of_the_timer_has_an_unknown_setting: |night| {
         night.usual();

@@ -17,6 +17,7 @@ use hfdl::domain::plan::{SyncPlan, plan_sync};
 use hfdl::domain::repo::{Repo, RepoType, Revision};
 use hfdl::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use hfdl::domain::xet::XetHash;
+use hfdl::sys::abilities;
 use hfdl::sys::files;
 use hfdl::sys::share::{self, Sharing};
 use sha2::Digest;
@@ -120,6 +121,22 @@ impl TestCache {
 
     pub fn layout(&self) -> RepoLayout {
         self.cache.repo(&self.repo)
+    }
+
+    /// Tells whether snapshots are made of symbolic links.
+    pub fn has_symlinks(&self) -> bool {
+        self.links == LinkChoice::WherePossible
+            && abilities::supports_symlinks(self.cache.root()).unwrap()
+    }
+
+    /// Returns an entry of a snapshot as `tree` shows it: with its target where it is a
+    /// symbolic link.
+    pub fn shown(&self, entry: String, target: &str) -> String {
+        if self.has_symlinks() {
+            format!("{entry} -> {target}")
+        } else {
+            entry
+        }
     }
 
     pub fn writer(&self) -> CacheWriter<'_> {

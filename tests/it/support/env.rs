@@ -58,6 +58,8 @@ impl TestEnv {
         if cfg!(windows) {
             variables.insert("USERPROFILE".to_owned(), place("user"));
             variables.insert("LOCALAPPDATA".to_owned(), place("user"));
+            // Pictures are those of a terminal without Unicode.
+            variables.insert("LC_ALL".to_owned(), "C".to_owned());
             // Without it Windows gives no sockets.
             let system = std::env::var("SystemRoot").unwrap_or_default();
             variables.insert("SystemRoot".to_owned(), system);
@@ -253,14 +255,23 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Writes the paths below the root of a test as on systems other than Windows.
-fn with_slashes(picture: &str) -> String {
-    let mut parts = picture.split("[ROOT]");
+/// Writes the paths of a picture as on systems other than Windows.
+pub fn with_slashes(picture: &str) -> String {
+    if !cfg!(windows) {
+        return picture.to_owned();
+    }
+    let picture = without_backslashes(picture, "[ROOT]", "[ROOT]");
+    without_backslashes(&picture, "C:", "")
+}
+
+/// Replaces the start of each path, and the backslashes behind it.
+fn without_backslashes(picture: &str, start: &str, shown: &str) -> String {
+    let mut parts = picture.split(start);
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let is_end = |c: char| c.is_whitespace() || "`'\"".contains(c);
         let (path, rest) = part.split_at(part.find(is_end).unwrap_or(part.len()));
-        text.push_str("[ROOT]");
+        text.push_str(shown);
         text.push_str(&path.replace("\\\\", "/").replace('\\', "/"));
         text.push_str(rest);
     }
