@@ -283,7 +283,11 @@ mod tests {
             (CadenceKind::Interval, "90s", "whole number of minutes"),
             (CadenceKind::Interval, "6", "6h"),
             (CadenceKind::Daily, "", "02:30"),
-            (CadenceKind::Daily, "02:30,25:00", "`25:00` is not a time of day: hours go"),
+            (
+                CadenceKind::Daily,
+                "02:30,25:00",
+                "`25:00` is not a time of day: hours go",
+            ),
             (CadenceKind::Weekly, "02:00", "Mon,Thu@02:00"),
             (CadenceKind::Weekly, "Mo@02:00", "Mon, Tue"),
             (CadenceKind::Monthly, "32@04:00", "1 to 31"),

@@ -367,7 +367,10 @@ mod tests {
     #[test]
     fn a_moment_that_has_passed_is_refused() {
         let error = refusal(&spec("once 2026-02-01T09:59"));
-        assert!(error.starts_with("2026-02-01T09:59 has passed already"), "{error}");
+        assert!(
+            error.starts_with("2026-02-01T09:59 has passed already"),
+            "{error}"
+        );
         assert_eq!(check(&spec("once 2026-02-01T10:00")), Ok(()));
     }
 
