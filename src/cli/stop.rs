@@ -68,29 +68,8 @@ impl StopCommand {
         {
             has_ended = wait_for_end(&context.host, &context.home, limit)?;
         }
-        let waited = self.wait.is_some();
-        context.out.done(
-            || {
-                let timer = timer.as_ref().map(timer_sentence);
-                let run = run
-                    .as_ref()
-                    .map(|run| run_sentence(context, run, waited && has_ended));
-                timer.into_iter().chain(run).collect::<Vec<_>>().join("\n")
-            },
-            || {
-                let removed = timer.as_ref().map(|timer| {
-                    timer
-                        .removed
-                        .iter()
-                        .map(|kind| kind.as_str())
-                        .collect::<Vec<_>>()
-                });
-                let run = run
-                    .as_ref()
-                    .map(|run| run_document(run, waited && has_ended));
-                document("hfdl.stop/1", json!({"timer_removed": removed, "run": run}))
-            },
-        )?;
+        let was_awaited = self.wait.is_some() && has_ended;
+        report(context, timer.as_ref(), run.as_ref(), was_awaited)?;
         let warnings = timer.iter().flat_map(|timer| &timer.warnings);
         for warning in warnings {
             context.warn(warning);
@@ -121,6 +100,30 @@ impl StopCommand {
         }
         Ok(TimerRemoval { removed, warnings })
     }
+}
+
+/// Shows the result for the timer and for the run.
+fn report(
+    context: &Context,
+    timer: Option<&TimerRemoval>,
+    run: Option<&StopAsked>,
+    was_awaited: bool,
+) -> Result<()> {
+    context.out.done(
+        || {
+            let timer = timer.map(timer_sentence);
+            let run = run.map(|run| run_sentence(context, run, was_awaited));
+            timer.into_iter().chain(run).collect::<Vec<_>>().join("\n")
+        },
+        || {
+            let removed = timer.map(|timer| {
+                let kinds = timer.removed.iter().map(|kind| kind.as_str());
+                kinds.collect::<Vec<_>>()
+            });
+            let run = run.map(|run| run_document(run, was_awaited));
+            document("hfdl.stop/1", json!({"timer_removed": removed, "run": run}))
+        },
+    )
 }
 
 fn timer_sentence(timer: &TimerRemoval) -> String {

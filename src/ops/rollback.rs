@@ -88,17 +88,8 @@ pub fn roll_back(
     };
     let kept = kept_revisions(store, &layout, model)?;
     let seen = cache::published_commit(&layout, &model.spec.revision)?;
-    let current = current_commit(model, &published, seen.as_ref(), &kept);
-    let target = match rollback_target(&kept, Some(current), asked) {
-        Ok(target) => target.commit.clone(),
-        Err(why) => {
-            let others = unrecorded_revisions(store, &layout, model, current)?;
-            match rollback_target(&others, Some(current), asked) {
-                Ok(target) => target.commit.clone(),
-                Err(_) => return Err(CannotRollBack::NoTarget { why, kept }.into()),
-            }
-        }
-    };
+    let current = current_commit(model, &published, seen.as_ref(), &kept).clone();
+    let target = choose_target(store, &layout, model, kept, &current, asked)?;
     let siblings = siblings_of(store, model)?;
     let followers = followers(model, &siblings);
     let others = followers.iter().skip(1).map(|it| it.spec.name.clone());
@@ -129,6 +120,27 @@ pub fn roll_back(
     move_ref(cache, model, &rolled_back.to)?;
     checkpoint("rolled back");
     Ok(rolled_back)
+}
+
+/// Returns the commit that a rollback goes to: a kept revision, else one on disk that the
+/// database has no record of.
+fn choose_target(
+    store: &Store,
+    layout: &RepoLayout,
+    model: &Model,
+    kept: Vec<PublishedRevision>,
+    current: &CommitSha,
+    asked: Option<&str>,
+) -> Result<CommitSha> {
+    let why = match rollback_target(&kept, Some(current), asked) {
+        Ok(target) => return Ok(target.commit.clone()),
+        Err(why) => why,
+    };
+    let others = unrecorded_revisions(store, layout, model, current)?;
+    match rollback_target(&others, Some(current), asked) {
+        Ok(target) => Ok(target.commit.clone()),
+        Err(_) => Err(CannotRollBack::NoTarget { why, kept }.into()),
+    }
 }
 
 /// Returns a model, then the others whose readers the ref moves too: those that are

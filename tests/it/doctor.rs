@@ -264,7 +264,7 @@ fn an_unreadable_token_file_of_another_user_is_found() {
         token["next"]
             .as_str()
             .unwrap()
-            .contains("readable for this user"),
+            .contains("a file that this user can read"),
         "{token}"
     );
 }

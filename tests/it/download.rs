@@ -635,7 +635,7 @@ fn a_transfer_budget_ends_the_run_and_the_next_goes_on() {
         .publish();
     env.hfdl(["download", "acme/tiny", "--max-transfer", "20M"])
         .exits(8)
-        .explains("not whole yet");
+        .explains("is incomplete: 20.0 MiB of 64.0 MiB are here");
     assert_eq!(outcomes(&env), [("partial".to_owned(), None)]);
     let ran = env.hfdl(["download", "acme/tiny", "--json"]);
     ran.succeeds();

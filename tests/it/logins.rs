@@ -307,7 +307,7 @@ fn a_refused_renewal_is_reported_everywhere_until_a_new_login() {
     world.env.now("2026-03-02T10:00:00Z");
     let tick = world.env.line("run-due --trigger ci");
     tick.exits(4)
-        .explains("ended at 2026-03-02 05:00 UTC")
+        .explains("ended at 2026-03-02T05:00:00Z")
         .explains("hf auth login");
     world
         .env

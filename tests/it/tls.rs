@@ -166,12 +166,12 @@ fn a_trusted_certificate_is_checked_for_its_dates_and_names() {
         let expectations = [
             (
                 expired,
-                "the server's certificate expired on 2020-12-31T00:00:00Z",
+                "the server's certificate expired on 2020-12-31 00:00 UTC",
                 "next: correct the clock of this machine, or renew the server's certificate",
             ),
             (
                 early,
-                "the server's certificate is not valid yet: it begins on 2090-01-01T00:00:00Z",
+                "the server's certificate is not valid yet: it begins on 2090-01-01 00:00 UTC",
                 "next: correct the clock of this machine, or renew the server's certificate",
             ),
             (

@@ -29,7 +29,7 @@ fn metrics(env: &TestEnv) -> String {
     let file = env.root().join("hfdl.prom");
     let path = file.to_str().unwrap().to_owned();
     // With nothing due the file is written all the same.
-    env.hfdl(["run-due", "--metrics-file", &path]);
+    env.hfdl(["run-due", "--trigger", "ci", "--metrics-file", &path]);
     fs::read_to_string(file).unwrap()
 }
 
@@ -69,7 +69,7 @@ fn a_damaged_model_is_damaged_in_every_word_until_it_is_repaired() {
     for repair in [
         &["verify", "--repair"][..],
         &["download", "acme/tiny"],
-        &["run-due"],
+        &["run-due", "--trigger", "ci"],
     ] {
         let env = world();
         // A scrub would repair it in the tick that writes the metrics.

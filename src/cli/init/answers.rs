@@ -108,11 +108,9 @@ pub fn models(
     cache: Option<&str>,
     flags: &[String],
 ) -> Result<Vec<ModelSpec>> {
-    let settings = &found.settings;
-    let stop = StopFlag::new();
+    let (settings, stop) = (&found.settings, StopFlag::new());
     let clients = ops::hub::connect(&context.host, settings, &stop, Renewal::Never)?;
-    let mut chosen: Vec<ModelSpec> = Vec::new();
-    let mut n_bytes = 0;
+    let (mut chosen, mut n_bytes) = (Vec::new(), 0);
     for text in flags {
         let spec = model_of(settings, text)?;
         if is_kept(found, &chosen, &spec) {

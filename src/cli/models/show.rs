@@ -168,16 +168,13 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
         };
         (label, clock.told(&error_text(trouble, is_held)))
     });
-    let problem = facts
-        .place_problem
-        .clone()
-        .map(|problem| ("place", problem));
+    let problem = facts.place_problem.clone();
     let rows: Vec<(&str, String)> = head
         .into_iter()
         .chain(fields)
         .chain(state)
         .chain(error)
-        .chain(problem)
+        .chain(problem.map(|problem| ("place", problem)))
         .collect();
     table::facts(&context.out, &rows)
 }

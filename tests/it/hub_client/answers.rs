@@ -142,7 +142,7 @@ fn unexpected_json_is_a_bad_answer() {
     let hub = TestHub::start();
     tiny(&hub);
     for (body, why) in [
-        ("<html>Please log in</html>", "it is not JSON"),
+        ("<html>Please log in</html>", "a web page in place of data"),
         ("{\"sha\": \"1234", "ends too early"),
         ("{\"id\": \"acme/tiny\"}", "names no commit"),
         ("[]", "expected fields"),

@@ -14,7 +14,7 @@ nights! {
         metrics 5
         hooks -
         ping fail
-        mail error: the clock is wrong: it shows 2001-01-01T00:00:00Z, which is before this program was made
+        mail error: the clock is wrong: it shows 2001-01-01 00:00 UTC, which is before this program was made
     ";
     the_clock_is_years_behind_and_the_hub_is_away: |night| {
         night.usual();
@@ -27,7 +27,7 @@ nights! {
         metrics 5
         hooks -
         ping fail
-        mail error: the clock is wrong: it shows 2001-01-01T00:00:00Z, which is before this program was made
+        mail error: the clock is wrong: it shows 2001-01-01 00:00 UTC, which is before this program was made
     ";
     the_clock_was_set_back_forty_days: |night| {
         night.usual();
