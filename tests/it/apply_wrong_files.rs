@@ -344,7 +344,9 @@ fn a_wrong_file_is_refused_with_its_position_and_changes_nothing() {
     env.applies(&[], BEFORE);
     let before = state(&env);
     let mut failures = String::new();
+    let drive = if cfg!(windows) { "C:" } else { "" };
     for Wrong { file, at, piece } in FILES {
+        let file = file.replace("/srv/x", &format!("{drive}/srv/x"));
         let ended = env.hfdl(&["apply", "-f", "-"], file.as_bytes());
         let is_located = ended.stderr.starts_with(&format!("error: <stdin>:{at}: "));
         if ended.code != 2

@@ -14,7 +14,7 @@ use hfdl::domain::plan::{Action, plan_sync};
 use hfdl::sys::files;
 use hfdl::sys::share::{self, Sharing};
 
-use crate::support::cache::{Commit, TestCache, commit, model, no_lock, tree, write};
+use crate::support::cache::{Commit, TestCache, commit, has_blobs, model, no_lock, tree, write};
 
 const EVERY_FORM: [LinkChoice; 3] = [
     LinkChoice::WherePossible,
@@ -66,6 +66,7 @@ fn a_published_revision_has_the_official_layout_and_nothing_else() {
         ),
         format!("models--acme--tiny/trees/{a}.json"),
     ];
+    expected.retain(|name| has_blobs() || !name.contains("/blobs/"));
     expected.sort();
     assert_eq!(tree(env.cache.root()), expected);
     assert_eq!(
@@ -251,7 +252,9 @@ fn a_snapshot_that_another_program_left_incomplete_is_completed() {
     let complete = || snapshot_is_complete(&layout, &first.listing.commit, &first.listing.files);
     assert!(!complete().unwrap());
     let (plan, published) = env.sync(&first);
-    assert_eq!(plan.totals.bytes_to_fetch, 0);
+    // The same content is left in `model.bin`.
+    let n_bytes = if has_blobs() { 0 } else { "{}".len() };
+    assert_eq!(plan.totals.bytes_to_fetch, n_bytes as u64);
     assert!(complete().unwrap());
     assert!(!published.ref_moved);
     assert_eq!(env.text(&first, "twin.bin"), "weights");
@@ -360,6 +363,9 @@ fn a_marker_for_a_missing_file_goes_when_the_file_is_there() {
 
 #[test]
 fn content_of_another_repository_is_taken_over_and_survives_its_removal() {
+    if !has_blobs() {
+        return;
+    }
     let mut env = TestCache::new();
     env.sync(&first());
     let other_folder = env.layout().folder().to_path_buf();
@@ -378,6 +384,9 @@ fn content_of_another_repository_is_taken_over_and_survives_its_removal() {
 
 #[test]
 fn a_content_that_is_there_already_can_be_imported_again() {
+    if !has_blobs() {
+        return;
+    }
     let mut env = TestCache::new();
     env.sync(&first());
     let file = first().listing.files[1].clone();

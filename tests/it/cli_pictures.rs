@@ -28,6 +28,8 @@ fn fixed() -> TestEnv {
 /// Three models in three states, and two schedules.
 fn populated() -> TestEnv {
     let env = fixed();
+    // As wide as in the pictures with the drive before it; `with_slashes` writes both alike.
+    let srv = if cfg!(windows) { "/s/" } else { "/srv/" };
     for line in [
         "models add acme/tiny --tag llm --tag nightly --no-check",
         "models add acme/large-language-model:Q4_K_M --priority 90 --no-check",
@@ -38,7 +40,7 @@ fn populated() -> TestEnv {
         "config set download.connections 32",
         "config set disk.reserve 20G",
     ] {
-        env.line(line).succeeds();
+        env.line(&line.replace("/srv/", srv)).succeeds();
     }
     // A download would show the port and the paths of this test.
     let database = rusqlite::Connection::open(env.database()).unwrap();

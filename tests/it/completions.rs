@@ -87,7 +87,8 @@ fn names_settings_words_and_paths_are_offered_where_they_belong() {
         (&["download", "--force-d"], &["--force-download"]),
     ] {
         let ran = ask(&env, words);
-        let mut found = values(&ran);
+        let found = values(&ran).into_iter();
+        let mut found: Vec<_> = found.map(|value| value.replace('\\', "/")).collect();
         found.retain(|value| !value.starts_with('-') || words.concat().contains("--force-d"));
         found.sort();
         assert_eq!(found, expected, "{words:?}\n{}", ran.report());

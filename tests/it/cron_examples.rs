@@ -266,11 +266,10 @@ fn the_cluster_examples_have_what_keeps_two_from_working_at_once() {
 #[test]
 fn the_sample_configuration_is_applied_and_exported_as_it_is() {
     let env = TestEnv::new();
-    // With its drive, which the program does not have in common with a test under Wine.
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .canonicalize()
-        .unwrap();
-    let file = root.join("cron-examples").join("hfdl.yaml");
+    let drive = if cfg!(windows) { "C:" } else { "" };
+    let sample = read("hfdl.yaml").replace("/srv/", &format!("{drive}/srv/"));
+    let file = env.root().join("hfdl.yaml");
+    fs::write(&file, sample).unwrap();
     let line = ["apply", "-f", file.to_str().unwrap()];
     env.hfdl(line).succeeds().prints("+ schedule weekly");
     env.hfdl(line).succeeds().prints("nothing to do");

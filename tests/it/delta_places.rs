@@ -104,6 +104,7 @@ fn an_edited_file_is_no_source_of_a_delta() {
     let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
     let file = fs::File::options().write(true).open(&path).unwrap();
     file.set_modified(later).unwrap();
+    drop(file);
     model.splice(MIB..MIB, noise(20_000, 2));
     publish(&env, &model);
     env.line("download acme/tiny --to dir").succeeds();

@@ -97,6 +97,7 @@ fn deleting_files_leaves_everything_else_in_the_folder_of_records() {
     let left: Vec<String> = bytes_below(&plain)
         .into_keys()
         .map(|path| path.strip_prefix(&plain).unwrap().display().to_string())
+        .map(|name| name.replace('\\', "/"))
         .filter(|name| !name.ends_with("CACHEDIR.TAG") && !name.ends_with(".gitignore"))
         .collect();
     assert_eq!(

@@ -4,11 +4,10 @@
 Usage: windows.py PACKAGE HFDL_TEST_HUB
 
 On Windows `install.ps1` does the work. Elsewhere its syntax is checked, where tree-sitter has the grammar,
-and the programs run from the unpacked folder under Wine.
+and the programs run from the unpacked folder under Wine, which `scripts/with-wine` brings.
 """
 
 import os
-import shutil
 import struct
 import subprocess
 import sys
@@ -89,13 +88,10 @@ def installed_by_powershell(folder, place, hub):
 
 
 def toured_under_wine(folder, place, hub):
-    wine = shutil.which("wine64") or shutil.which("wine") or "/usr/lib/wine/wine64"
-    os.environ.setdefault("WINEPREFIX", str(place / "wine"))
-    os.environ.setdefault("WINEDEBUG", "-all")
     home = place / "home"
     home.mkdir()
     # Wine shows the root of this machine as its drive Z.
-    take(hub, [wine, folder / "hfdl.exe"], home=home, inside=f"Z:{home}".replace("/", "\\"))
+    take(hub, [os.environ["WINE"], folder / "hfdl.exe"], home=home, inside=f"Z:{home}".replace("/", "\\"))
 
 
 def main():

@@ -88,6 +88,13 @@ pub struct TestCache {
     _dir: Option<tempfile::TempDir>,
 }
 
+/// Tells whether a cache keeps its files as blobs: without links of any form the
+/// revisions hold them.
+pub fn has_blobs() -> bool {
+    let dir = tempfile::tempdir().unwrap();
+    abilities::supports_symlinks(dir.path()).unwrap() || abilities::supports_hard_links(dir.path())
+}
+
 impl TestCache {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();

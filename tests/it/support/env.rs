@@ -261,7 +261,8 @@ pub fn with_slashes(picture: &str) -> String {
         return picture.to_owned();
     }
     let picture = without_backslashes(picture, "[ROOT]", "[ROOT]");
-    without_backslashes(&picture, "C:", "")
+    let picture = without_backslashes(&picture, "C:", "C:");
+    picture.replace("C:/s/", "/srv/").replace("C:", "")
 }
 
 /// Replaces the start of each path, and the backslashes behind it.
@@ -362,7 +363,11 @@ impl Ran {
             }
         }
         writeln!(picture, "--- exit {:?}", self.code.unwrap_or(-1)).unwrap();
-        let picture = picture.replace(&*self.root.to_string_lossy(), "[ROOT]");
+        let root = self.root.to_string_lossy();
+        // A document has its backslashes twice.
+        let picture = picture
+            .replace(&*root, "[ROOT]")
+            .replace(&root.replace('\\', "\\\\"), "[ROOT]");
         let picture = match &self.endpoint {
             Some(endpoint) if endpoint.contains("127.0.0.1") => picture.replace(endpoint, "[HUB]"),
             _ => picture,
