@@ -265,10 +265,12 @@ impl<'a> Screen<'a> {
             Format::Yaml => return out.print_line(&yaml_document(&report.document())?),
             Format::Table | Format::Markdown | Format::Html => {}
         }
-        let text = report.text(out, &self.context.clock());
         if self.is_terminal {
+            let out = out.resized();
+            let text = report.text(&out, &self.context.clock());
             return out.redraw(&text, self.context.host.rows());
         }
+        let text = report.text(out, &self.context.clock());
         // A file or a pipe gets a report only if it differs from the last one. Free
         // space is left out, because other programs change it.
         let mut status = report.status.clone();

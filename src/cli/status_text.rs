@@ -11,7 +11,7 @@ use crate::domain::retention::OnlyCopy;
 use crate::domain::schedule::WaitReason;
 use crate::domain::status::{
     CacheSize, CacheUse, DiskFacts, ModelStatus, NextDue, RunInProgress, Status, Warning,
-    missed_ticks, next_for_ref,
+    WarningKind, missed_ticks, next_for_ref,
 };
 use crate::domain::units::ByteSize;
 use crate::ui::table::Column;
@@ -99,7 +99,7 @@ fn facts(
             ByteSize(status.bytes_left()).render_short(),
         ));
     }
-    let forecasts = forecasts(status, clock, out);
+    let forecasts = forecasts(status, warnings, clock, out);
     if !forecasts.is_empty() {
         facts.push(("forecast", lines(&forecasts)));
     }
@@ -181,10 +181,16 @@ fn fitted(name: &EntryName, rest: usize, out: &Output) -> String {
     table::cut_middle(name.as_str(), room.max(LEAST_NAME), out.ellipsis())
 }
 
-fn forecasts(status: &Status, clock: &Clock, out: &Output) -> Vec<String> {
+fn forecasts(status: &Status, warnings: &[Warning], clock: &Clock, out: &Output) -> Vec<String> {
+    let mut kinds = warnings.iter().map(|warning| warning.kind);
+    let has_timer = kinds.all(|kind| kind != WarningKind::TimerMissing);
     let known = status.models.iter().filter_map(|model| {
         let forecast = model.forecast.as_ref()?;
-        let forecast = forecast_text(forecast, clock);
+        let forecast = if has_timer || forecast.is_err() {
+            forecast_text(forecast, clock)
+        } else {
+            "no forecast: no timer starts its schedule".to_owned()
+        };
         Some(format!("`{}`: {forecast}", fitted(&model.name, 3, out)))
     });
     known.take(MOST_MODELS).collect()

@@ -11,6 +11,9 @@ const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 const TWO_DAYS: i64 = 2 * DAY;
 
+/// The seconds by which a recorded time may be ahead of the clock without being wrong.
+const LEAD: i64 = 5;
+
 /// The moment at which a command looks, and the reader's zone.
 #[derive(Clone, Debug)]
 pub struct Clock {
@@ -38,7 +41,7 @@ impl Clock {
     pub fn past(&self, at: Timestamp) -> String {
         let seconds = at.duration_until(self.now).as_secs();
         // A time that is still to come is one of a clock that was set back.
-        if self.absolute || seconds < 0 {
+        if self.absolute || seconds < -LEAD {
             return self.local(at);
         }
         if seconds < MINUTE {
@@ -52,7 +55,9 @@ impl Clock {
     pub fn past_in_full(&self, at: impl Into<Option<Timestamp>>) -> String {
         match at.into() {
             None => NOTHING.to_owned(),
-            Some(at) if self.absolute || at > self.now => self.local(at),
+            Some(at) if self.absolute || self.now.duration_until(at).as_secs() > LEAD => {
+                self.local(at)
+            }
             Some(at) => format!("{} ({})", self.past(at), self.moment(at, &self.zone)),
         }
     }
@@ -182,7 +187,11 @@ mod tests {
         assert_eq!(past("2026-11-28T22:28:00Z"), "2 min ago");
         assert_eq!(past("2026-11-28T02:30:00Z"), "20 h ago");
         assert_eq!(past("2026-11-01T22:30:00Z"), "27 d ago");
-        assert_eq!(past("2026-11-28T22:31:00Z"), "2026-11-28 23:31 CET");
+        assert_eq!(past("2026-11-28T22:30:05Z"), "just now");
+        assert_eq!(past("2026-11-28T22:30:06Z"), "2026-11-28 23:30 CET");
+        let in_full = |at: &str| clock(false).past_in_full(at.parse::<Timestamp>().unwrap());
+        assert_eq!(in_full("2026-11-28T22:30:05Z"), "just now (Sat 23:30 CET)");
+        assert_eq!(in_full("2026-11-28T22:30:06Z"), "2026-11-28 23:30 CET");
         let exact = clock(true).past("2026-07-01T22:30:00Z".parse().unwrap());
         assert_eq!(exact, "2026-07-02 00:30 CEST");
     }

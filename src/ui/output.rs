@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};
+use console::measure_text_width;
 use serde_json::Value;
 
-use super::{table, yaml};
+use super::{table, text, yaml};
 use crate::domain::outcome::words;
 use crate::json;
 use crate::sys::host::Host;
@@ -190,10 +191,10 @@ impl Output {
     /// Replaces the text on the terminal; `false` if the reader is gone.
     ///
     /// One write, line by line over the old text, avoids flicker. Lines below the
-    /// screen are left out: a terminal that scrolls would show them twice.
+    /// screen are counted: a terminal that scrolls would show them twice.
     pub fn redraw(&self, text: &str, rows: Option<u16>) -> Result<bool> {
         let mut out = io::stdout().lock();
-        let frame = frame(text, rows);
+        let frame = frame(text, rows, self.width);
         match out.write_all(frame.as_bytes()).and_then(|()| out.flush()) {
             Ok(()) => Ok(true),
             Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(false),
@@ -234,13 +235,26 @@ impl Output {
 
 /// Renders a screen: the cursor goes to the upper left corner, each line is cleared
 /// behind its text, and at last everything below.
-fn frame(text: &str, rows: Option<u16>) -> String {
-    // The last line holds the cursor.
+fn frame(text: &str, rows: Option<u16>, columns: Option<u16>) -> String {
+    // The last row holds the cursor.
     let most = rows.map_or(usize::MAX, |rows| usize::from(rows.saturating_sub(1)));
-    let lines = text
-        .lines()
-        .take(most)
-        .map(|line| format!("{line}\u{1b}[K\n"));
+    // A word that is wider than the terminal takes several rows.
+    let columns = columns.map_or(usize::MAX, |columns| usize::from(columns.max(1)));
+    let height = |line: &str| measure_text_width(line).div_ceil(columns).max(1);
+    let mut lines: Vec<&str> = text.lines().collect();
+    let mut height_of_all: usize = lines.iter().map(|line| height(line)).sum();
+    let mut n_cut: u64 = 0;
+    // The note about the lines that are cut takes a row.
+    while height_of_all + usize::from(n_cut > 0) > most
+        && let Some(cut) = lines.pop()
+    {
+        height_of_all -= height(cut);
+        n_cut += 1;
+    }
+    let count = text::count(n_cut, "more line", "more lines");
+    let note = (n_cut > 0).then(|| format!("and {count}"));
+    let lines = lines.into_iter().chain(note.as_deref());
+    let lines = lines.map(|line| format!("{line}\u{1b}[K\n"));
     format!("\u{1b}[H{}\u{1b}[J", lines.collect::<String>())
 }
 
@@ -276,8 +290,23 @@ mod tests {
     #[test]
     fn a_frame_overwrites_and_then_clears_the_rest() {
         let drawn = "\u{1b}[Ha\u{1b}[K\nb\u{1b}[K\n\u{1b}[J";
-        assert_eq!(frame("a\nb\n", None), drawn);
-        assert_eq!(frame("a\nb\nc\n", Some(3)), drawn);
+        assert_eq!(frame("a\nb\n", None, None), drawn);
+        assert_eq!(frame("a\nb\n", Some(3), None), drawn);
+    }
+
+    #[test]
+    fn a_frame_counts_the_lines_that_have_no_room() {
+        let shown = |text: &str, rows: u16| {
+            let frame = frame(text, Some(rows), Some(4));
+            let lines = frame.split("\u{1b}[K\n");
+            let lines = lines.map(|line| line.trim_start_matches("\u{1b}[H").to_owned());
+            lines.collect::<Vec<String>>()
+        };
+        let end = "\u{1b}[J";
+        assert_eq!(shown("a\nb\nc\n", 4), ["a", "b", "c", end]);
+        assert_eq!(shown("a\nb\nc\n", 3), ["a", "and 2 more lines", end]);
+        assert_eq!(shown("a\n12345\n", 4), ["a", "12345", end]);
+        assert_eq!(shown("a\n12345\n", 3), ["a", "and 1 more line", end]);
     }
 
     #[test]

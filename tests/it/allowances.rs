@@ -400,6 +400,8 @@ fn a_forecast_follows_from_past_runs_windows_and_allowances() {
     env.line("schedules add night --daily 01:00 --window 01:00-05:00 --tz UTC --all")
         .succeeds();
     env.line("config set limit.zone UTC").succeeds();
+    // The reader has another zone than the schedule.
+    env.set("TZ", "Europe/Berlin");
     let forecast = || {
         let status = env.line("status --json").json();
         status["models"][0]["forecast"].clone()
@@ -415,6 +417,9 @@ fn a_forecast_follows_from_past_runs_windows_and_allowances() {
     let at = known["at"].as_str().unwrap();
     assert!(at.starts_with("2026-04-02T01:"), "the next window: {at}");
     assert!(known["earliest"].as_str().unwrap() <= at);
+    env.line("status")
+        .prints("`acme/large`: no forecast: no timer starts its schedule");
+    env.line("run-due --trigger ci").succeeds();
     env.line("status")
         .prints("`acme/large`: whole about Thu 01:");
     env.line("config set limit.daily 2M").succeeds();

@@ -304,6 +304,8 @@ fn watching_in_json_is_a_document_a_line_until_ctrl_c() {
     assert_eq!(first["run"]["bytes_per_second"], Value::Null);
     assert!(next()["run"]["bytes_per_second"].is_u64());
     assert_eq!(interrupt(&mut child), Some(0));
+    env.line("schedules add often --every 6h --all").succeeds();
+    assert_eq!(warnings(&env)[0], "timer-missing", "a download is no timer");
     run.kill().unwrap();
     run.wait().unwrap();
 }

@@ -188,6 +188,33 @@ fn watching_a_download_of_an_unregistered_repository_shows_it_and_ctrl_c_ends_it
 }
 
 #[test]
+fn watching_follows_the_size_of_the_terminal_and_counts_lines_without_room() {
+    let env = stalled("acme/tiny");
+    env.line("models add acme/tiny").succeeds();
+    env.line("schedules add nightly --daily 02:30 --all")
+        .succeeds();
+    let Some(terminal) = Terminal::open(&env, 80, 24) else {
+        return;
+    };
+    terminal.begin("hfdl status --watch");
+    let first = "warning: no timer is installed and none has started";
+    let rest = " `hfdl run-due` yet, so no schedule runs by itself";
+    terminal.wait_for(first);
+    for (columns, line) in [(200, [first, rest].concat()), (60, first.to_owned())] {
+        terminal.resize(columns, 24);
+        terminal.wait_until("the warning once, folded anew", |screen| {
+            lines_with(screen, "warning: ") == [line.as_str()]
+                && lines_with(screen, "state  ").len() == 1
+        });
+    }
+    terminal.resize(60, 8);
+    terminal.wait_until("the first lines and a count", |screen| {
+        screen.starts_with("state  ") && lines_with(screen, " more lines").len() == 1
+    });
+    terminal.keys(&["C-c"]);
+}
+
+#[test]
 fn a_terminal_without_unicode_or_colours_gets_ascii_without_colours() {
     let env = stalled("acme/tiny");
     env.set("LC_ALL", "C").set("NO_COLOR", "1");

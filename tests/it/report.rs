@@ -140,6 +140,8 @@ fn a_report_looks_right_as_text_and_as_markdown() {
         let picture = env.line(line).succeeds().picture();
         settings.bind(|| insta::assert_snapshot!(name, picture));
     }
+    env.line("schedules set nightly --tz Asia/Tokyo").succeeds();
+    env.line("report").succeeds().prints(" 01:00 JST");
 }
 
 #[test]

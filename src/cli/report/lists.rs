@@ -210,8 +210,8 @@ pub(super) fn next_due(report: &PeriodReport, clock: &Clock) -> Vec<Block> {
         let planned = due.next.planned;
         vec![
             due.schedule.to_string(),
-            clock.local(planned.ready),
-            text::or_nothing(planned.deadline.map(|at| clock.local(at))),
+            clock.exact(planned.ready, &due.zone),
+            text::or_nothing(planned.deadline.map(|at| clock.exact(at, &due.zone))),
         ]
     });
     let rows = rows.collect();

@@ -85,7 +85,7 @@ impl Obstacle {
 }
 
 /// The forecast of one model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forecast {
     /// The time if the coming runs have the rates of past days.
     pub at: Timestamp,
@@ -96,6 +96,8 @@ pub struct Forecast {
     pub n_days: usize,
     /// The median rate.
     pub bytes_per_second: u64,
+    /// The zone of the schedule that starts first.
+    pub zone: TimeZone,
 }
 
 /// Returns the forecast of each model, in their order.
@@ -111,9 +113,11 @@ pub fn forecast(facts: &ForecastFacts) -> Vec<Result<Forecast, Obstacle>> {
     let (slow, fast) = (play(&[rates.slow]), play(&[rates.fast]));
     let expected = play(&rates.past);
     let of_model = |index: usize| {
-        if facts.models[index].schedules.is_empty() {
-            return Err(Obstacle::NoSchedule);
-        }
+        let schedules = facts.models[index].schedules.iter();
+        let first = schedules
+            .map(|schedule| &facts.schedules[*schedule])
+            .min_by_key(|schedule| schedule.ready)
+            .ok_or(Obstacle::NoSchedule)?;
         let at = expected[index].ok_or(Obstacle::TooFar)?;
         Ok(Forecast {
             at,
@@ -122,6 +126,7 @@ pub fn forecast(facts: &ForecastFacts) -> Vec<Result<Forecast, Obstacle>> {
             latest: slow[index].map(|latest| latest.max(at)),
             n_days: rates.past.len(),
             bytes_per_second: rates.median,
+            zone: first.zone.clone(),
         })
     };
     (0..facts.models.len()).map(of_model).collect()

@@ -224,7 +224,7 @@ fn runs_that_their_bytes_end_within_a_second_fetch_no_more() {
         seconds: 10,
     }];
     world.windows = Windows::default();
-    let forecast = world.forecasts()[0].unwrap();
+    let forecast = world.forecasts()[0].clone().unwrap();
     // Ten runs: one now, and one at each of the next nine ticks.
     let last = shift(world.now, 9 * 900 + 1);
     assert_eq!((forecast.at, forecast.latest), (last, Some(last)));

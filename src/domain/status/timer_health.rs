@@ -2,6 +2,7 @@
 
 use super::facts::{NextDue, Status, TimerFacts};
 use super::health::{Warning, WarningKind};
+use crate::domain::outcome::Trigger;
 use crate::domain::schedule::WaitReason;
 use crate::domain::time::{Timestamp, believed};
 use crate::domain::units::Seconds;
@@ -11,8 +12,10 @@ const PERIODS_OF_SILENCE: u64 = 2;
 
 pub(super) fn timer_warnings(status: &Status) -> Vec<Warning> {
     let Some(timer) = status.timer.as_ref().filter(|timer| timer.installed) else {
-        // A run in progress serves the slots that are due; a pause keeps them waiting.
-        let is_quiet = status.run.is_some() || status.pause.is_some();
+        // An unattended run serves the slots that are due; a pause keeps them waiting.
+        let trigger = status.run.as_ref().map(|it| it.run.start.trigger);
+        let is_served = matches!(trigger, Some(Trigger::Timer | Trigger::Ci));
+        let is_quiet = is_served || status.pause.is_some();
         let missing = missing_timer(
             &status.next_due,
             status.last_unattended_tick,
