@@ -343,7 +343,7 @@ fn wrong_settings_are_refused() {
         2 doctor --fixx => did you mean `--fix`?
         2 models list --set nonsense => `nonsense` is not a setting
         2 -c download.connections status => `-c download.connections` has no value
-        2 -c download.connections status => write `-c download.connections=8`
+        2 -c download.connections status => write `-c download.connections=16`
         2 models list --set disk.reserv=1G => did you mean `disk.reserve`?
         2 models list --set disk.reserve= => is not a size
         2 config list -c download.files=0 => a whole number from 1 to 256
