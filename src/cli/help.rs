@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::explain::Complaint;
+use crate::domain::nearest::nearest;
 use crate::domain::outcome::ExitStatus;
 use crate::manual::{TOPICS, Topic, terminal};
 use crate::ui::table;
@@ -67,10 +68,10 @@ fn show(topic: &Topic, context: &Context) -> Result<()> {
 fn show_command(words: &[&str]) -> Result<()> {
     let root = super::command();
     let mut command = &root;
-    for word in words {
-        command = command
-            .find_subcommand(word)
-            .ok_or_else(|| unknown(word, command, words.len() == 1))?;
+    for (n_known, word) in words.iter().enumerate() {
+        let found = command.find_subcommand(word);
+        command =
+            found.ok_or_else(|| unknown(&words[..n_known], word, command, words.len() == 1))?;
     }
     let line = ["hfdl"].iter().chain(words).chain(&["--help"]);
     if let Err(help) = super::command().try_get_matches_from(line) {
@@ -80,7 +81,7 @@ fn show_command(words: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn unknown(word: &str, command: &clap::Command, may_be_topic: bool) -> Complaint {
+fn unknown(parents: &[&str], word: &str, command: &clap::Command, may_be_topic: bool) -> Complaint {
     let commands = command
         .get_subcommands()
         .filter(|command| !command.is_hide_set());
@@ -90,5 +91,12 @@ fn unknown(word: &str, command: &clap::Command, may_be_topic: bool) -> Complaint
         known.push(TOPIC_LIST);
         return Complaint::unknown("topic or command", word, &known, "hfdl help topics");
     }
-    Complaint::unknown("command", word, &known, "hfdl --help")
+    let parent = [&["hfdl"], parents].concat().join(" ");
+    let help = format!("`{parent} --help` lists the commands");
+    Complaint::usage(format!("there is no command `{parent} {word}`")).next(
+        match nearest(word, known) {
+            Some(near) => format!("did you mean `{parent} {near}`? {help}"),
+            None => help,
+        },
+    )
 }

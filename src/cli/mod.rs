@@ -393,10 +393,9 @@ fn prepare(host: &Host, global: &Global, out: Output) -> Result<Context> {
     host.check_variables()?;
     let mut flags = BTreeMap::new();
     for pair in &global.set {
-        let (key, value) = pair.split_once('=').ok_or_else(|| {
-            let complaint = Complaint::usage(format!("`{pair}` is not a setting"));
-            Error::new(complaint.next("write `--set KEY=VALUE`"))
-        })?;
+        let (key, value) = pair
+            .split_once('=')
+            .ok_or_else(|| Error::new(without_value(pair)))?;
         let key = SettingKey::find(key.trim())?;
         key.check(value)?;
         flags.insert(key, value.to_owned());
@@ -412,6 +411,16 @@ fn prepare(host: &Host, global: &Global, out: Output) -> Result<Context> {
         log_format: global.log_format,
         flags,
     })
+}
+
+/// Complains about a `--set` that has no `=`.
+fn without_value(text: &str) -> Complaint {
+    let Ok(key) = SettingKey::find(text.trim()) else {
+        let complaint = Complaint::usage(format!("`{text}` is not a setting"));
+        return complaint.next("write `--set KEY=VALUE`");
+    };
+    let example = key.spec().default.unwrap_or("VALUE");
+    Complaint::usage(format!("`-c {key}` has no value")).next(format!("write `-c {key}={example}`"))
 }
 
 fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {

@@ -5,8 +5,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::context::Context;
-use crate::domain::outcome::ExitStatus;
-use crate::domain::settings::{SettingKey, Settings};
+use super::explain::Complaint;
+use crate::domain::outcome::{ExitStatus, UnknownWord};
+use crate::domain::settings::{SettingError, SettingKey, Settings};
 use crate::domain::timer::TimerKind;
 use crate::domain::units::Seconds;
 use crate::json::document;
@@ -58,13 +59,25 @@ pub struct StartCommand {
 pub(super) struct Backend(pub Option<TimerKind>);
 
 impl std::str::FromStr for Backend {
-    type Err = crate::domain::outcome::UnknownWord;
+    type Err = UnknownWord;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         match word {
             "auto" => Ok(Self(None)),
-            word => word.parse().map(|kind| Self(Some(kind))),
+            word => {
+                let kind = word.parse();
+                kind.map(|kind| Self(Some(kind)))
+                    .map_err(|_| UnknownWord::new(word, Self::words()))
+            }
         }
+    }
+}
+
+impl Backend {
+    /// Returns the words of all values.
+    pub fn words() -> impl Iterator<Item = &'static str> {
+        let kinds = TimerKind::ALL.iter().map(|kind| kind.as_str());
+        std::iter::once("auto").chain(kinds)
     }
 }
 
@@ -98,7 +111,14 @@ impl StartCommand {
         let Some(text) = typed.or(context.flags.get(&SettingKey::TimerEvery)) else {
             return Ok(None);
         };
-        let value = SettingKey::TimerEvery.check(text)?;
+        let value = match SettingKey::TimerEvery.check(text) {
+            Err(SettingError::WrongValue { value, why, .. }) if typed.is_some() => {
+                return Err(Complaint::refused(&format!("`--every {value}`: {why}"))
+                    .or_next(|| "write one of these, such as `--every 15m`".to_owned())
+                    .into());
+            }
+            value => value?,
+        };
         Ok(Some(value.to_string().parse()?))
     }
 }

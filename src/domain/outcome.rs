@@ -60,7 +60,10 @@ impl UnknownWord {
 
     /// Returns the next step: the word that was probably meant, or a choice.
     pub fn hint(&self) -> String {
-        match nearest(&self.word, self.allowed.split(", ")) {
+        let mut allowed = self.allowed.split(", ");
+        let near = nearest(&self.word, allowed.clone());
+        let is_begun = |word: &&str| self.word.len() >= 3 && word.starts_with(&self.word);
+        match near.or_else(|| allowed.find(is_begun)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "write one of these words".to_owned(),
         }

@@ -3,7 +3,7 @@
 use super::content::ContentId;
 use super::filter::Filter;
 use super::nearest::nearest;
-use super::quantisation::{is_gguf, quantisations};
+use super::quantisation::{Quantisation, is_gguf, quantisations};
 use super::repo::{CommitSha, Repo, RepoPath};
 use super::xet::XetHash;
 use thiserror::Error;
@@ -79,7 +79,12 @@ impl NothingSelected {
         let missing = quantisations.find(|quantisation| quantisation.files(&paths).is_empty());
         match missing {
             Some(quantisation) => Self {
-                missing: format!("`{repo}` at {at} has no file of {quantisation}"),
+                missing: match quantisation {
+                    Quantisation::Word(_) => {
+                        format!("`{repo}` at {at} has no file of {quantisation}")
+                    }
+                    Quantisation::File(_) => format!("`{repo}` at {at} has no file {quantisation}"),
+                },
                 present: gguf_examples(&paths).unwrap_or_else(|| listing.examples()),
                 hint: "choose another one, or files by `--include`; nothing was changed",
             },

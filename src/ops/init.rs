@@ -57,6 +57,43 @@ impl Additions {
                 .collect(),
         )
     }
+
+    /// Returns a file of earlier answers with these; entries of the same name are replaced.
+    pub fn added_to(&self, mut earlier: Node) -> Node {
+        let (Node::Map(sections), Node::Map(added)) = (&mut earlier, self.document()) else {
+            return earlier;
+        };
+        for (name, node) in added {
+            match sections.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, section)) => add(section, node),
+                None => sections.push((name, node)),
+            }
+        }
+        earlier
+    }
+}
+
+fn add(section: &mut Node, added: Node) {
+    match (section, added) {
+        (Node::Map(entries), Node::Map(added)) => {
+            entries.retain(|(key, _)| added.iter().all(|(new, _)| new != key));
+            entries.extend(added);
+        }
+        (Node::List(entries), Node::List(added)) => {
+            entries.retain(|entry| added.iter().all(|new| names(new) != names(entry)));
+            entries.extend(added);
+        }
+        (section, added) => *section = added,
+    }
+}
+
+/// Returns the fields that tell an entry from others.
+fn names(entry: &Node) -> Vec<&(String, Node)> {
+    let Node::Map(fields) = entry else {
+        return Vec::new();
+    };
+    let is_name = |field: &&(String, Node)| ["name", "repo"].contains(&field.0.as_str());
+    fields.iter().filter(is_name).collect()
 }
 
 /// Returns the time of day of a schedule at which its windows are never open.

@@ -19,5 +19,5 @@ mod waits;
 pub mod yaml;
 
 pub use clock::Clock;
-pub use output::{ColourChoice, Format, Output, ask, ask_line, is_yes};
+pub use output::{ColourChoice, Format, Output, ask, ask_line, yes_or_no};
 pub use yaml::yaml_document;

@@ -275,12 +275,16 @@ pub fn ask_line(question: &str) -> Result<Option<String>> {
 /// Asks a question that only `y` or `yes` affirms.
 pub fn ask(question: &str) -> Result<bool> {
     let answer = ask_line(&format!("{question} [y/N]"))?.unwrap_or_default();
-    Ok(is_yes(&answer))
+    Ok(yes_or_no(&answer) == Some(true))
 }
 
-/// Tells whether an answer is `y` or `yes`.
-pub fn is_yes(answer: &str) -> bool {
-    ["y", "yes"].contains(&answer.to_lowercase().as_str())
+/// Reads `y`, `yes`, `n` or `no`; any other answer is none of both.
+pub fn yes_or_no(answer: &str) -> Option<bool> {
+    match answer.to_lowercase().as_str() {
+        "y" | "yes" => Some(true),
+        "n" | "no" => Some(false),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -227,6 +227,7 @@ fn wrong_and_impossible_schedules_are_refused() {
         2 schedules add x --once '2026-02-30 08:00' --all => is not a time
         2 schedules add x --daily 03:00 --all --tz Berlin => did you mean `Europe/Berlin`?
         2 schedules add x --daily 03:00 --all --tz Mars/Base => `Mars/Base` is not a time zone
+        2 schedules add x --daily 03:00 --all --tz PST => next: write a zone name such as `Europe/Berlin`
         2 schedules add x --daily 03:00 --all --window 22:00-22:00 => it starts when it ends
         2 schedules add x --daily 03:00 --all --window 22-7 => `22-7` is not a window: `22` is not a time of day
         2 schedules add x --daily 03:00 --all --window 22-7 => next: write start and end such as 22:00-07:00
@@ -341,6 +342,8 @@ fn wrong_settings_are_refused() {
         2 doctor extra => unexpected argument `extra`
         2 doctor --fixx => did you mean `--fix`?
         2 models list --set nonsense => `nonsense` is not a setting
+        2 -c download.connections status => `-c download.connections` has no value
+        2 -c download.connections status => write `-c download.connections=16`
         2 models list --set disk.reserv=1G => did you mean `disk.reserve`?
         2 models list --set disk.reserve= => is not a size
         2 config list -c download.files=0 => a whole number from 1 to 256

@@ -156,7 +156,11 @@ fn without_a_terminal_or_with_a_wrong_flag_nothing_is_changed() {
         ("--model acme/tiny --daily 25:00", "is not a daily time"),
         ("--model acme/tiny --tz Nowhere/Land", "Nowhere/Land"),
         ("--model acme/tiny --window 7-8", "window"),
-        ("--model acme/tiny --timer sundial", "sundial"),
+        ("--model acme/tiny --timer cron", "did you mean `crontab`?"),
+        (
+            "--model acme/tiny --timer sundial",
+            "auto, crontab, systemd, launchd, task-scheduler, none",
+        ),
         ("--model acme/tiny --cache /etc/passwd/x", "is no directory"),
         ("--model 'a b'", "a b"),
     ] {
@@ -196,6 +200,66 @@ fn another_file_of_the_name_is_not_replaced_unasked() {
     assert_eq!(fs::read(&path).unwrap(), b"mine");
     assert!(!env.home().exists());
     assert_eq!(env.crontab(), None);
+}
+
+#[test]
+fn a_second_time_adds_to_the_file_unless_it_was_edited() {
+    let env = world();
+    let path = env.root().join("work/hfdl.yaml");
+    env.line("init -y --model acme/tiny --timer none")
+        .succeeds();
+    let cache = env.root().join("elsewhere");
+    env.line("models set acme/tiny --tag llm").succeeds();
+    let second = format!(
+        "init -y --model acme/other --timer none --cache {}",
+        cache.display()
+    );
+    env.line(&second)
+        .succeeds()
+        .prints("+ model acme/other")
+        .prints("+ setting cache.dir");
+    let file = fs::read_to_string(&path).unwrap();
+    for part in [
+        "repo: acme/tiny",
+        "repo: acme/other",
+        "cache.dir: ",
+        "daily:",
+    ] {
+        assert_eq!(file.matches(part).count(), 1, "{part}: {file}");
+    }
+    let kept = env.line("models show acme/tiny --json").json();
+    assert_eq!(
+        kept["tags"][0], "llm",
+        "the earlier entry is not applied again"
+    );
+
+    env.line("models remove acme/other --yes").succeeds();
+    env.line("init -y --model acme/other --timer none")
+        .succeeds();
+    let again = fs::read_to_string(&path).unwrap();
+    assert_eq!(again.matches("repo: acme/other").count(), 1, "{again}");
+    env.line("apply -f hfdl.yaml --dry-run").succeeds();
+
+    env.line("models remove acme/other --yes").succeeds();
+    fs::write(&path, format!("{again}# mine\n")).unwrap();
+    env.line("init -y --model acme/other")
+        .exits(2)
+        .explains("exists and has other content");
+    assert_eq!(env.crontab(), None);
+}
+
+#[test]
+fn a_file_with_nothing_to_write_is_refused_before_the_timer() {
+    let env = world();
+    env.line("init -y --model acme/tiny --timer none")
+        .succeeds();
+    let before = env.database_content();
+    env.line("init -y --file /proc/x")
+        .exits(2)
+        .explains("there is nothing to write to `/proc/x`")
+        .explains("leave `--file` out");
+    assert_eq!(env.crontab(), None);
+    assert_eq!(env.database_content(), before);
 }
 
 #[test]
@@ -259,6 +323,11 @@ fn a_dialogue_asks_wrong_answers_again_and_sets_everything_up() {
     terminal.type_line("22:00-07:00");
     terminal.wait_for("Have crontab start hfdl every 15 minutes, at :");
     nothing_was_changed(&env);
+    terminal.type_line("maybe");
+    terminal.wait_for("`maybe` is neither yes nor no");
+    terminal.wait_until("the timer once more", |screen| {
+        screen.matches("Have crontab start").count() == 2
+    });
     terminal.keys(&["Enter"]);
     let asked = terminal.wait_for("apply it, and start the timer? [Y/n]");
     for part in [
@@ -269,6 +338,8 @@ fn a_dialogue_asks_wrong_answers_again_and_sets_everything_up() {
     ] {
         assert!(asked.replace('\'', "").contains(part), "{part}:\n{asked}");
     }
+    terminal.type_line("none");
+    terminal.wait_for("`none` is neither yes nor no");
     nothing_was_changed(&env);
     terminal.keys(&["Enter"]);
     terminal.wait_for("timer installed (crontab)");

@@ -256,7 +256,7 @@ fn help_knows_topics_and_commands_and_suggests_the_nearest() {
         .explains("did you mean `tutorial`?");
     env.line("help models ad")
         .exits(2)
-        .explains("did you mean `add`?");
+        .explains("did you mean `hfdl models add`? `hfdl models --help` lists the commands");
     let coloured = env.hfdl(["help", "faq", "--color", "always"]);
     assert!(coloured.succeeds().stdout().contains("\u{1b}[1m"));
     let commands = env.line("-h").stdout().to_owned();

@@ -129,6 +129,9 @@ fn a_quantisation_or_file_that_is_not_there_is_a_mistake_and_lists_what_there_is
             .exits(2)
             .explains("has no file of `Q5_K_M`; it has the quantisations `Q4_K_M`, `Q8_0`");
     }
+    env.line("models add acme/q:nofile.gguf")
+        .exits(2)
+        .explains("has no file `nofile.gguf`; it has");
     env.line("download acme/q q-Q4_KM.gguf")
         .exits(2)
         .explains("it has 7 files")

@@ -33,7 +33,20 @@ fn start_without_any_timer_is_an_error() {
     env.line("start --backend launchd")
         .exits(1)
         .explains("there is no program `launchctl` on this machine");
-    env.line("start --backend sundial").exits(2);
+    let choices = "auto, crontab, systemd, launchd, task-scheduler";
+    env.line("start --backend sundial")
+        .exits(2)
+        .explains(choices);
+    env.line("start --backend cron")
+        .exits(2)
+        .explains("did you mean `crontab`?");
+    let every = env.line("start --every 7m");
+    every.exits(2).explains("`--every 7m`: it must be 1m, 2m");
+    assert!(
+        !every.stderr().contains("timer.every"),
+        "{}",
+        every.report()
+    );
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn a_damaged_model_is_damaged_in_every_word_until_it_is_repaired() {
         assert_eq!(warning_kinds(&seen), ["model-damaged"]);
         assert_eq!(
             seen["warnings"][0]["hint"],
-            "hfdl verify acme/tiny --repair"
+            "`hfdl verify acme/tiny --repair`"
         );
         let model = &seen["models"][0];
         assert_eq!(model["state"], "damaged");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Error, Result};
 
-use super::questions::{Prompt, agrees, answer};
+use super::questions::{Prompt, YES, agrees, answer};
 use crate::cli::context::Context;
 use crate::cli::explain::{Complaint, explain};
 use crate::cli::models::{amount, warn_about};
@@ -364,7 +364,11 @@ pub fn timer(
             return Ok(None);
         }
     };
-    let question = format!("Have {} start hfdl {}?", planned.kind(), planned.spec.tick);
-    let agreed = is_chosen || agrees(context, &question)?;
+    let text = format!("Have {} start hfdl {}?", planned.kind(), planned.spec.tick);
+    let question = Prompt {
+        text: &text,
+        default: YES,
+    };
+    let agreed = is_chosen || agrees(context, question)?;
     Ok(agreed.then_some(request))
 }

@@ -1,6 +1,6 @@
 //! The flags of `hfdl init`, and the order of its steps.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context as _, Result};
@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::answers::{self, ScheduleFlags, SetUp};
-use super::questions::{agrees, not_changed};
+use super::questions::{NO, Prompt, YES, agrees, not_changed};
 use crate::cli::apply::{self, Apply};
 use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
@@ -17,19 +17,20 @@ use crate::cli::start::{Backend, InstalledTimer, install_timer};
 use crate::domain::outcome::{ExitStatus, UnknownWord};
 use crate::json::document;
 use crate::ops::apply::Current;
-use crate::ops::document::to_yaml;
+use crate::ops::document::{Document, Node, to_yaml};
 use crate::ops::init::Additions;
 use crate::ops::timer::TimerRequest;
 use crate::sys::files::{read_if_present, write_for_all};
 use crate::sys::paths;
-use crate::ui::{ask, text};
+use crate::ui::text;
 
 /// Set up this home: cache, models, hours, timer
 ///
 /// Asks a few questions, shows the file for `hfdl apply` that it made from the answers, and asks
 /// once more before it writes the file, applies it and installs the timer. Until then nothing is
-/// changed. In a home that is already set up, the answers are added. With --yes it asks nothing:
-/// flags give the answers, and defaults the rest.
+/// changed. In a home that is already set up, the answers are added, also to the file of earlier
+/// answers unless it was edited. With --yes it asks nothing: flags give the answers, and defaults the
+/// rest.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "A token is not asked for: `hf auth login` keeps it where hfdl finds it.
@@ -64,9 +65,9 @@ pub struct InitCommand {
     #[arg(long, value_name = "NAME")]
     timer: Option<TimerChoice>,
 
-    /// The file to write
-    #[arg(short, long, value_name = "FILE", default_value = "hfdl.yaml")]
-    file: PathBuf,
+    /// The file to write (default: hfdl.yaml)
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
 }
 
 /// The timer to install, if any.
@@ -82,7 +83,11 @@ impl FromStr for TimerChoice {
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         match word {
             "none" => Ok(Self::None),
-            word => word.parse().map(Self::Install),
+            word => {
+                let words = Backend::words().chain(["none"]);
+                let backend = word.parse().map(Self::Install);
+                backend.map_err(|_| UnknownWord::new(word, words))
+            }
         }
     }
 }
@@ -91,6 +96,8 @@ impl FromStr for TimerChoice {
 struct Draft {
     path: PathBuf,
     text: String,
+    /// Another file has this path.
+    is_replacement: bool,
     planned: apply::PlannedApply,
 }
 
@@ -116,6 +123,7 @@ impl InitCommand {
         };
         let timer = self.timer(context, &found, &additions)?;
         let draft = if additions.is_empty() {
+            self.refuse_unused_file(context)?;
             None
         } else {
             Some(self.draft(context, &additions)?)
@@ -162,19 +170,58 @@ impl InitCommand {
 
     /// Makes the file, and compares it with the database.
     fn draft(&self, context: &Context, additions: &Additions) -> Result<Draft> {
-        let path = paths::absolute(&context.host, &self.file)?;
-        let text = format!(
-            "# Models, schedules and settings of hfdl, as `hfdl init` has made them.\n\
-             # To apply changes: hfdl apply -f FILE (first with --dry-run)\n{}",
-            to_yaml(&additions.document())?
-        );
+        let file = self.file.as_deref().unwrap_or(Path::new("hfdl.yaml"));
+        let path = paths::absolute(&context.host, file)?;
+        let text = render(&additions.document())?;
+        // Entries of an earlier file may have changed since, and are not applied again.
         let planned = Apply::adding(path.clone()).plan(context, text.as_bytes())?;
+        let found =
+            read_if_present(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let earlier = found.as_deref().and_then(unedited);
         Ok(Draft {
             path,
-            text,
+            is_replacement: found.is_some() && earlier.is_none(),
+            text: match earlier {
+                Some(earlier) => render(&additions.added_to(earlier))?,
+                None => text,
+            },
             planned,
         })
     }
+
+    /// Refuses a file that would not be written.
+    fn refuse_unused_file(&self, context: &Context) -> Result<()> {
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        let path = paths::absolute(&context.host, file)?;
+        if path.exists() {
+            return Ok(());
+        }
+        let headline = format!(
+            "there is nothing to write to `{}`: everything is set up",
+            path.display()
+        );
+        Err(Complaint::usage(headline)
+            .next("leave `--file` out; `hfdl export` prints a file of all entries")
+            .into())
+    }
+}
+
+/// Returns the text of a file.
+fn render(document: &Node) -> Result<String> {
+    Ok(format!(
+        "# Models, schedules and settings of hfdl, as `hfdl init` has made them.\n\
+         # To apply changes: hfdl apply -f FILE (first with --dry-run)\n{}",
+        to_yaml(document)?
+    ))
+}
+
+/// Reads a file that is as `init` wrote it.
+fn unedited(bytes: &[u8]) -> Option<Node> {
+    let document = Document::parse(bytes).ok()?.root;
+    let text = render(&document).ok()?;
+    (text.as_bytes() == bytes).then_some(document)
 }
 
 fn look_around(context: &Context) -> Result<SetUp> {
@@ -206,7 +253,11 @@ fn greet(context: &Context, found: &SetUp) -> Result<()> {
     context.say_to_people(&format!(
         "`{home}` is set up, with {models} and {schedules}"
     ));
-    if agrees(context, "Add to it?")? {
+    let question = Prompt {
+        text: "Add to it?",
+        default: YES,
+    };
+    if agrees(context, question)? {
         return Ok(());
     }
     Err(not_changed())
@@ -221,9 +272,8 @@ fn confirm(context: &Context, draft: Option<&Draft>, has_timer: bool) -> Result<
         context.warn(warning);
     }
     let path = draft.path.display();
-    let is_replaced = draft.replaces_another_file()?;
     if context.yes {
-        if is_replaced {
+        if draft.is_replacement {
             return Err(
                 Complaint::usage(format!("`{path}` exists and has other content"))
                     .next("name another file with `--file`, or remove it; nothing was changed")
@@ -238,22 +288,19 @@ fn confirm(context: &Context, draft: Option<&Draft>, has_timer: bool) -> Result<
     } else {
         " and apply it"
     };
-    let question = |verb: &str| format!("{verb} `{path}`{start}?");
-    let agreed = if is_replaced {
-        ask(&question("Replace"))?
+    let (verb, default) = if draft.is_replacement {
+        ("Replace", NO)
     } else {
-        agrees(context, &question("Write"))?
+        ("Write", YES)
     };
-    if agreed { Ok(()) } else { Err(not_changed()) }
+    let text = &format!("{verb} `{path}`{start}?");
+    if agrees(context, Prompt { text, default })? {
+        return Ok(());
+    }
+    Err(not_changed())
 }
 
 impl Draft {
-    fn replaces_another_file(&self) -> Result<bool> {
-        let found = read_if_present(&self.path)
-            .with_context(|| format!("cannot read `{}`", self.path.display()))?;
-        Ok(found.is_some_and(|bytes| bytes != self.text.as_bytes()))
-    }
-
     fn carry_out(&self, context: &Context) -> Result<()> {
         let path = &self.path;
         write_for_all(path, self.text.as_bytes())

@@ -4,7 +4,11 @@ use anyhow::{Error, Result};
 
 use crate::cli::context::Context;
 use crate::cli::explain::{Complaint, explain};
-use crate::ui::{ask_line, is_yes, table};
+use crate::ui::{ask_line, table, yes_or_no};
+
+/// The defaults of questions for [`agrees`].
+pub const YES: &str = "yes";
+pub const NO: &str = "no";
 
 /// A question with its default.
 #[derive(Clone, Copy)]
@@ -42,13 +46,25 @@ pub fn answer<T>(
     }
 }
 
-/// Asks a question that an empty line affirms.
-pub fn agrees(context: &Context, question: &str) -> Result<bool> {
-    if context.yes {
-        return Ok(true);
-    }
-    let answer = line(context, &format!("{question} [Y/n]"))?;
-    Ok(answer.is_empty() || is_yes(&answer))
+/// Asks a question with the answers yes and no; its default is one of them.
+pub fn agrees(context: &Context, question: Prompt<'_>) -> Result<bool> {
+    let choices = if question.default == YES {
+        "[Y/n]"
+    } else {
+        "[y/N]"
+    };
+    let text = format!("{} {choices}", question.text);
+    let question = Prompt {
+        text: &text,
+        ..question
+    };
+    answer(context, None, question, |text| {
+        yes_or_no(text).ok_or_else(|| {
+            Complaint::usage(format!("`{text}` is neither yes nor no"))
+                .next("answer `y` or `n`")
+                .into()
+        })
+    })
 }
 
 /// Reads one line. The end of the input ends the command.

@@ -19,11 +19,18 @@ pub fn find_zone(name: &str) -> Result<TimeZone, SpecError> {
     let found = TimeZone::get(name).ok().filter(|zone| !zone.is_unknown());
     found.ok_or_else(|| {
         let why = match similar_zone(name) {
+            // `IST` is the time of three countries, and none of them is near `EST`.
+            _ if is_abbreviation(name) => "write a zone name such as `Europe/Berlin`".to_owned(),
             Some(similar) => format!("did you mean `{similar}`?"),
             None => "write an IANA name such as Europe/Berlin or UTC".to_owned(),
         };
         SpecError::new("a time zone known on this machine", name, &why)
     })
+}
+
+/// Tells whether a name looks like the abbreviation of a time, such as `PST`.
+fn is_abbreviation(name: &str) -> bool {
+    (2..=5).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 /// Finds the zone that a misspelt name, or the name of its city, means.
@@ -272,6 +279,13 @@ mod tests {
             let error = find_zone(name).unwrap_err().to_string();
             assert!(
                 error.contains(&format!("did you mean {similar}?")),
+                "{error}"
+            );
+        }
+        for name in ["PST", "BST", "IST", "AEST"] {
+            let error = find_zone(name).unwrap_err().to_string();
+            assert!(
+                error.ends_with("write a zone name such as `Europe/Berlin`"),
                 "{error}"
             );
         }

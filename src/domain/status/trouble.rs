@@ -18,7 +18,7 @@ pub(super) fn damage(model: &ModelStatus) -> Option<Warning> {
         "`{name}` is damaged: a verification{} found missing or wrong bytes",
         found.map_or_else(String::new, |at| format!(" at {at}"))
     );
-    let hint = format!("hfdl verify {name} --repair");
+    let hint = format!("`hfdl verify {name} --repair`");
     is_damaged.then(|| Warning::new(WarningKind::ModelDamaged, message, hint).about(model))
 }
 

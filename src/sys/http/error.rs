@@ -133,6 +133,12 @@ impl HttpError {
         let new = |kind, reason: &str| Self::new(kind, url, reason);
         match error {
             ureq::Error::Io(error) => Self::from_plain_io(&error, url),
+            ureq::Error::Timeout(ureq::Timeout::Connect) if url.is_https() && url.port() != 443 => {
+                Self {
+                    hint: Some(MAY_BE_PLAIN.into()),
+                    ..new(Kind::Timeout, "no connection in time")
+                }
+            }
             ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) => {
                 new(Kind::Timeout, "no connection in time")
             }
@@ -266,6 +272,10 @@ impl HttpError {
 
 const NOT_SAFE: &str = "no safe connection";
 
+/// The next step after an HTTPS handshake that a server of plain HTTP never answers.
+const MAY_BE_PLAIN: &str =
+    "if this port has no TLS, write `http://` in the address; else run it again later";
+
 /// Returns the next step after a failure that went through no proxy.
 fn next_step(kind: HttpErrorKind) -> Option<&'static str> {
     match kind {
@@ -369,6 +379,18 @@ mod tests {
         let lookup = HttpError::from_reader(lookup, &url());
         assert_eq!(lookup.kind(), HttpErrorKind::Dns);
         assert!(!from_ureq(ureq::Error::Tls("bad")).is_transient());
+    }
+
+    #[test]
+    fn a_silent_handshake_at_a_port_of_its_own_suggests_plain_http() {
+        let hint = |url: &str| {
+            let error = ureq::Error::Timeout(ureq::Timeout::Connect);
+            let error = HttpError::from_ureq(error, &url.parse().unwrap(), None);
+            error.hint().unwrap().contains("write `http://`")
+        };
+        assert!(hint("https://127.0.0.1:8080/x"));
+        assert!(!hint("https://huggingface.co/x"));
+        assert!(!hint("http://127.0.0.1:8080/x"));
     }
 
     #[test]
