@@ -16,7 +16,7 @@ use crate::ops::services::Services;
 
 #[derive(Debug, Args)]
 pub struct Waiting {
-    /// Wait for another run to end (at most DUR, or without limit)
+    /// Wait for another run to end (at most DUR, or without limit); at a terminal this is the default
     #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "36500d")]
     pub wait: Option<Seconds>,
 }
@@ -60,7 +60,7 @@ pub struct Limits {
     #[arg(long, value_name = "SIZE", value_parser = size_above_zero)]
     max_transfer: Option<ByteSize>,
 
-    /// Bytes per second, or a time table (default: download.limit_rate)
+    /// Bytes per second, or a timetable (default: download.limit_rate)
     #[arg(long, value_name = "TABLE")]
     limit_rate: Option<RateTable>,
 

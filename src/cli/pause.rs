@@ -16,9 +16,9 @@ use crate::ui::Clock;
 
 /// Make ticks do nothing for a while
 ///
-/// Each tick of the timer records a skipped run and ends. A run in progress continues, and commands
-/// that you start by hand work as usual. A second pause replaces the end and the reason of the
-/// first.
+/// Each `hfdl run-due` records a skipped run and ends, also if you start it by hand. A run in
+/// progress continues, and all other commands work as usual. A second pause replaces the end and
+/// the reason of the first.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl pause
@@ -26,11 +26,11 @@ use crate::ui::Clock;
   hfdl pause --until 'tomorrow 08:00'
   hfdl resume")]
 pub struct PauseCommand {
-    /// End by itself then, such as "mon 08:00" or RFC 3339 (default: `hfdl resume` ends it)
+    /// End automatically at this time, such as "mon 08:00" or RFC 3339 (default: `hfdl resume` ends it)
     #[arg(long, value_name = "TIME", conflicts_with = "span")]
     until: Option<String>,
 
-    /// End by itself after this long
+    /// End automatically after this long
     #[arg(id = "span", long = "for", value_name = "DUR")]
     span: Option<Seconds>,
 

@@ -72,7 +72,7 @@ pub struct PruneCommand {
     #[arg(long, value_name = "SIZE", conflicts_with = "max_size")]
     make_room: Option<ByteSize>,
 
-    /// Include revisions that the Hub no longer has; there may be no other copy of them
+    /// Include revisions that the Hub no longer has; needs NAME, as there may be no other copy
     #[arg(long, requires = "names")]
     only_copies: bool,
 }
@@ -255,7 +255,7 @@ fn show(
         && !context.out.quiet
     {
         context.warn(&format!(
-            "the repositories hold {} in `{}`, which is more than {}: what is left may not go",
+            "the repositories hold {} in `{}`, which is more than {}: the rest must stay",
             ByteSize(report.bytes_left).render_short(),
             settings.cache_dir(),
             most.render_short()
@@ -266,7 +266,7 @@ fn show(
         && !context.out.quiet
     {
         context.warn(&format!(
-            "that is less than {}: what is left may not go",
+            "that is less than {}: the rest must stay",
             room.render_short()
         ));
     }

@@ -76,7 +76,7 @@ pub fn gaps(environment: &TickEnvironment<'_>) -> Vec<Gap> {
     {
         found.push(Gap::Warn(format!(
             "`TZ` is `{zone}` here, and the timer uses the system's zone: schedules keep their own, \
-             time tables in `download.limit_rate` do not{}",
+             timetables in `download.limit_rate` do not{}",
             env_advice(environment.kind, &["TZ"])
         )));
     }

@@ -158,7 +158,7 @@ fn a_pin_at_a_commit_that_exists_nowhere_is_refused() {
         env.line(&format!("models set acme/tiny --policy pin@{digits}"))
             .exits(2)
             .explains(&format!(
-                "`acme/tiny` has no commit {digits}, and neither has this disk"
+                "neither the Hub nor this disk has commit {digits} of `acme/tiny`"
             ));
     }
     assert_eq!(shown(&env, "acme/tiny"), before, "nothing was changed");

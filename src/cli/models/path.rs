@@ -15,7 +15,7 @@ use crate::ops::sync::Target;
 
 /// Print the folders of the published files of models
 ///
-/// Does not ask the Hub. Missing files are an error; `hfdl verify` also reads the bytes.
+/// Does not ask the Hub. Fails if files are missing; `hfdl verify` also reads the bytes.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   llama-server --model \"$(hfdl models path org/name:Q4_K_M)\"/name-Q4_K_M.gguf

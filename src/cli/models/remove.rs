@@ -147,7 +147,9 @@ fn report(
     deleted: &DeletedFiles,
 ) -> Result<()> {
     for refusal in &deleted.kept {
-        context.out.say(&format!("some files stay: {refusal}"));
+        context
+            .out
+            .say(&format!("at least one file stays: {refusal}"));
     }
     let listed = quoted(names);
     context.out.done(

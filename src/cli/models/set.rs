@@ -97,7 +97,7 @@ fn pin(
         PinSearch::Found(commit) => commit,
         PinSearch::Nowhere => {
             let (name, repo) = (&spec.name, &spec.repo);
-            let cause = format!("`{repo}` has no commit {digits}, and neither has this disk");
+            let cause = format!("neither the Hub nor this disk has commit {digits} of `{repo}`");
             let next = format!("`hfdl models outdated {name}` shows the newest commit");
             let complaint = Complaint::usage(format!("cannot pin `{name}`"));
             return Err(complaint.cause(cause).next(next).into());

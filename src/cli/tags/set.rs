@@ -56,8 +56,11 @@ impl SetTag {
         }
         context.out.done(
             || {
-                let models = text::count(n_models, "model", "models");
-                format!("changed the tag `{}` of {models}", tag.name)
+                let models = match n_models {
+                    0 => "(no models)".to_owned(),
+                    n => format!("of {}", text::count(n, "model", "models")),
+                };
+                format!("changed the tag `{}` {models}", tag.name)
             },
             || document("hfdl.tag/1", TagView::new(&tag, n_models)),
         )

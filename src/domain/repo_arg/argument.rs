@@ -58,7 +58,7 @@ impl RepoArg {
         };
         let text = self.repo.to_string();
         if self.repo.kind != RepoType::Model {
-            return refuse(&text, format!("it is no {kind}, as `--repo-type` says"));
+            return refuse(&text, format!("it is not a {kind}, as `--repo-type` says"));
         }
         if self.quantisation.is_some() {
             return refuse(&text, "only models have quantisations");

@@ -173,13 +173,13 @@ const FIELDS: &[ScheduleField] = &[
         .flag("catch-up", "once|skip", "Treatment of missed slots: once (one run for all of them) or skip"),
     // Read after the rule, which takes an older limit away.
     ScheduleField::new("catch_up_within", |s| FieldValue::optional(s.catch_up.within()), Text(set_catch_up_within))
-        .flag("catch-up-within", "DUR", "Do not catch up on a slot older than this")
+        .flag("catch-up-within", "DUR", "Skip missed slots older than this")
         .no("Catch up on slots of any age again"),
     ScheduleField::new("jitter", |s| FieldValue::text(s.jitter), Text(|s, text| set(&mut s.jitter, text)))
         .flag("jitter", "DUR", "Delay the start by a part of this time that is fixed for this host"),
     ScheduleField::new("limit_rate", |s| FieldValue::optional(s.limit_rate.as_ref()), Number(set_limit_rate))
         .absent("default (download.limit_rate)")
-        .flag("limit-rate", "TABLE", "Bytes per second, or a time table such as \"08:00,512K 19:00,10M 23:00,off\"")
+        .flag("limit-rate", "TABLE", "Bytes per second, or a timetable such as \"08:00,512K 19:00,10M 23:00,off\"")
         .no("Follow the setting download.limit_rate again"),
     ScheduleField::new("max_duration", |s| FieldValue::optional(s.max_duration), Text(set_max_duration))
         .absent("default (run.max_duration)")

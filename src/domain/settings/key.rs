@@ -130,15 +130,15 @@ impl SettingKey {
             Self::CacheMaxSize => spec(
                 Size { min: 0 },
                 None,
-                "how much the cache may hold, files of other programs included; a download beyond is not started",
+                "how much the cache may hold, files of other programs included; a download that would exceed it is not started",
             ),
             Self::PruneAuto => spec(
                 Choice(&["off", "on"]),
                 Some("off"),
-                "for a download that `cache.max_size` or `disk.reserve` leaves no room for: remove revisions that \
-                 were published more than 7 days ago and are neither published, pinned, locked, held, waiting \
-                 for approval, shown by a view, a rollback target nor the only copy, oldest first, until it \
-                 fits; if it cannot fit, remove nothing",
+                "make room for a download that `cache.max_size` or `disk.reserve` leaves no room for: remove old \
+                 revisions, oldest first, until it fits. If it cannot fit, remove nothing. These stay: \
+                 revisions that were published in the last 7 days, or are published, pinned, locked, held, \
+                 waiting for approval, shown by a view, a rollback target or the only copy",
             ),
             Self::Connections => spec(
                 Count { min: 1, max: 256 },
@@ -153,7 +153,7 @@ impl SettingKey {
             Self::LimitRate => spec(
                 Rate,
                 Some("off"),
-                "bytes per second of a whole run, or a time table",
+                "bytes per second of a whole run, or a timetable",
             ),
             Self::MinRate => spec(
                 Size { min: 0 },
@@ -245,7 +245,11 @@ impl SettingKey {
                 None,
                 "program for a run that found the lock taken or ticks paused",
             ),
-            Self::HooksFinally => spec(Argv, None, "program after each run that had work"),
+            Self::HooksFinally => spec(
+                Argv,
+                None,
+                "program after each `hfdl run-due` that had work",
+            ),
             Self::HooksGate => spec(
                 Argv,
                 None,
@@ -281,7 +285,7 @@ impl SettingKey {
             Self::UpdateSizeChange => spec(
                 Percent,
                 Some("off"),
-                "change of the selected bytes from which an update is held",
+                "hold an update if the selected bytes change by more than this",
             ),
             // Shorter than the period of the timer: no tick finds the lock held by a
             // run that only reads. Time fits every disk: ten minutes a night read

@@ -81,6 +81,7 @@ impl SettingError {
                     None => format!("`hfdl config unset {key}` removes the setting"),
                 };
                 match split_advice(why) {
+                    (_, Some(form)) if form.ends_with('?') => format!("{form} {way_back}"),
                     (_, Some(form)) => format!("{form}; {way_back}"),
                     (_, None) => way_back,
                 }
