@@ -223,7 +223,7 @@ impl Progress {
             line.push_str(": ");
         }
         let verb = if self.fetched.total > 0 {
-            "fetched"
+            "here"
         } else {
             "read"
         };
