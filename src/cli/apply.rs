@@ -186,7 +186,7 @@ impl Apply {
         let lock = self.lock_path();
         let lock = lock.map(|path| read_lock_file(&path)).transpose()?;
         let mut planned = PlannedApply {
-            reserved: Reserved::find(&context.host, Path::new(cache_dir))?,
+            reserved: Reserved::find(&context.host, &context.home, Path::new(cache_dir))?,
             tick: tick(&wanted, &settings),
             wanted,
             plan: ApplyPlan::default(),

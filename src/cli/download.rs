@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::download_report::{report_run, show_published};
-use super::dry_run_report::show_dry_run;
+use super::dry_run_report::{say_delays, show_dry_run};
 use super::explain::Complaint;
 use super::fields::destination;
 use super::hf_flags::HfFlags;
@@ -130,6 +130,10 @@ impl Download {
         if targets.is_empty() {
             return self.nothing_meant(context);
         }
+        let is_new_place = self.place.new_place && !self.dry_run;
+        if let Some(store) = existing.as_ref().filter(|_| !is_new_place) {
+            self.hf.refuse_other_cache(store, &settings, &targets)?;
+        }
         let (host, home) = (&context.host, &context.home);
         // As in the official client: published files are enough unless the Hub must be asked.
         let is_offline = is_offline(host) && !self.force && self.accept.is_none();
@@ -176,7 +180,9 @@ impl Download {
         };
         finish.finish(runs, |_| {
             context.show_hub_warnings(&services);
-            report_run(context, &run, single.as_ref(), watcher.elapsed())
+            let status = report_run(context, &run, single.as_ref(), watcher.elapsed())?;
+            say_delays(context, &services.store, &run)?;
+            Ok(status)
         })
     }
 
@@ -285,14 +291,18 @@ impl Download {
                 .map(|model| self.registered(context, store, settings, model, &[]));
             return Ok((targets.collect::<Result<_>>()?, None));
         }
-        let is_name = |word: &str| models.iter().any(|model| model.spec.name.as_str() == word);
+        let named = |word: &str| {
+            let is_meant = |model: &&Model| {
+                let kind = self.repo_type.unwrap_or(model.spec.repo.kind);
+                model.spec.name.as_str() == word && model.spec.repo.kind == kind
+            };
+            models.iter().find(is_meant)
+        };
+        let is_name = |word: &str| named(word).is_some();
         let groups = group_words(&self.what, is_name).map_err(ambiguous)?;
         let mut targets = Vec::new();
         for (word, files) in &groups {
-            let model = models
-                .iter()
-                .find(|model| model.spec.name.as_str() == *word);
-            targets.push(match model {
+            targets.push(match named(word) {
                 Some(model) => self.registered(context, store, settings, model, files)?,
                 None => self.unregistered(context, store, settings, word, files)?,
             });

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::explain::{self, Explanation};
 use crate::domain::alert::RunFacts;
+use crate::domain::hold::Hold;
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome};
 use crate::domain::repo::{RepoPath, Revision};
 use crate::domain::run::RunCommand;
@@ -163,11 +164,13 @@ pub fn explain_session(run: &RunFacts, session: &Session) -> Option<Explanation>
     let label = session.start.label();
     let trouble = end.trouble.as_ref();
     let stop = run.stopped.get(&session.id).filter(|_| trouble.is_none());
+    let hold = run.holds.get(&session.id).filter(|_| trouble.is_none());
     let headline = match end.outcome {
         Outcome::Updated | Outcome::UpToDate | Outcome::Repaired | Outcome::Skipped => return None,
         Outcome::Partial => partial_headline(&[session]),
         Outcome::Held => {
-            let is_first = trouble.is_some() && session.start.old_commit.is_none();
+            let is_update = trouble.is_some() || hold.is_some();
+            let is_first = is_update && session.start.old_commit.is_none();
             held_headline(&label, is_first)
         }
         Outcome::CouldNotCheck => format!("could not check `{label}`"),
@@ -178,7 +181,7 @@ pub fn explain_session(run: &RunFacts, session: &Session) -> Option<Explanation>
         headline,
         cause: match trouble {
             Some(trouble) => Some(trouble.message.clone()),
-            None => stop_cause(run, session),
+            None => hold.map_or_else(|| stop_cause(run, session), |it| Some(it.message())),
         },
         next: match end.outcome {
             Outcome::Partial if trouble.is_none() => Some(
@@ -188,9 +191,12 @@ pub fn explain_session(run: &RunFacts, session: &Session) -> Option<Explanation>
                 }
                 .to_owned(),
             ),
-            Outcome::Held if trouble.is_none() => Some(format!(
-                "`hfdl models release {label}` lets it move to the newest revision again"
-            )),
+            Outcome::Held if trouble.is_none() => Some(match hold {
+                Some(hold) => undecided_hint(session, hold),
+                None => format!(
+                    "`hfdl models release {label}` lets it move to the newest revision again"
+                ),
+            }),
             _ => trouble.and_then(|trouble| trouble.hint.clone()),
         },
         status: match trouble {
@@ -198,6 +204,19 @@ pub fn explain_session(run: &RunFacts, session: &Session) -> Option<Explanation>
             None => stop.map_or(ExitStatus::Failed, |stop| stop.status),
         },
     })
+}
+
+/// Names the ways on from a hold that ends by itself: the gate decides later.
+fn undecided_hint(session: &Session, hold: &Hold) -> String {
+    let label = session.start.label();
+    let again = "the gate looks again in a day";
+    if session.start.model_id.is_none() {
+        return format!("{again}; {}", hold.hint(&label));
+    }
+    format!(
+        "{again}, and with `hfdl updates retry {label}` at the next run; \
+         `hfdl updates approve {label}` publishes it all the same"
+    )
 }
 
 /// Says how much of unfinished models is here, and how much is left.

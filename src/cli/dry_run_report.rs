@@ -1,4 +1,6 @@
-//! The output of `--dry-run`: the files to fetch, holds, and the room they need.
+//! The output of `--dry-run`: the files to fetch, holds, delays, and the room they need.
+
+use std::collections::BTreeSet;
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -6,8 +8,11 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::download_report::held_headline;
 use super::explain::{self, Explanation};
-use super::policy_text::waits;
-use crate::domain::outcome::ExitStatus;
+use super::policy_text::{rules_in_force, waits};
+use crate::domain::alert::RunFacts;
+use crate::domain::outcome::{Effect, ExitStatus};
+use crate::domain::policy::{EffectiveRules, UpdateWait};
+use crate::domain::session::Session;
 use crate::domain::time::render_utc;
 use crate::domain::units::ByteSize;
 use crate::json::{TotalsView, document};
@@ -15,6 +20,7 @@ use crate::ops::download::{DryRun, dry_run, lacking_room_of};
 use crate::ops::retention::LackingRoom;
 use crate::ops::services::Services;
 use crate::ops::sync::Target;
+use crate::store::{ModelFilter, Store};
 use crate::ui::table::Column;
 use crate::ui::{Output, table};
 
@@ -91,13 +97,7 @@ pub fn room_document(room: &LackingRoom) -> Value {
 /// Says that a newer commit is held, or waits for the end of a delay.
 pub fn explain_held(context: &Context, plan: &DryRun) -> Option<Explanation> {
     if let Some((wait, rules)) = &plan.wait {
-        let waits = waits(wait, rules, &context.clock());
-        return Some(Explanation {
-            headline: format!("`{}` {waits}", plan.label),
-            cause: Some(format!("upstream is at {}", wait.commit)),
-            next: None,
-            status: ExitStatus::Ok,
-        });
+        return Some(explain_delay(context, &plan.label, wait, rules));
     }
     let hold = plan.held.as_ref()?;
     Some(Explanation {
@@ -106,6 +106,47 @@ pub fn explain_held(context: &Context, plan: &DryRun) -> Option<Explanation> {
         next: Some(hold.hint(&plan.label)),
         status: ExitStatus::Ok,
     })
+}
+
+fn explain_delay(
+    context: &Context,
+    label: &str,
+    wait: &UpdateWait,
+    rules: &EffectiveRules,
+) -> Explanation {
+    let waits = waits(wait, rules, &context.clock());
+    Explanation {
+        headline: format!("`{label}` {waits}"),
+        cause: Some(format!("upstream is at {}", wait.commit)),
+        next: None,
+        status: ExitStatus::Ok,
+    }
+}
+
+/// Says which updates wait for the end of a delay after a download.
+pub fn say_delays(context: &Context, store: &Store, run: &RunFacts) -> Result<()> {
+    let is_good = |session: &&Session| {
+        let end = session.end.as_ref();
+        end.is_some_and(|end| end.effect() == Effect::Current)
+    };
+    let ids = run.sessions.iter().filter(is_good);
+    let ids: BTreeSet<_> = ids.filter_map(|it| it.start.model_id).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    for model in store.readable_models(&ModelFilter::default())? {
+        if let Some(wait) = model
+            .state
+            .wait
+            .as_ref()
+            .filter(|_| ids.contains(&model.id))
+        {
+            let rules = rules_in_force(store, context, &model)?.rules;
+            let label = model.spec.name.as_str();
+            context.show_note(&explain_delay(context, label, wait, &rules));
+        }
+    }
+    Ok(())
 }
 
 fn dry_run_text(out: &Output, found: &[DryRun]) -> String {

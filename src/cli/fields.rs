@@ -177,7 +177,11 @@ pub fn destination(context: &Context, settings: &Settings, to: &str) -> Result<D
         );
     }
     let path = paths::expand_home(&context.host, to)?;
-    let reserved = Reserved::find(&context.host, Path::new(settings.cache_dir()))?;
+    let reserved = Reserved::find(
+        &context.host,
+        &context.home,
+        Path::new(settings.cache_dir()),
+    )?;
     if let Some(why) = reserved.objection(&path) {
         let headline = format!("`{}` cannot hold the files of a model", path.display());
         return Err(Complaint::usage(headline)

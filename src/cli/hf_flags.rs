@@ -4,7 +4,11 @@ use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
-use crate::domain::settings::SettingKey;
+use super::explain::Complaint;
+use crate::domain::settings::{SettingKey, Settings};
+use crate::ops::places::{PlaceError, Places};
+use crate::ops::sync::Target;
+use crate::store::Store;
 use crate::sys::paths;
 
 #[derive(Debug, Args)]
@@ -49,5 +53,34 @@ impl HfFlags {
             }
         }
         Ok(context)
+    }
+
+    /// Refuses `--cache-dir` for a model that is published in another cache. A run would record
+    /// a failure of the model.
+    pub fn refuse_other_cache(
+        &self,
+        store: &Store,
+        settings: &Settings,
+        targets: &[Target],
+    ) -> Result<()> {
+        if self.cache_dir.is_none() {
+            return Ok(());
+        }
+        let places = Places::load(store, settings)?;
+        for target in targets {
+            let model = target.model.as_ref().map(|(id, _)| *id);
+            let checked = places.check(&target.destination, model);
+            if let Err(error @ PlaceError::Elsewhere { .. }) = checked {
+                let (cache, label) = (settings.cache_dir(), target.label());
+                return Err(Complaint::usage(error.to_string())
+                    .next(format!(
+                        "leave `--cache-dir` out; to move all models to the other cache: \
+                         `hfdl config set cache.dir '{cache}'`, then \
+                         `hfdl download {label} --new-place`"
+                    ))
+                    .into());
+            }
+        }
+        Ok(())
     }
 }

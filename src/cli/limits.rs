@@ -25,7 +25,7 @@ pub struct Waiting {
 pub struct NewPlace {
     /// Accept a different disk or cache than before, and start afresh there
     #[arg(long)]
-    new_place: bool,
+    pub new_place: bool,
 }
 
 impl NewPlace {

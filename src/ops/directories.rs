@@ -12,12 +12,12 @@ use crate::cache::LocalDir;
 use crate::domain::model::{Destination, Model};
 use crate::domain::repo::Repo;
 use crate::sys::host::Host;
-use crate::sys::paths::{self, real_place};
+use crate::sys::paths::{self, Home, real_place};
 
 /// Places with other files than models, where a directory of plain files is refused.
 #[derive(Clone, Debug, Default)]
 pub struct Reserved {
-    /// The home of Hugging Face programs, and the Hub's cache.
+    /// The home of Hugging Face programs, the Hub's cache, and the home of hfdl.
     folders: Vec<(PathBuf, &'static str)>,
     token: Option<PathBuf>,
 }
@@ -25,7 +25,7 @@ pub struct Reserved {
 impl Reserved {
     /// Finds these places. The default home counts even if a variable names another one,
     /// because a timer may lack the variable.
-    pub fn find(host: &Host, cache_dir: &Path) -> Result<Self> {
+    pub fn find(host: &Host, home: &Home, cache_dir: &Path) -> Result<Self> {
         const HOME: &str = "the home of Hugging Face programs (HF_HOME)";
         let mut folders = vec![(real_place(&paths::hugging_face_home(host)?), HOME)];
         if let Ok(user) = paths::user_home(host) {
@@ -34,6 +34,7 @@ impl Reserved {
         if !cache_dir.as_os_str().is_empty() {
             folders.push((real_place(cache_dir), "the Hub's cache"));
         }
+        folders.push((real_place(home.path()), "the home of hfdl (HFDL_HOME)"));
         let token = token_path(host).ok().map(|path| real_place(&path));
         Ok(Self { folders, token })
     }

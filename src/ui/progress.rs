@@ -222,13 +222,13 @@ impl Progress {
             }
             line.push_str(": ");
         }
-        let verb = if self.fetched.total > 0 {
-            "fetched"
+        let word = if self.fetched.total > 0 {
+            "here"
         } else {
             "read"
         };
         let (done, total, percent) = (size(bytes.done), size(bytes.total), bytes.percent());
-        line.push_str(&format!("{done} of {total} {verb} ({percent} %)"));
+        line.push_str(&format!("{done} of {total} {word} ({percent} %)"));
         for part in [vec![self.files_text()], self.rate_and_rest()].concat() {
             line.push_str(&format!(", {part}"));
         }

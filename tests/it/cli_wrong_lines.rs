@@ -185,13 +185,19 @@ fn wrong_prunes_are_refused() {
 }
 
 #[test]
-fn a_place_inside_the_cache_is_refused() {
+fn a_place_inside_the_cache_or_the_home_is_refused() {
     let env = prepared();
     let inside = env.cache().join("mine").display().to_string();
     let before = env.database_content();
     env.hfdl(["models", "add", "datasets/acme/corpus", "--to", &inside])
         .exits(2)
         .explains("lies inside the Hub's cache");
+    for place in [env.home(), env.home().join("mine")] {
+        let place = place.display().to_string();
+        env.hfdl(["models", "add", "datasets/acme/corpus", "--to", &place])
+            .exits(2)
+            .explains("lies inside the home of hfdl");
+    }
     assert_eq!(env.database_content(), before);
 }
 

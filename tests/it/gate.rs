@@ -394,6 +394,15 @@ fn exit_75_holds_without_a_word_and_the_gate_looks_again_the_next_day() {
     let shown = world.0.line("models show acme/tiny --json").json();
     assert_eq!(shown["held_update"]["findings"][0]["reason"], "gate-later");
     world.0.line("status").succeeds();
+    let download = world.0.line("download acme/tiny");
+    download
+        .succeeds()
+        .explains("the gate decides later")
+        .explains("the gate looks again in a day")
+        .explains("`hfdl updates retry acme/tiny`")
+        .explains("`hfdl updates approve acme/tiny`");
+    let stderr = download.stderr();
+    assert!(!stderr.contains("models release"), "{stderr}");
     assert!(!heard.exists(), "no hook");
     world.gate("exit 0");
     assert_eq!(outcomes(world.night(2).succeeds()), ["updated"]);

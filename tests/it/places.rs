@@ -347,6 +347,23 @@ fn another_cache_than_that_of_the_published_revision_is_named() {
 }
 
 #[test]
+fn a_cache_flag_for_a_model_of_another_cache_is_refused_without_a_failure() {
+    let (env, second) = kept_in_first_cache();
+    env.unset("HF_HUB_CACHE");
+    let line = format!("download acme/tiny --cache-dir {}", second.display());
+    for line in [format!("{line} -n"), line] {
+        env.line(&line)
+            .exits(2)
+            .explains("leave `--cache-dir` out")
+            .explains(&format!("hfdl config set cache.dir '{}'", second.display()))
+            .explains("`hfdl download acme/tiny --new-place`");
+    }
+    assert!(!second.exists());
+    let shown = env.line("models show acme/tiny --json").json();
+    assert_eq!(shown["consecutive_failures"], 0, "{shown}");
+}
+
+#[test]
 fn another_cache_is_taken_when_a_person_says_so() {
     let (env, second) = kept_in_first_cache();
     env.line("run-due --new-place")

@@ -371,6 +371,7 @@ fn a_delayed_commit_is_taken_when_this_home_has_known_it_long_enough() {
     for line in [
         "run-due --dry-run --at 2026-03-08T20:00:00Z",
         "download acme/tiny --dry-run",
+        "download acme/tiny",
     ] {
         let ran = env.line(line);
         assert!(ran.succeeds().stderr().contains(words), "{}", ran.report());

@@ -386,7 +386,7 @@ fn a_pipe_gets_a_line_every_thirty_seconds_with_v_only() {
         let ran = env.hfdl([&["download", &repo], flags].concat());
         let stderr = ran.succeeds().stderr();
         let start = format!("{repo}: ");
-        let lines = lines_with(stderr, " of 2.00 MiB fetched (");
+        let lines = lines_with(stderr, " of 2.00 MiB here (");
         assert!(lines.iter().all(|line| line.contains(&start)), "{stderr}");
         assert_eq!(lines.len() > 2, has_lines, "{stderr}");
         let end = lines_with(stderr, "/s, 1 file");

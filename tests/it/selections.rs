@@ -507,6 +507,22 @@ fn the_calls_of_a_download_are_counted_and_no_others() {
 }
 
 #[test]
+fn a_registered_name_of_another_type_is_not_meant() {
+    let env = roomy_world();
+    for repo in ["acme/tiny", "datasets/acme/tiny"] {
+        let draft = env.hub().repo(repo).commit("main");
+        draft.file("README.md", repo.as_bytes()).publish();
+    }
+    env.line("models add acme/tiny").succeeds();
+    for (kind, folder) in [("model", "models"), ("dataset", "datasets")] {
+        let ran = env.line(&format!("download acme/tiny --repo-type {kind}"));
+        let path = ran.succeeds().stdout().to_owned();
+        let folder = format!("{folder}--acme--tiny");
+        assert!(path.contains(&folder), "{path}");
+    }
+}
+
+#[test]
 fn a_kernel_is_kept_like_any_repository() {
     let env = roomy_world();
     let draft = env.hub().repo("kernels/acme/fast").commit("main");

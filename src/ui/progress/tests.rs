@@ -125,14 +125,14 @@ fn a_sentence_names_models_bytes_and_files() {
     progress.start_check(1, "acme/a");
     assert_eq!(progress.sentence(), None);
     progress.add_fetches(1, 3 << 20, 1 << 20);
-    let line = "acme/a: 1.00 MiB of 4.00 MiB fetched (25 %), 0 of 1 file";
+    let line = "acme/a: 1.00 MiB of 4.00 MiB here (25 %), 0 of 1 file";
     assert_eq!(progress.sentence().as_deref(), Some(line));
     for model in [2, 3] {
         progress.start_check(model, "acme/b");
     }
     progress.end_model(3);
     progress.copied("x", 7 << 20);
-    let line = "acme/a and 1 more (1 of 3 models done): 1.00 MiB of 4.00 MiB fetched (25 %), \
+    let line = "acme/a and 1 more (1 of 3 models done): 1.00 MiB of 4.00 MiB here (25 %), \
                 0 of 1 file, 7.00 MiB copied";
     assert_eq!(progress.sentence().as_deref(), Some(line));
 }
