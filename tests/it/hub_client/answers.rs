@@ -149,7 +149,13 @@ fn unexpected_json_is_a_bad_answer() {
         ("{\"sha\": \"main\"}", "hexadecimal"),
     ] {
         let asker = Asker::new(&hub, None);
-        let garbage = Fault::Garbage("text/html".into(), body.into());
+        let is_page = body.starts_with('<');
+        let kind = if is_page {
+            "text/html"
+        } else {
+            "application/json"
+        };
+        let garbage = Fault::Garbage(kind.into(), body.into());
         hub.fault(On::api(Api::Info).times(1), garbage);
         let error = asker
             .client
