@@ -179,7 +179,7 @@ fn locked(context: &Context, command: RunCommand, holder: Option<&Run>) -> Compl
     }
     complaint.next(match command {
         RunCommand::RunDue | RunCommand::Download | RunCommand::Verify => {
-            "add `--wait` to wait until it ends, or `--wait=10m` to wait for at most 10 minutes"
+            "try again later, or wait: `--wait` until it ends, `--wait=10m` for at most 10 minutes"
         }
         _ => "try again once it has ended",
     })

@@ -7,6 +7,7 @@
 //! of the console, logging off and shutting down.
 
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -30,24 +31,31 @@ pub fn stop_on_signals(stop: &StopFlag) -> Result<()> {
     let _ = PROCESS.set(stop.clone());
     let mut requests = StopRequests {
         stop: stop.clone(),
-        is_requested: false,
+        first: None,
     };
     handle_signals(move |reason| requests.take(reason))
 }
 
+/// A signal so soon after the first is the same request: `timeout` and shells signal a process
+/// and then its group.
+const SAME_REQUEST: Duration = Duration::from_millis(300);
+
 /// Counts stop signals: the first raises the flag, the second exits.
 struct StopRequests {
     stop: StopFlag,
-    is_requested: bool,
+    first: Option<Instant>,
 }
 
 impl StopRequests {
     fn take(&mut self, reason: StopReason) {
-        if self.is_requested {
+        if let Some(first) = self.first {
+            if first.elapsed() < SAME_REQUEST {
+                return;
+            }
             let status = exit_status(reason).unwrap_or(ExitStatus::Interrupted);
             super::process::exit(status);
         }
-        self.is_requested = true;
+        self.first = Some(Instant::now());
         log::info!("stopping: received data is kept; a second signal exits at once");
         self.stop.raise(reason);
     }
@@ -196,11 +204,12 @@ mod tests {
         let stop = StopFlag::new();
         let mut requests = StopRequests {
             stop: stop.clone(),
-            is_requested: false,
+            first: None,
         };
+        // The second one at the same moment is of the same request: the process goes on.
+        requests.take(StopReason::Terminated);
         requests.take(StopReason::Terminated);
         assert_eq!(stop.reason(), Some(StopReason::Terminated));
-        assert!(requests.is_requested);
     }
 }
 

@@ -156,6 +156,10 @@ fn a_second_signal_leaves_at_once_and_loses_nothing() {
         let heard = diary.lines().map(Result::unwrap);
         let mut heard = heard.filter(|line| line.contains("stopping: received data is kept"));
         assert!(heard.next().is_some(), "the first signal was not heard");
+        // Two signals at the same moment are one request.
+        running.send(second);
+        assert_eq!(running.code_within(Duration::from_millis(250)), None);
+        std::thread::sleep(Duration::from_millis(150));
         running.send(second);
         let ended = running.ends_soon(&env);
         assert_eq!(ended, Some(code), "{second:?}");

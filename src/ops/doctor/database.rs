@@ -55,7 +55,8 @@ fn integrity(store: &Store) -> CheckResult {
         }
         Ok(mut wrong) => {
             wrong.truncate(MOST_LINES);
-            let damage = StoreError::damaged(wrong.join("; "));
+            let wrong = wrong.join("; ").replace("*** in database main ***\n", "");
+            let damage = StoreError::damaged(format!("SQLite's own check reports `{wrong}`"));
             CheckResult::of_error("database", "it is damaged", &damage.into())
         }
         Err(err) => CheckResult::of_error("database", "it cannot be read", &err.into()),

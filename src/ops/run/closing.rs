@@ -40,7 +40,7 @@ impl ActiveRun<'_> {
         let cause = (result.stopped).and_then(|it| self.stop_cause(limits.as_ref(), it));
         if let Some(session) = self.sessions.get_mut(&id) {
             session.stop = Some(SessionStop {
-                status: exit_status(result),
+                status: exit_status(result, self.command),
                 cause,
                 in_gate: result.in_gate,
             });

@@ -10,7 +10,7 @@ use crate::domain::model::{Destination, Model, ModelState};
 use crate::domain::moved_ref::MovedRef;
 use crate::domain::outcome::{Effect, ErrorKind, ExitStatus, Outcome, RunOutcome};
 use crate::domain::repo::CommitSha;
-use crate::domain::run::{EventKind, RunTotals};
+use crate::domain::run::{EventKind, RunCommand, RunTotals};
 use crate::domain::session::{Session, SessionProgress, Trouble};
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
@@ -45,11 +45,16 @@ fn check_end(result: &SyncResult) -> CheckEnd<'_> {
 }
 
 /// Returns the exit status for one target.
-pub(super) fn exit_status(result: &SyncResult) -> ExitStatus {
+///
+/// A download by hand promises a folder: without a published revision it has failed.
+pub(super) fn exit_status(result: &SyncResult, command: RunCommand) -> ExitStatus {
     let failure = result.failure.as_ref();
     let by_kind = || failure.map_or(ExitStatus::Failed, |failure| failure.kind.exit_status());
     let kind = failure.map(|failure| failure.kind);
     match result.outcome.effect(kind) {
+        Effect::Held if command == RunCommand::Download && result.progress.path.is_none() => {
+            ExitStatus::Failed
+        }
         Effect::Current | Effect::Held | Effect::Untried => ExitStatus::Ok,
         Effect::FailedTemporarily => ExitStatus::Temporary,
         Effect::Gone | Effect::Failed => by_kind(),
