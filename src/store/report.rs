@@ -103,9 +103,12 @@ impl Store {
 
     /// Counts the proven files of the home. The figures of models are left empty.
     pub fn proof_figures(&self) -> Result<ProofFigures> {
-        let sql = "SELECT count(*) AS n, coalesce(sum(size), 0) AS bytes,
-            min(verified_at) AS oldest FROM blobs";
-        let found = self.find(sql, [], |row| {
+        let sql = format!(
+            "SELECT count(*) AS n, coalesce(sum(size), 0) AS bytes, min(verified_at) AS oldest
+            FROM ({})",
+            proven_files()
+        );
+        let found = self.find(&sql, [], |row| {
             Ok(ProofFigures {
                 n_files: row.count("n")?,
                 n_bytes: row.count("bytes")?,
@@ -118,9 +121,12 @@ impl Store {
 
     /// Returns the bytes of proven files below the cache, and of those elsewhere.
     pub fn proven_bytes(&self, cache: &Path) -> Result<(u64, u64)> {
-        let sql = "SELECT coalesce(sum(size) FILTER (WHERE path > ?1 AND path < ?2), 0) AS cache,
-                coalesce(sum(size), 0) AS whole FROM blobs";
-        let found = self.find(sql, range_below(cache)?, |row| {
+        let sql = format!(
+            "SELECT coalesce(sum(size) FILTER (WHERE path > ?1 AND path < ?2), 0) AS cache,
+                coalesce(sum(size), 0) AS whole FROM ({})",
+            proven_files()
+        );
+        let found = self.find(&sql, range_below(cache)?, |row| {
             let (cache, whole) = (row.count("cache")?, row.count("whole")?);
             Ok((cache, whole.saturating_sub(cache)))
         })?;
@@ -158,6 +164,18 @@ impl Store {
             })
         })
     }
+}
+
+/// Selects the proven files, each once: a hard link in a snapshot is a second name of its blob.
+fn proven_files() -> String {
+    let separator = std::path::MAIN_SEPARATOR;
+    format!(
+        "SELECT path, size, verified_at
+        FROM (SELECT *, instr(path, '{separator}snapshots{separator}') AS split FROM blobs) AS file
+        WHERE split = 0 OR NOT EXISTS (SELECT 1 FROM blobs AS blob
+            WHERE blob.content_id = file.content_id
+            AND substr(blob.path, 1, split + 6) = substr(file.path, 1, split) || 'blobs{separator}')"
+    )
 }
 
 fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {

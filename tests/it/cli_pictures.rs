@@ -16,10 +16,13 @@ fn look(name: impl Into<String>, text: impl AsRef<str>) {
     settings.bind(|| insta::assert_snapshot!(name.into(), text.as_ref()));
 }
 
+/// As wide with a drive before it as in the pictures.
+const SRV: &str = if cfg!(windows) { "/s/" } else { "/srv/" };
+
 /// A world without a path or port that differs from one time to the next.
 fn fixed() -> TestEnv {
     let env = TestEnv::new();
-    env.set("HF_HUB_CACHE", "/srv/hub")
+    env.set("HF_HUB_CACHE", &format!("{SRV}hub"))
         .set("HF_ENDPOINT", "https://hub.example")
         .unset("HFDL_UPDATE_GUARDS");
     env
@@ -28,8 +31,6 @@ fn fixed() -> TestEnv {
 /// Three models in three states, and two schedules.
 fn populated() -> TestEnv {
     let env = fixed();
-    // As wide as in the pictures with the drive before it; `with_slashes` writes both alike.
-    let srv = if cfg!(windows) { "/s/" } else { "/srv/" };
     for line in [
         "models add acme/tiny --tag llm --tag nightly --no-check",
         "models add acme/large-language-model:Q4_K_M --priority 90 --no-check",
@@ -40,7 +41,7 @@ fn populated() -> TestEnv {
         "config set download.connections 32",
         "config set disk.reserve 20G",
     ] {
-        env.line(&line.replace("/srv/", srv)).succeeds();
+        env.line(&line.replace("/srv/", SRV)).succeeds();
     }
     // A download would show the port and the paths of this test.
     let database = rusqlite::Connection::open(env.database()).unwrap();
@@ -99,8 +100,9 @@ fn help_looks_right() {
 
 /// Takes one picture of several command lines.
 fn picture(env: &TestEnv, lines: &[&str]) -> String {
-    let pictures: Vec<String> = lines.iter().map(|line| env.line(line).picture()).collect();
-    pictures.join("\n")
+    let shown = |line: &&str| env.line(&line.replace("/srv/", SRV)).picture();
+    let pictures: Vec<String> = lines.iter().map(shown).collect();
+    pictures.join("\n").replace(SRV, "/srv/")
 }
 
 #[test]

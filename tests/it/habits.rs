@@ -1,6 +1,7 @@
 //! Habits of other tools: their words, their flags, and their ways to name things.
 
 use std::fs;
+use std::path::Path;
 
 use hfdl_test_hub::{Api, Fault, On, generated_bytes};
 use std::time::Duration;
@@ -272,7 +273,7 @@ fn the_directory_and_cache_flags_of_the_official_client_choose_the_place() {
         .stdout()
         .to_owned();
     assert!(
-        path.starts_with(work.join("other/models--acme--a").to_str().unwrap()),
+        Path::new(&path).starts_with(work.join("other/models--acme--a")),
         "{path}"
     );
     assert!(!env.cache().exists());

@@ -250,6 +250,16 @@ fn elements(page: &str) -> Vec<String> {
     all
 }
 
+/// A name of code, and as a page has it. Windows allows neither brackets nor bars.
+const CODE: (&str, &str) = if cfg!(windows) {
+    ("x&onerror=alert(1).py", "x&amp;onerror=alert(1).py")
+} else {
+    (
+        "<img src=x onerror=alert(1)>.py",
+        "&lt;img src=x onerror=alert(1)&gt;.py",
+    )
+};
+
 /// Publishes titles and file names that would be markup.
 fn hostile() -> TestEnv {
     let env = world();
@@ -259,8 +269,15 @@ fn hostile() -> TestEnv {
             .title(
                 "<script src=https://evil.example/x.js></script>\" onload=\"x' `` </title>\u{202e}",
             )
-            .file("<img src=x onerror=alert(1)>.py", b"x")
-            .file("a|b`c`.txt", b"x")
+            .file(CODE.0, b"x")
+            .file(
+                if cfg!(windows) {
+                    "a`b`c`.txt"
+                } else {
+                    "a|b`c`.txt"
+                },
+                b"x",
+            )
     });
     night(&env, 3, 0);
     env
@@ -341,13 +358,13 @@ fn titles_and_names_of_strangers_are_escaped_in_every_format() {
     };
     let html = show("html");
     assert!(html.contains("&lt;script src=https://evil.example/x.js&gt;"));
-    assert!(html.contains("&lt;img src=x onerror=alert(1)&gt;.py"));
+    assert!(html.contains(CODE.1));
     let markdown = show("markdown");
     assert!(
         markdown.contains("``` <script src=https://evil.example/x.js></script>"),
         "{markdown}"
     );
-    assert!(markdown.contains("`<img src=x onerror=alert(1)>.py`"));
+    assert!(markdown.contains(&format!("`{}`", CODE.0)));
     for text in [html, markdown, show("text")] {
         assert!(!text.contains(['\u{202e}', '\u{1b}']));
     }

@@ -92,7 +92,7 @@ impl CrashEnv {
                 .strip_prefix(env.root())
                 .unwrap()
                 .to_string_lossy()
-                .into_owned();
+                .replace('\\', "/");
             let is_newest = self
                 .newest
                 .values()
@@ -106,7 +106,7 @@ impl CrashEnv {
                 .strip_prefix(env.root())
                 .unwrap()
                 .to_string_lossy()
-                .into_owned();
+                .replace('\\', "/");
             if !text.contains("/.") {
                 seen.insert(text, fs::read(&path).unwrap());
             }

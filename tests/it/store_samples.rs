@@ -104,6 +104,12 @@ pub fn model(text: &str) -> ModelSpec {
     }
 }
 
+const SAMPLE_VIEW: &str = if cfg!(windows) {
+    "dir=C:\\srv\\a, 'b'"
+} else {
+    "dir=/srv/a, \"b\""
+};
+
 /// A model with every field set to something else than its default.
 pub fn rich_model(text: &str) -> ModelSpec {
     ModelSpec {
@@ -123,7 +129,7 @@ pub fn rich_model(text: &str) -> ModelSpec {
         enabled: false,
         tags: names(&["llm", "night"]),
         token_name: Some("Büro: work".parse().unwrap()),
-        views: ["dir=/srv/a, \"b\"".parse().unwrap()].into(),
+        views: [SAMPLE_VIEW.parse().unwrap()].into(),
         view_map: ["a.bin=vae/ünï.bin".parse().unwrap()].into(),
         view_copy: true,
         checksums: true,

@@ -73,7 +73,11 @@ impl FromStr for ViewSpec {
         }
         let root = PathBuf::from(root);
         if !root.is_absolute() {
-            let why = "a view needs an absolute directory, as in `dir=/srv/model`";
+            let why = if cfg!(windows) {
+                r"a view needs an absolute directory, as in `dir=D:\model`"
+            } else {
+                "a view needs an absolute directory, as in `dir=/srv/model`"
+            };
             return Err(format!("`{text}`: {why}"));
         }
         // One directory has one spelling.

@@ -261,8 +261,7 @@ pub fn with_slashes(picture: &str) -> String {
         return picture.to_owned();
     }
     let picture = without_backslashes(picture, "[ROOT]", "[ROOT]");
-    let picture = without_backslashes(&picture, "C:", "C:");
-    picture.replace("C:/s/", "/srv/").replace("C:", "")
+    without_backslashes(&picture, "C:", "")
 }
 
 /// Replaces the start of each path, and the backslashes behind it.
