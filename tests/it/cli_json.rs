@@ -143,7 +143,9 @@ fn every_command_s_document_has_the_fields_of_its_schema_with_their_types() {
     let mut run = String::new();
     for (line, schema, parts) in DOCUMENTS {
         let ran = env.line(&format!("{} --json", line.replace("{run}", &run)));
-        let document = ran.succeeds().json();
+        // A first revision that is held has no folder to print.
+        let code = i32::from(line.starts_with("download gated"));
+        let document = ran.exits(code).json();
         assert_eq!(document["schema"], format!("hfdl.{schema}/1"), "{line}");
         let first = document.as_object().unwrap().keys().next();
         assert_eq!(first.unwrap(), "schema", "{line}");
