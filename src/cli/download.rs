@@ -16,6 +16,7 @@ use super::lock::take_lock;
 use super::status::leave_status_file;
 use super::watcher::Watcher;
 use crate::domain::filter::Filter;
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::login::TokenName;
 use crate::domain::model::{Destination, Model, Tag};
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
@@ -474,11 +475,13 @@ fn ambiguous(error: AmbiguousWord) -> Complaint {
 }
 
 /// Checks that a flag names a commit or enough of its digits.
-pub fn beginning_of_commit(text: &str) -> Result<String, String> {
+pub fn beginning_of_commit(text: &str) -> Result<String, InvalidValue> {
     let is_hex = text.bytes().all(|c| c.is_ascii_hexdigit());
     if is_hex && (7..=40).contains(&text.len()) {
         Ok(text.to_ascii_lowercase())
     } else {
-        Err("a commit has 40 hexadecimal digits; the first 7 are enough".to_owned())
+        Err(InvalidValue::new(
+            "a commit has 40 hexadecimal digits; the first 7 are enough",
+        ))
     }
 }

@@ -68,7 +68,8 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::context::Context;
 use self::explain::{Complaint, Quiet, explain};
-use crate::domain::outcome::{ExitStatus, UnknownWord};
+use crate::domain::invalid_value::InvalidValue;
+use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::SettingKey;
 use crate::ops::login::known_tokens;
 use crate::sys::child;
@@ -365,7 +366,7 @@ fn verbosity(host: &Host, global: &Global) -> i8 {
 }
 
 /// Parses a format; `text` is another word for the table.
-fn parse_format(text: &str) -> Result<Format, UnknownWord> {
+fn parse_format(text: &str) -> Result<Format, InvalidValue> {
     if text == "text" {
         return Ok(Format::Table);
     }

@@ -8,11 +8,12 @@ use super::{EntryName, Tag};
 use crate::domain::field::Read::{Before, List, Number, Place, Places, Switch, Text};
 use crate::domain::field::{Entity, Field, FieldValue, parsed, set, set_list};
 use crate::domain::filter::Filter;
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::login::TokenName;
 use crate::domain::policy::{
     HasRules, PolicyChoice, UpdateRules, delay_field, follow_tags_field, guards_field, policy_field,
 };
-use crate::domain::repo::{NameError, Repo, Revision};
+use crate::domain::repo::{Repo, Revision};
 use crate::domain::repo_arg::RepoArg;
 use crate::domain::view::{ViewMapping, ViewSpec};
 
@@ -42,16 +43,13 @@ impl Default for Priority {
 }
 
 impl FromStr for Priority {
-    type Err = NameError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, NameError> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         match text.parse() {
             Ok(value @ 0..=100) => Ok(Self(value)),
-            _ => Err(NameError::new(
-                "priority",
-                text,
-                "write a whole number from 0 to 100",
-            )),
+            _ => Err(InvalidValue::not_valid("priority", text)
+                .next("write a whole number from 0 to 100")),
         }
     }
 }
@@ -193,7 +191,7 @@ impl HasRules for ModelSpec {
         &mut self.update
     }
 
-    fn check_policy(_: &PolicyChoice) -> Result<(), String> {
+    fn check_policy(_: &PolicyChoice) -> Result<(), InvalidValue> {
         Ok(())
     }
 }
@@ -260,29 +258,29 @@ const FIELDS: &[ModelField] = &[
     ModelField::new("enabled", |m| FieldValue::Switch(m.enabled), Switch(|m, enabled| m.enabled = enabled)),
 ];
 
-fn set_name(model: &mut ModelSpec, text: Option<&str>) -> Result<(), String> {
+fn set_name(model: &mut ModelSpec, text: Option<&str>) -> Result<(), InvalidValue> {
     if let Some(name) = parsed(text)? {
         model.name = name;
     }
     Ok(())
 }
 
-fn set_revision(model: &mut ModelSpec, text: Option<&str>) -> Result<(), String> {
+fn set_revision(model: &mut ModelSpec, text: Option<&str>) -> Result<(), InvalidValue> {
     model.revision = parsed(text)?.unwrap_or_else(Revision::main);
     Ok(())
 }
 
-fn set_include(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), String> {
+fn set_include(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), InvalidValue> {
     model.filter.include = texts.map(patterns).transpose()?;
     Ok(())
 }
 
-fn set_exclude(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), String> {
+fn set_exclude(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), InvalidValue> {
     model.filter.exclude = patterns(texts.unwrap_or_default())?;
     Ok(())
 }
 
-fn set_token_name(model: &mut ModelSpec, text: Option<&str>) -> Result<(), String> {
+fn set_token_name(model: &mut ModelSpec, text: Option<&str>) -> Result<(), InvalidValue> {
     model.token_name = parsed(text)?;
     Ok(())
 }
@@ -290,16 +288,19 @@ fn set_token_name(model: &mut ModelSpec, text: Option<&str>) -> Result<(), Strin
 /// The word that means no view, beside an empty list.
 const NO_VIEW: &str = "none";
 
-fn set_views(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), String> {
+fn set_views(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), InvalidValue> {
     let texts = texts.filter(|texts| texts.as_slice() != [NO_VIEW]);
     set_list(&mut model.views, texts)
 }
 
-fn set_keep_revisions(model: &mut ModelSpec, text: Option<&str>) -> Result<(), String> {
+fn set_keep_revisions(model: &mut ModelSpec, text: Option<&str>) -> Result<(), InvalidValue> {
     let number = text.map(str::parse).transpose();
     model.keep_revisions = match number {
         Ok(count @ (None | Some(1..=1_000))) => count,
-        _ => return Err("it is out of range; write a whole number from 1 to 1000".to_owned()),
+        _ => {
+            let refusal = InvalidValue::new("it is out of range");
+            return Err(refusal.next("write a whole number from 1 to 1000"));
+        }
     };
     Ok(())
 }
@@ -315,13 +316,14 @@ fn repo_text(repo: &Repo) -> String {
 }
 
 /// Refuses an empty pattern, which an unset shell variable leaves behind.
-fn patterns(texts: Vec<String>) -> Result<Vec<String>, String> {
+fn patterns(texts: Vec<String>) -> Result<Vec<String>, InvalidValue> {
     for text in &texts {
         if text.is_empty() {
-            return Err("an empty pattern matches no file; write one such as `*.json`".to_owned());
+            let refusal = InvalidValue::new("an empty pattern matches no file");
+            return Err(refusal.next("write one such as `*.json`"));
         }
         if text.contains('\0') {
-            return Err("it contains a NUL".to_owned());
+            return Err(InvalidValue::new("it contains a NUL"));
         }
     }
     Ok(texts)

@@ -40,8 +40,8 @@ mod window;
 mod zone;
 
 pub use cadence::{Cadence, CadenceKind, MonthDay, OnceAt, TimesOfDay};
-pub use clock::{SpecError, Weekdays};
-pub use conflicts::{Impossible, check_possible, check_tick};
+pub use clock::Weekdays;
+pub use conflicts::{check_possible, check_tick, has_passed};
 pub use cron_expr::CronExpr;
 pub use due::{ClockEvent, Due, DueContext, DueDecision, DueState, assess};
 pub use entry::{Schedule, ScheduleId, ScheduleState};

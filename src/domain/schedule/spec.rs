@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Cadence, CadenceKind, RateTable, SpecError, Windows, find_zone};
+use super::{Cadence, CadenceKind, RateTable, Windows, find_zone};
 use crate::domain::allowance::parse_limit;
 use crate::domain::field::Read::{Before, List, Number, Switch, Text};
 use crate::domain::field::{Entity, Field, FieldValue, parsed, set, set_list};
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::model::{EntryName, ModelSpec, Priority, Tag};
 use crate::domain::units::{ByteSize, Seconds};
 
@@ -20,20 +21,14 @@ pub enum CatchUp {
 
 impl CatchUp {
     /// Combines the values of `--catch-up` and `--catch-up-within`.
-    pub fn parse(word: &str, within: Option<Seconds>) -> Result<Self, SpecError> {
+    pub fn parse(word: &str, within: Option<Seconds>) -> Result<Self, InvalidValue> {
         match (word, within) {
             ("once", within) => Ok(Self::Once { within }),
             ("skip", None) => Ok(Self::Skip),
-            ("skip", Some(_)) => Err(SpecError::new(
-                "a catch-up rule",
-                "skip with a limit",
-                "skipped slots are never caught up; use `once` with the limit",
-            )),
-            _ => Err(SpecError::new(
-                "a catch-up rule",
-                word,
-                "write once or skip",
-            )),
+            ("skip", Some(_)) => Err(InvalidValue::is_not("skip with a limit", "a catch-up rule")
+                .because("skipped slots are never caught up")
+                .next("use `once` with the limit")),
+            _ => Err(InvalidValue::is_not(word, "a catch-up rule").next("write once or skip")),
         }
     }
 
@@ -220,59 +215,65 @@ fn set_cadence(
     schedule: &mut ScheduleSpec,
     kind: CadenceKind,
     text: Option<&str>,
-) -> Result<(), String> {
+) -> Result<(), InvalidValue> {
     if let Some(text) = text {
-        schedule.cadence = Cadence::parse(kind, text).map_err(|err| err.to_string())?;
+        schedule.cadence = Cadence::parse(kind, text)?;
     }
     Ok(())
 }
 
-fn set_zone(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), String> {
+fn set_zone(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), InvalidValue> {
     if let Some(name) = text {
-        let zone = find_zone(name).map_err(|err| err.to_string())?;
+        let zone = find_zone(name)?;
         schedule.time_zone = zone.iana_name().unwrap_or(name).to_owned();
     }
     Ok(())
 }
 
-fn set_windows(schedule: &mut ScheduleSpec, texts: Option<Vec<String>>) -> Result<(), String> {
-    let windows = Windows::parse(texts.unwrap_or_default());
-    schedule.windows = windows.map_err(|err| err.to_string())?;
+fn set_windows(
+    schedule: &mut ScheduleSpec,
+    texts: Option<Vec<String>>,
+) -> Result<(), InvalidValue> {
+    schedule.windows = Windows::parse(texts.unwrap_or_default())?;
     Ok(())
 }
 
-fn set_catch_up(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), String> {
-    let rule = CatchUp::parse(text.unwrap_or("once"), None);
-    schedule.catch_up = rule.map_err(|err| err.to_string())?;
+fn set_catch_up(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), InvalidValue> {
+    schedule.catch_up = CatchUp::parse(text.unwrap_or("once"), None)?;
     Ok(())
 }
 
-fn set_catch_up_within(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), String> {
-    let rule = CatchUp::parse(schedule.catch_up.as_str(), parsed(text)?);
-    schedule.catch_up = rule.map_err(|err| err.to_string())?;
+fn set_catch_up_within(
+    schedule: &mut ScheduleSpec,
+    text: Option<&str>,
+) -> Result<(), InvalidValue> {
+    schedule.catch_up = CatchUp::parse(schedule.catch_up.as_str(), parsed(text)?)?;
     Ok(())
 }
 
-fn set_limit_rate(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), String> {
+fn set_limit_rate(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), InvalidValue> {
     schedule.limit_rate = parsed(text)?;
     Ok(())
 }
 
-fn set_max_duration(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), String> {
+fn set_max_duration(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), InvalidValue> {
     schedule.max_duration = above_zero(parsed(text)?, Seconds::get)?;
     Ok(())
 }
 
-fn set_max_transfer(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), String> {
+fn set_max_transfer(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), InvalidValue> {
     schedule.max_transfer = above_zero(parsed(text)?, ByteSize::bytes)?;
     Ok(())
 }
 
 /// Refuses a limit of zero, with which no run could ever do anything.
-fn above_zero<T: Copy>(value: Option<T>, number: impl Fn(T) -> u64) -> Result<Option<T>, String> {
+fn above_zero<T: Copy>(
+    value: Option<T>,
+    number: impl Fn(T) -> u64,
+) -> Result<Option<T>, InvalidValue> {
     match value {
         Some(value) if number(value) == 0 => {
-            Err("it must be more than 0; give a larger one".to_owned())
+            Err(InvalidValue::new("it must be more than 0").next("give a larger one"))
         }
         other => Ok(other),
     }
