@@ -178,12 +178,13 @@ fn database(error: &StoreError) -> Option<Known> {
     let kind = match error {
         StoreError::File { .. } => return None,
         StoreError::Busy => return Some(Known::temporary(hint)),
-        StoreError::DiskFull | StoreError::DiskFailed { .. } | StoreError::ReadOnly => {
-            ErrorKind::Disk
-        }
+        StoreError::DiskFull { .. }
+        | StoreError::DiskFailed { .. }
+        | StoreError::ReadOnly { .. } => ErrorKind::Disk,
         StoreError::NotUnique { .. }
         | StoreError::NotFound { .. }
         | StoreError::Refused(_)
+        | StoreError::Duplicate(_)
         | StoreError::PathNotUtf8(_)
         | StoreError::UnusableSchedule(_)
         | StoreError::MissingReference => ErrorKind::Config,

@@ -220,10 +220,9 @@ impl Store {
             }
         };
         let (n_changed, id) = written.map_err(|err| {
-            let existing = StoreError::is_duplicate(&err)
-                .then(|| self.conflicting_model(id, spec))
-                .flatten();
-            existing.unwrap_or(err.into())
+            let is_duplicate = matches!(err, StoreError::Duplicate(_));
+            let existing = is_duplicate.then(|| self.conflicting_model(id, spec));
+            existing.flatten().unwrap_or(err)
         })?;
         expect_one(n_changed, id)?;
         Ok(id)
