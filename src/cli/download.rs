@@ -135,27 +135,17 @@ impl Download {
         if let Some(store) = existing.as_ref().filter(|_| !is_new_place) {
             self.hf.refuse_other_cache(store, &settings, &targets)?;
         }
-        let (host, home) = (&context.host, &context.home);
         // As in the official client: published files are enough unless the Hub must be asked.
-        let is_offline = is_offline(host) && !self.force && self.accept.is_none();
+        let is_offline = is_offline(&context.host) && !self.force && self.accept.is_none();
         if self.dry_run || is_offline {
-            let store = match existing {
-                Some(store) => store,
-                None => Store::open_read_only(&home.database(), context.now())?,
-            };
-            let services = Services::read_only(host, home, settings, store);
-            if self.dry_run {
-                return show_dry_run(context, &services, &targets);
-            }
-            let missing = ExitStatus::Temporary;
-            return show_published(context, &services, &targets, single.as_ref(), None, missing);
+            return self.show_only(context, existing, settings, &targets, single.as_ref());
         }
         let (command, trigger) = (RunCommand::Download, Trigger::Manual);
         let lock = take_lock(context, command, trigger, self.waiting.wait)?;
         let store = existing.map_or_else(|| context.store(), Ok)?;
         self.accept_updates(&store, &targets, context)?;
         let bounds = self.limits.bounds(&settings);
-        let services = Services::for_run(host, home, settings, store)?;
+        let services = Services::for_run(&context.host, &context.home, settings, store)?;
         let destinations = targets.iter().map(|target| target.destination.clone());
         let destinations = destinations.collect::<BTreeSet<_>>();
         self.place
@@ -185,6 +175,28 @@ impl Download {
             say_delays(context, &services.store, &run)?;
             Ok(status)
         })
+    }
+
+    /// Shows the plan of a dry run, or the published files where the Hub cannot be asked.
+    fn show_only(
+        &self,
+        context: &Context,
+        existing: Option<Store>,
+        settings: Settings,
+        targets: &[Target],
+        single: Option<&RepoPath>,
+    ) -> Result<ExitStatus> {
+        let (host, home) = (&context.host, &context.home);
+        let store = match existing {
+            Some(store) => store,
+            None => Store::open_read_only(&home.database(), context.now())?,
+        };
+        let services = Services::read_only(host, home, settings, store);
+        if self.dry_run {
+            return show_dry_run(context, &services, targets);
+        }
+        let missing = ExitStatus::Temporary;
+        show_published(context, &services, targets, single, None, missing)
     }
 
     /// Ends a command line that means no model.

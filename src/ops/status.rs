@@ -227,10 +227,6 @@ fn models(
         None => BTreeMap::new(),
     };
     let mut last = store.last_sessions(status.now)?;
-    let is_ours = |spec: &ModelSpec| {
-        let mut shards = status.shards.iter();
-        status.shards.is_empty() || shards.any(|one| one.holds(&spec.repo, &spec.revision))
-    };
     let n_refs = store.n_published_in_cache()?;
     let (mut n_reads, mut n_listings) = (0, 0);
     let known: OnceCell<Arc<Places>> = OnceCell::new();
@@ -241,22 +237,23 @@ fn models(
         };
         Ok(known.get_or_init(|| loaded).clone())
     };
-    let oldest_proof = |spec: &ModelSpec| match &spec.destination {
-        Destination::Cache => proofs.get(cache.repo(&spec.repo).folder()).copied(),
-        Destination::Directory(path) => store.oldest_verified_below(path).ok().flatten(),
+    let verified_until = |model: &Model| {
+        let every = every.filter(|_| model.state.published_commit.is_some())?;
+        let oldest = match &model.spec.destination {
+            Destination::Cache => proofs.get(cache.repo(&model.spec.repo).folder()).copied(),
+            Destination::Directory(path) => store.oldest_verified_below(path).ok().flatten(),
+        };
+        oldest?.checked_add(every.span()).ok()
     };
     let describe = |model: Model| {
-        if !is_ours(&model.spec) {
+        if !is_run_here(&status.shards, &model.spec) {
             return None;
         }
         // Each goes when its model is described: together they are large.
         let (spec, last) = (&model.spec, last.remove(&model.id));
         let mut known = ModelStatus::new(&model, last.as_ref(), covered.includes(spec), status.now);
         known.next_due = slots.of(spec);
-        if let Some(every) = every.filter(|_| model.state.published_commit.is_some()) {
-            let oldest = oldest_proof(spec);
-            known.verified_until = oldest.and_then(|at| at.checked_add(every.span()).ok());
-        }
+        known.verified_until = verified_until(&model);
         // The last session of a held, orphaned or rolled back model has other sizes.
         if known.size_bytes.is_none() && n_listings < MOST_REFS {
             n_listings += u64::from(model.state.published_commit.is_some());
@@ -280,6 +277,12 @@ fn models(
     };
     let known = store.map_models(&ModelFilter::default(), describe)?;
     Ok(known.into_iter().flatten().collect())
+}
+
+/// Tells whether one of the shards of this home has a model.
+fn is_run_here(shards: &[Shard], spec: &ModelSpec) -> bool {
+    let mut all = shards.iter();
+    shards.is_empty() || all.any(|one| one.holds(&spec.repo, &spec.revision))
 }
 
 /// Adds the forecasts of models with bytes left to fetch.
