@@ -292,7 +292,7 @@ pub fn run_document(run: &RunFacts, due: &DueReport<'_>) -> Value {
     .document()
 }
 
-/// Tells whether a person reads stderr and wants more than problems.
+/// Tells whether stderr is a terminal, and `--quiet` is not given.
 pub fn is_watched(context: &Context) -> bool {
     context.host.stderr_is_terminal() && !context.out.quiet
 }

@@ -124,8 +124,8 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 integrity, 4 auth, 5 temporary, 6 disk, 8
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 struct Global {
-    // Not read by clap: what stands in the environment would make it print
-    // `--home <DIR>` in every usage line and keep it from showing its help.
+    // The variable is not read by clap: with a value in the environment it would print
+    // `--home <DIR>` in every usage line and not show its help.
     /// Directory of the database, the logs and the lock [env: HFDL_HOME]
     #[arg(long, global = true, value_name = "DIR")]
     home: Option<PathBuf>,

@@ -182,8 +182,8 @@ impl From<&CommitSha> for Revision {
 impl FromStr for Revision {
     type Err = InvalidValue;
 
-    /// Accepts what git accepts as a reference name, because the name becomes
-    /// a path below `refs/` in the cache.
+    /// Accepts the reference names of git, because the name becomes a path below
+    /// `refs/` in the cache.
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let refuse = |why: &str| {
             let refusal = InvalidValue::not_valid("revision", text).because(why);

@@ -173,7 +173,7 @@ fn program(item: &EntryItem<'_>) -> EntryResult<Argv> {
     let words = item
         .list()
         .iter()
-        .map(EntryItem::text_owned)
+        .map(|word| word.text().map(str::to_owned))
         .collect::<EntryResult<Vec<_>>>()?;
     Argv::from_words(words).map_err(|err| item.refuse_value(err))
 }

@@ -67,10 +67,6 @@ impl<'a> EntryItem<'a> {
         }
     }
 
-    pub(super) fn text_owned(&self) -> EntryResult<String> {
-        self.text().map(str::to_owned)
-    }
-
     pub(super) fn number_or_text(&self) -> EntryResult<String> {
         match self.node {
             Node::Number(number) => Ok(number.to_string()),

@@ -30,7 +30,6 @@ use crate::domain::schedule::{Schedule, Selection, longest_gap, usable_zone};
 use crate::domain::scrub::ScrubState;
 use crate::domain::settings::Settings;
 use crate::domain::shard::Shard;
-use crate::domain::snapshot::Amount;
 use crate::domain::status::{
     DatabaseTrouble, DiskFacts, DiskUse, ModelStatus, RunInProgress, Status, TimerFacts,
 };
@@ -104,36 +103,12 @@ fn without_database(
             .try_exists()
             .with_context(|| format!("cannot look at `{}`", database.display()))?,
         timer,
-        last_timer_tick: None,
-        last_unattended_tick: None,
-        last_tick: None,
         tick_every: places.settings.timer_every(),
-        failed_tick: None,
-        pause: None,
-        next_due: Vec::new(),
-        unusable: Vec::new(),
-        impossible: Vec::new(),
-        empty: Vec::new(),
-        missed_slots: Vec::new(),
-        shards: Vec::new(),
-        asked_to_wait: None,
-        false_future: None,
-        bad_rows: Vec::new(),
-        run: None,
-        last_run: None,
-        crashed: Vec::new(),
-        models: Vec::new(),
-        failed_views: Vec::new(),
-        allowances: Vec::new(),
         disks: disks(places),
-        only_copies: Vec::new(),
-        cache_use: None,
-        leftover_bytes: 0,
-        adopted: Amount::default(),
         check_max_age: places.settings.check_max_age(),
         scrub: ScrubState::new(places.settings.verify_every(), &[]),
         logins: logins_in_use(places.host, places.settings, store),
-        database_trouble: None,
+        ..Status::default()
     })
 }
 

@@ -20,7 +20,7 @@ fn damaged(path: Option<&Path>) -> String {
     }
 }
 
-/// Returns SQLite's words about damage as a person would say them.
+/// Returns SQLite's message about damage in plain words.
 fn plain(text: &str) -> String {
     match text {
         "file is not a database" => "it is not an SQLite file".to_owned(),

@@ -94,8 +94,8 @@ fn open(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Keeps large sorts out of the system's temporary folder, which may be small, and
-/// whose files other users could read.
+/// Keeps large sorts out of the system's temporary folder: it may be small, and other
+/// users could read its files.
 pub(super) fn keep_temporary_data_in_memory(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "temp_store", "MEMORY")
 }

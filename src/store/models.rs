@@ -143,8 +143,8 @@ impl Store {
         self.map_models(filter, |model| model)
     }
 
-    /// Reads the readable models one after the other, by name, and returns what is made
-    /// of each: a list of ten thousand models takes much memory.
+    /// Reads the readable models one after the other, by name, and returns a value for
+    /// each: a list of ten thousand models takes much memory.
     pub fn map_models<T>(
         &self,
         filter: &ModelFilter,

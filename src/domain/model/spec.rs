@@ -11,7 +11,7 @@ use crate::domain::filter::Filter;
 use crate::domain::invalid_value::InvalidValue;
 use crate::domain::login::TokenName;
 use crate::domain::policy::{
-    HasRules, PolicyChoice, UpdateRules, delay_field, follow_tags_field, guards_field, policy_field,
+    HasRules, UpdateRules, delay_field, follow_tags_field, guards_field, policy_field,
 };
 use crate::domain::repo::{Repo, Revision};
 use crate::domain::repo_arg::RepoArg;
@@ -190,10 +190,6 @@ impl HasRules for ModelSpec {
     fn rules_mut(&mut self) -> &mut UpdateRules {
         &mut self.update
     }
-
-    fn check_policy(_: &PolicyChoice) -> Result<(), InvalidValue> {
-        Ok(())
-    }
 }
 
 impl Entity for ModelSpec {
@@ -215,13 +211,13 @@ const FIELDS: &[ModelField] = &[
     ModelField::new("repo", |m| FieldValue::Text(repo_text(&m.repo)), Before).json(None).essential(),
     ModelField::new("name", |m| FieldValue::text(&m.name), Text(set_name)).json(None)
         .flag("name", "NAME", "Name of the entry (default: as the repository)"),
-    ModelField::new("revision", |m| FieldValue::text(&m.revision), Text(set_revision))
+    ModelField::new("revision", |m| FieldValue::text(&m.revision), Text(|m, text| { m.revision = parsed(text)?.unwrap_or_else(Revision::main); Ok(()) }))
         .flag("revision", "REV", "Branch, tag, refs/pr/N or full commit (default: main)"),
-    ModelField::new("include", |m| FieldValue::optional_list(m.filter.include.as_ref()), List(set_include))
+    ModelField::new("include", |m| FieldValue::optional_list(m.filter.include.as_ref()), List(|m, texts| { m.filter.include = texts.map(patterns).transpose()?; Ok(()) }))
         .absent("all files")
         .flag("include", "GLOB", "Keep only files that match; `*` crosses directories, `data/` takes a folder")
         .no("Keep all files again"),
-    ModelField::new("exclude", |m| FieldValue::list(&m.filter.exclude), List(set_exclude))
+    ModelField::new("exclude", |m| FieldValue::list(&m.filter.exclude), List(|m, texts| { m.filter.exclude = patterns(texts.unwrap_or_default())?; Ok(()) }))
         .flag("exclude", "GLOB", "Leave out files that match")
         .no("Exclude no files"),
     ModelField::new("to", |m| FieldValue::Text(place_text(&m.destination)), Place(|m, to| m.destination = to))
@@ -235,7 +231,7 @@ const FIELDS: &[ModelField] = &[
         .absent("default (keep.revisions)")
         .flag("keep-revisions", "N", "Revisions to keep on disk in all, the published one included (default: the setting keep.revisions)")
         .no("Follow the setting keep.revisions again"),
-    ModelField::new("token_name", |m| FieldValue::optional(m.token_name.as_ref()), Text(set_token_name))
+    ModelField::new("token_name", |m| FieldValue::optional(m.token_name.as_ref()), Text(|m, text| { m.token_name = parsed(text)?; Ok(()) }))
         .absent("none: the default token")
         .flag("token-name", "NAME", "Token to use, by its name in `hf auth list` (default: that of this machine)")
         .no("Use this machine's token again"),
@@ -262,26 +258,6 @@ fn set_name(model: &mut ModelSpec, text: Option<&str>) -> Result<(), InvalidValu
     if let Some(name) = parsed(text)? {
         model.name = name;
     }
-    Ok(())
-}
-
-fn set_revision(model: &mut ModelSpec, text: Option<&str>) -> Result<(), InvalidValue> {
-    model.revision = parsed(text)?.unwrap_or_else(Revision::main);
-    Ok(())
-}
-
-fn set_include(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), InvalidValue> {
-    model.filter.include = texts.map(patterns).transpose()?;
-    Ok(())
-}
-
-fn set_exclude(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), InvalidValue> {
-    model.filter.exclude = patterns(texts.unwrap_or_default())?;
-    Ok(())
-}
-
-fn set_token_name(model: &mut ModelSpec, text: Option<&str>) -> Result<(), InvalidValue> {
-    model.token_name = parsed(text)?;
     Ok(())
 }
 

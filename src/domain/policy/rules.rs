@@ -110,7 +110,9 @@ pub trait HasRules: 'static {
     fn rules(&self) -> &UpdateRules;
     fn rules_mut(&mut self) -> &mut UpdateRules;
     /// Refuses a policy that the entity cannot have.
-    fn check_policy(choice: &PolicyChoice) -> Result<(), InvalidValue>;
+    fn check_policy(_: &PolicyChoice) -> Result<(), InvalidValue> {
+        Ok(())
+    }
 }
 
 fn set_policy<S: HasRules>(entry: &mut S, text: Option<&str>) -> Result<(), InvalidValue> {
@@ -126,11 +128,6 @@ fn set_delay<S: HasRules>(entry: &mut S, text: Option<&str>) -> Result<(), Inval
             .next("write 0d for no delay, or `--no-delay` to follow the tags"));
     }
     entry.rules_mut().delay = parsed(text)?;
-    Ok(())
-}
-
-fn set_guards<S: HasRules>(entry: &mut S, texts: Option<Vec<String>>) -> Result<(), InvalidValue> {
-    entry.rules_mut().guards = texts.map(|texts| Guards::parse(&texts)).transpose()?;
     Ok(())
 }
 
@@ -178,7 +175,10 @@ pub const fn guards_field<S: HasRules>() -> Field<S> {
             Some(guards) => FieldValue::List(guards.words()),
             None => FieldValue::Absent,
         },
-        Read::List(set_guards),
+        Read::List(|entry: &mut S, texts| {
+            entry.rules_mut().guards = texts.map(|texts| Guards::parse(&texts)).transpose()?;
+            Ok(())
+        }),
     )
     .flag("guards", "LIST|off", "Guards that hold an update for a person: all, off, words with commas, or all,-WORD (default: those of the tags, else of update.guards)")
     .no("Follow the tags' guards again")

@@ -1,5 +1,5 @@
-//! The order of a model's revisions, the one that a rollback goes to, and the date by
-//! which records of the past are too old.
+//! The order of a model's revisions, the rollback target, and the age limit of
+//! records of the past.
 
 use thiserror::Error;
 

@@ -159,28 +159,28 @@ const FIELDS: &[ScheduleField] = &[
     cadence!("once", Once, "TIME", "One time only, such as \"2026-06-01 08:00\" or \"tomorrow 08:00\""),
     ScheduleField::new("tz", |s| FieldValue::text(&s.time_zone), Text(set_zone)).json(None).essential()
         .flag("tz", "ZONE", "Time zone of all times, as an IANA name (default: the system's)"),
-    ScheduleField::new("window", |s| FieldValue::list(s.windows.texts()), List(set_windows))
+    ScheduleField::new("window", |s| FieldValue::list(s.windows.texts()), List(|s, texts| { s.windows = Windows::parse(texts.unwrap_or_default())?; Ok(()) }))
         .json(Some("windows"))
         .absent("any hour")
         .flag("window", "[DAYS@]HH:MM-HH:MM", "Hours in which downloads may run, such as 22:00-07:00 or Sat,Sun@00:00-24:00")
         .no("Run at any hour again"),
-    ScheduleField::new("catch_up", |s| FieldValue::text(s.catch_up.as_str()), Text(set_catch_up))
+    ScheduleField::new("catch_up", |s| FieldValue::text(s.catch_up.as_str()), Text(|s, text| { s.catch_up = CatchUp::parse(text.unwrap_or("once"), None)?; Ok(()) }))
         .flag("catch-up", "once|skip", "Treatment of missed slots: once (one run for all of them) or skip"),
     // Read after the rule, which takes an older limit away.
-    ScheduleField::new("catch_up_within", |s| FieldValue::optional(s.catch_up.within()), Text(set_catch_up_within))
+    ScheduleField::new("catch_up_within", |s| FieldValue::optional(s.catch_up.within()), Text(|s, text| { s.catch_up = CatchUp::parse(s.catch_up.as_str(), parsed(text)?)?; Ok(()) }))
         .flag("catch-up-within", "DUR", "Skip missed slots older than this")
         .no("Catch up on slots of any age again"),
     ScheduleField::new("jitter", |s| FieldValue::text(s.jitter), Text(|s, text| set(&mut s.jitter, text)))
         .flag("jitter", "DUR", "Delay the start by a part of this time that is fixed for this host"),
-    ScheduleField::new("limit_rate", |s| FieldValue::optional(s.limit_rate.as_ref()), Number(set_limit_rate))
+    ScheduleField::new("limit_rate", |s| FieldValue::optional(s.limit_rate.as_ref()), Number(|s, text| { s.limit_rate = parsed(text)?; Ok(()) }))
         .absent("default (download.limit_rate)")
         .flag("limit-rate", "TABLE", "Bytes per second, or a timetable such as \"08:00,512K 19:00,10M 23:00,off\"")
         .no("Follow the setting download.limit_rate again"),
-    ScheduleField::new("max_duration", |s| FieldValue::optional(s.max_duration), Text(set_max_duration))
+    ScheduleField::new("max_duration", |s| FieldValue::optional(s.max_duration), Text(|s, text| { s.max_duration = above_zero(parsed(text)?, Seconds::get)?; Ok(()) }))
         .absent("default (run.max_duration)")
         .flag("max-duration", "DUR", "End a run after this time; the next run continues")
         .no("Follow the setting run.max_duration again"),
-    ScheduleField::new("max_transfer", |s| FieldValue::optional(s.max_transfer), Number(set_max_transfer))
+    ScheduleField::new("max_transfer", |s| FieldValue::optional(s.max_transfer), Number(|s, text| { s.max_transfer = above_zero(parsed(text)?, ByteSize::bytes)?; Ok(()) }))
         .absent("default (run.max_transfer)")
         .flag("max-transfer", "SIZE", "End a run after this many bytes; the next run continues")
         .no("Follow the setting run.max_transfer again"),
@@ -227,42 +227,6 @@ fn set_zone(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), Inval
         let zone = find_zone(name)?;
         schedule.time_zone = zone.iana_name().unwrap_or(name).to_owned();
     }
-    Ok(())
-}
-
-fn set_windows(
-    schedule: &mut ScheduleSpec,
-    texts: Option<Vec<String>>,
-) -> Result<(), InvalidValue> {
-    schedule.windows = Windows::parse(texts.unwrap_or_default())?;
-    Ok(())
-}
-
-fn set_catch_up(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), InvalidValue> {
-    schedule.catch_up = CatchUp::parse(text.unwrap_or("once"), None)?;
-    Ok(())
-}
-
-fn set_catch_up_within(
-    schedule: &mut ScheduleSpec,
-    text: Option<&str>,
-) -> Result<(), InvalidValue> {
-    schedule.catch_up = CatchUp::parse(schedule.catch_up.as_str(), parsed(text)?)?;
-    Ok(())
-}
-
-fn set_limit_rate(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), InvalidValue> {
-    schedule.limit_rate = parsed(text)?;
-    Ok(())
-}
-
-fn set_max_duration(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), InvalidValue> {
-    schedule.max_duration = above_zero(parsed(text)?, Seconds::get)?;
-    Ok(())
-}
-
-fn set_max_transfer(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), InvalidValue> {
-    schedule.max_transfer = above_zero(parsed(text)?, ByteSize::bytes)?;
     Ok(())
 }
 

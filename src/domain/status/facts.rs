@@ -28,7 +28,7 @@ use crate::domain::units::{ByteSize, Seconds};
 use crate::domain::view::ViewSpec;
 
 /// The facts of a home at one moment.
-#[derive(Clone, Debug)]
+#[derive(Default, Clone, Debug)]
 pub struct Status {
     pub now: Timestamp,
     pub home: PathBuf,
