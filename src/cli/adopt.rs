@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::adopt_report::{AdoptResult, list_document, list_text};
 use super::context::Context;
-use super::download::fetch;
+use super::download_report::fetch;
 use super::explain::Complaint;
 use super::lock::take_lock;
 use super::watcher::Watcher;

@@ -1,22 +1,18 @@
 //! `hfdl download`
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
-use super::download_report::{report_run, show_published};
+use super::download_report::{fetch, report_run, show_published};
 use super::dry_run_report::{say_delays, show_dry_run};
 use super::explain::Complaint;
 use super::fields::destination;
 use super::hf_flags::HfFlags;
 use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
-use super::status::leave_status_file;
-use super::watcher::Watcher;
-use crate::domain::alert::RunFacts;
 use crate::domain::filter::Filter;
 use crate::domain::invalid_value::InvalidValue;
 use crate::domain::login::TokenName;
@@ -29,14 +25,10 @@ use crate::domain::settings::Settings;
 use crate::json::skipped_run;
 use crate::ops;
 use crate::ops::directories::used_by_another;
-use crate::ops::download::download;
-use crate::ops::finish::{EndedRuns, Finish};
 use crate::ops::hub::is_offline;
-use crate::ops::run::Bounds;
 use crate::ops::services::Services;
 use crate::ops::sync::{PolicyInput, Target, Vanished};
 use crate::store::{ModelFilter, Store};
-use crate::sys::lock::FileLock;
 use crate::ui::text;
 
 /// Download now, by hand or in CI
@@ -475,38 +467,6 @@ fn ambiguous(error: AmbiguousWord) -> Complaint {
     Complaint::usage(error.to_string()).next(format!(
         "write `{repo} --include {word}` for the file, `{repo} hf.co/{word}` for the repository"
     ))
-}
-
-/// Downloads targets, shows the progress, and ends the run with its report.
-pub(super) fn fetch(
-    context: &Context,
-    services: &Services<'_>,
-    lock: FileLock,
-    targets: Vec<Target>,
-    bounds: &Bounds,
-    report: impl FnOnce(&RunFacts, Duration) -> Result<ExitStatus>,
-) -> Result<ExitStatus> {
-    let mut watcher = Watcher::new(context);
-    let run = download(services, targets, bounds, &mut |event| watcher.note(event));
-    watcher.finish();
-    let write_status_file = || leave_status_file(context, &services.store, &services.settings);
-    let run = run.inspect_err(|_| write_status_file())?;
-    let finish = Finish {
-        services,
-        lock,
-        status_file: Some(&write_status_file),
-        metrics_file: None,
-        ping: None,
-    };
-    // The services that use a model need its update, also from a download by hand.
-    let runs = EndedRuns {
-        run: Some(&run),
-        ..EndedRuns::default()
-    };
-    finish.finish(runs, |_| {
-        context.show_hub_warnings(services);
-        report(&run, watcher.elapsed())
-    })
 }
 
 /// Checks that a flag names a commit or enough of its digits.
