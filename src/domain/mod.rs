@@ -58,7 +58,6 @@
 //! | home | the directory with the database, logs and locks of one installation |
 
 pub mod adopt;
-pub mod advice;
 pub mod alert;
 pub mod allowance;
 pub mod argv;
@@ -75,6 +74,7 @@ pub mod gate;
 pub mod guard;
 pub mod health;
 pub mod hold;
+pub mod invalid_value;
 pub mod licence;
 pub mod lock_file;
 pub mod login;

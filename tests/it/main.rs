@@ -89,6 +89,8 @@ mod layers;
 mod lock_files;
 mod logins;
 mod manual;
+mod manual_pages;
+mod manual_tables;
 #[cfg(target_os = "linux")]
 mod moved_refs;
 #[cfg(target_os = "linux")]

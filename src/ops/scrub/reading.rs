@@ -209,27 +209,27 @@ impl<'r> ScrubReading<'r> {
         };
         let mut found = None;
         let stop = &self.services.stop;
-        read_all(&[0], 1, stop, read, &mut |event| match event {
-            HashEvent::Started { .. } => (self.show)(&SyncEvent::FileStarted {
-                name: name.clone(),
-                n_bytes: file.size_bytes,
-                have: begin,
-            }),
-            HashEvent::Read { bytes, .. } => {
-                (self.show)(&SyncEvent::BytesRead {
-                    name: name.clone(),
-                    n_bytes: bytes,
-                });
-                run.note_progress();
-                run.heartbeat();
-                self.ask_for_slots();
-            }
-            HashEvent::Ended { result, .. } => {
-                (self.show)(&SyncEvent::ReadEnded {
-                    name: name.clone(),
+        read_all(&[0], 1, stop, read, &mut |event| {
+            let name = name.clone();
+            (self.show)(&match &event {
+                HashEvent::Started { .. } => SyncEvent::FileStarted {
+                    name,
+                    n_bytes: file.size_bytes,
+                    have: begin,
+                },
+                HashEvent::Read { bytes, .. } => SyncEvent::BytesRead {
+                    name,
+                    n_bytes: *bytes,
+                },
+                HashEvent::Ended { result, .. } => SyncEvent::ReadEnded {
+                    name,
                     is_whole: !matches!(result, Ok(PartRead::Part(_))),
-                });
+                },
+            });
+            if let HashEvent::Ended { result, .. } = event {
                 found = Some(result);
+            } else {
+                self.note_progress(run);
             }
         });
         let end = match &found {
@@ -239,6 +239,12 @@ impl<'r> ScrubReading<'r> {
         };
         self.spend(end - begin);
         found
+    }
+
+    fn note_progress(&mut self, run: &mut ActiveRun<'_>) {
+        run.note_progress();
+        run.heartbeat();
+        self.ask_for_slots();
     }
 
     fn spend(&mut self, n_bytes: u64) {

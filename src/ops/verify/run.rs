@@ -42,7 +42,7 @@ pub struct Verify<'a> {
     pub is_scrub: bool,
 }
 
-/// Asks a person whether files that somebody changed may be replaced.
+/// Asks whether files that were changed by hand may be replaced.
 pub type MayReplace<'a> = &'a mut dyn FnMut(&[PathBuf]) -> Result<bool>;
 
 impl Verify<'_> {

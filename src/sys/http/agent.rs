@@ -92,7 +92,7 @@ impl Http {
     /// not followed. Returns once the head has arrived.
     pub fn send(&self, request: &Request) -> Result<Response, HttpError> {
         let url = &request.url;
-        let answer = match request.body_bytes() {
+        let answer = match request.body.as_deref() {
             Some(bytes) => self.run(request, bytes),
             None => self.run(request, SendBody::none()),
         };
