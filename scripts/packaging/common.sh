@@ -10,8 +10,12 @@ export LC_ALL=C TZ=UTC
 
 packaging=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$(dirname "$packaging")")
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)
 exec 3>&1 1>&2
+
+# fact NAME: prints a value of Cargo.toml: a text, or the only one of a list.
+fact() { sed -n "s/^$1 = \[*\"\(.*\)\"\]*\$/\1/p" "$root/Cargo.toml" | head -n 1; }
+
+version=$(fact version)
 
 fail() {
     printf 'error: %s\n' "$1" >&2

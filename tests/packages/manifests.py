@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import jsonschema
@@ -23,7 +24,8 @@ import yaml
 from tour import Failed, check
 
 ROOT = Path(__file__).resolve().parents[2]
-REPOSITORY = "https://git.example/acme/hfdl"
+FACTS = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]
+REPOSITORY = FACTS["repository"]
 TARGETS = {
     "aarch64-apple-darwin": ".tar.gz",
     "x86_64-apple-darwin": ".tar.gz",
@@ -39,7 +41,7 @@ def manifests(out, *wrong):
     """Runs the recipe and returns the text of each file."""
     done = subprocess.run(
         ["bash", ROOT / "scripts/package", "manifests", "--out", out, *wrong],
-        env=os.environ | {"HFDL_REPOSITORY": REPOSITORY, "SOURCE_DATE_EPOCH": "1700000000"}, capture_output=True, text=True,
+        env=os.environ | {"SOURCE_DATE_EPOCH": "1700000000"}, capture_output=True, text=True,
     )
     check(done.returncode == 0, f"scripts/package manifests: {done.stderr}")
     return {Path(line).name: Path(line).read_text() for line in done.stdout.split()}
@@ -114,7 +116,7 @@ def binstall(version, release):
 
 def main():
     schemas = Path(sys.argv[2]) if sys.argv[1:2] == ["--schemas"] else None
-    version = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
+    version = FACTS["version"]
     with tempfile.TemporaryDirectory(prefix="hfdl-manifests-") as out:
         release = {f"hfdl-{version}-{target}{ending}": "" for target, ending in TARGETS.items()}
         for name in release:

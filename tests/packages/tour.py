@@ -129,11 +129,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--home", type=Path)
     parser.add_argument("--inside", type=Path)
-    parser.add_argument("hub")
+    parser.add_argument("hub", type=Path)
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     try:
-        take(options.hub, options.command, options.home, options.inside)
+        take(options.hub.resolve(), options.command, options.home, options.inside)
     except (Failed, subprocess.TimeoutExpired) as failure:
         sys.exit(f"FAILED: {failure}")
     print("the tour passed")
