@@ -95,6 +95,8 @@ build_program() {
         ;;
     *-windows-*) suffix=.exe programs+=(--bin hfdlw) ;;
     esac
+    # A Windows as it is installed lacks the C library of Visual Studio.
+    [[ $triple != *-windows-msvc ]] || flags+=$'\n-Ctarget-feature=+crt-static'
     # Separated by a character that no path has.
     CARGO_ENCODED_RUSTFLAGS=$(printf '%s' "$flags" | tr '\n' '\037') \
         CARGO_INCREMENTAL=0 "${build[@]}" --manifest-path "$root/Cargo.toml" --release --locked \
