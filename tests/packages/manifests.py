@@ -83,6 +83,7 @@ def windows(texts, release, schemas):
     check(one["InstallerUrl"] == address(package), "winget has the address")
     check(one["InstallerSha256"] == release[package].upper(), "winget has the checksum")
     check(len(documents["defaultLocale"]["ShortDescription"]) <= 256, "the description is short")
+    check(FACTS["authors"][0].startswith(f"{documents['defaultLocale']['Publisher']} <"), "the packager is the publisher")
     if schemas:
         jsonschema.Draft7Validator(json.loads((schemas / "scoop.json").read_text())).validate(scoop)
         for kind, document in documents.items():
@@ -114,6 +115,13 @@ def binstall(version, release):
     check(optional["hfdlw"] and not optional.get("hfdl"), "hfdlw may be missing, hfdl may not")
 
 
+def one_place():
+    """A new address of the repository or of the packager is one changed line."""
+    for fact in (REPOSITORY, *FACTS["authors"]):
+        found = subprocess.run(["git", "grep", "-lF", fact], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        check(found == "Cargo.toml\n", f"only Cargo.toml has {fact}: {found}")
+
+
 def main():
     schemas = Path(sys.argv[2]) if sys.argv[1:2] == ["--schemas"] else None
     version = FACTS["version"]
@@ -128,6 +136,7 @@ def main():
         formula(texts["hfdl.rb"], release)
         windows(texts, release, schemas)
         binstall(version, release)
+        one_place()
         # A release without Windows has no manifests for it, and none that name a missing package.
         Path(out, "SHA256SUMS").write_text("".join(line for line in lines if "linux-musl" in line))
         texts = manifests(out)
