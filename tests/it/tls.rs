@@ -113,11 +113,12 @@ fn a_certificate_that_no_ca_of_the_bundle_issued_is_an_error_with_a_hint() {
     trust_another(&env, ServerCertificate::default());
     let ran = refuses_the_certificate(&env, "has an issuer that is not a trusted one");
     ran.explains("no safe connection");
-    env.set("SSL_CERT_FILE", "/no/such/bundle.pem");
+    let missing = env.root().join("missing.pem");
+    env.set("SSL_CERT_FILE", &missing.to_string_lossy());
     download(&env)
         .exits(1)
         .explains("the CA certificates cannot be read")
-        .explains("/no/such/bundle.pem");
+        .explains("missing.pem");
 }
 
 /// Windows and macOS judge here, and they tell a self-signed certificate from others no more.
