@@ -141,7 +141,6 @@ mod schedule_truth_table;
 #[cfg(target_os = "linux")]
 mod screens;
 mod scrub;
-#[cfg(unix)]
 mod selections;
 #[cfg(unix)]
 mod signals;
