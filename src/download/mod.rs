@@ -5,8 +5,8 @@
 //! one end event, and a failed file never stops the others. Files of a [`LimitGroup`] share limits
 //! and stop together.
 //!
-//! A verified file stays at its partial path, locked until its [`VerifiedFile`] is dropped; the
-//! caller renames it. Final names, the database and the choice of sources are deliberately
+//! A verified file stays at its partial path, and a large one is locked until its
+//! [`VerifiedFile`] is dropped; the caller renames it. Final names, the database and the choice of sources are deliberately
 //! absent.
 //!
 //! Two kinds of locks exist, always taken in this order: the scheduler's, then one large
@@ -68,6 +68,7 @@ pub use engine::fetch;
 pub use event::{EngineEvent, EngineOptions, FetchJob, FetchResult, FileError, FileId, FileReport};
 pub use limits::LimitGroup;
 pub use partial::{VerifiedFile, reusable_bytes, reusable_ranges};
+pub use queue::SMALL_FILE_MAX;
 pub use source::{ByteSource, ByteStream, SourceError};
 pub use verify::{
     PartRead, PartialHash, WholeRead, has_content, hash_both_ways, prove_content, prove_part,

@@ -21,7 +21,7 @@ use crate::domain::plan::LocalFacts;
 use crate::domain::proof::ProofStamp;
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
-use crate::download::reusable_bytes;
+use crate::download::{SMALL_FILE_MAX, reusable_bytes};
 use crate::sys::abilities;
 use crate::sys::share::Sharing;
 use crate::sys::stamp::{is_same_file, stamp_at, stamp_of};
@@ -147,7 +147,8 @@ impl TargetDestination {
             },
         };
         for file in remote.selected(filter) {
-            if !facts.contents.contains_key(&file.content) {
+            let is_resumed = file.size_bytes > SMALL_FILE_MAX;
+            if is_resumed && !facts.contents.contains_key(&file.content) {
                 let partial = self.partial(&file.content);
                 let have = reusable_bytes(&partial, &file.content, file.size_bytes);
                 if have > 0 {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 
 use super::official_lock::take_official_lock;
 use crate::cache;
+use crate::cache::layout::PARTIAL_LOCK_SUFFIX;
 use crate::cache::{CacheWriter, LocalDir, Vanished};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::FetchKey;
@@ -16,6 +17,7 @@ use crate::domain::plan::SyncPlan;
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::RemoteSnapshot;
 use crate::download::{WholeRead, prove_content};
+use crate::sys::lock::FileLock;
 use crate::sys::{files, names};
 
 /// A destination that can be written.
@@ -94,6 +96,18 @@ impl DestinationWriter {
             Self::Cache(writer) => writer.import_blob(content, aside),
             Self::Directory(dir, _) => dir.store(content, aside),
         }
+    }
+
+    /// Takes a lock that tells other homes of a fetch into this folder.
+    pub fn lock_folder(&self) -> Result<Option<FileLock>> {
+        let folder = match self {
+            Self::Cache(writer) => writer.layout().private(),
+            Self::Directory(dir, _) => dir.private(),
+        };
+        let mut path = files::unused_name(&folder);
+        path.as_mut_os_string().push(PARTIAL_LOCK_SUFFIX);
+        FileLock::try_acquire_temporary(&path)
+            .with_context(|| format!("cannot lock `{}`", path.display()))
     }
 
     /// Protects a stored content after the file that it was linked from is gone.

@@ -312,7 +312,7 @@ impl Syncer<'_> {
         let Some(file) = self.files.remove(&report.id) else {
             return;
         };
-        self.by_partial.remove(&file.job.partial);
+        self.by_evidence.remove(&file.job.evidence);
         if !self.started.remove(&report.id) {
             self.promised.remove(file.need);
         }
