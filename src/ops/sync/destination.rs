@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::destination_writer::DestinationWriter;
-use super::official_lock::take_official_lock;
+use super::official_lock::take_blob_lock;
 use super::target::{CacheChoice, Target};
 use crate::cache;
 use crate::cache::layout::{SIDECAR_SUFFIX, native};
@@ -377,7 +377,7 @@ impl TargetDestination {
     pub fn open(&self) -> Result<DestinationWriter> {
         match self {
             Self::Cache { cache, repo, links } => {
-                CacheWriter::open(cache, repo, *links, &take_official_lock)
+                CacheWriter::open(cache, repo, *links, &take_blob_lock)
                     .map(DestinationWriter::Cache)
             }
             Self::Directory {
