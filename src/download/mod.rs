@@ -21,7 +21,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `engine` | interface: jobs in, events out, end of stopped jobs |
-//! | `engine_state` | state shared by all threads |
+//! | `engine_state`, `inbox` | state shared by all threads; their events |
 //! | `scheduler`, `queue` | next task of a connection; files not started yet |
 //! | `limits`, `budget`, `pace` | limit groups, transfer budgets, rate limits and stalls |
 //! | `worker` | connection thread: from a source to the partial file |
@@ -47,6 +47,7 @@ mod failures;
 mod flush_thread;
 mod hash_buffers;
 mod hash_thread;
+mod inbox;
 mod journal;
 mod large_file;
 mod limits;
