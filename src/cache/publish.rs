@@ -278,11 +278,13 @@ impl<'a> CacheWriter<'a> {
         let mut folders = BTreeSet::from([staging.clone()]);
         for (file, is_last_use) in with_last_use(plan) {
             let entry = staging.join(layout::native(&file.file.path));
-            let inner = entry.ancestors().skip(1).take_while(|dir| *dir != staging);
-            folders.extend(inner.map(Path::to_path_buf));
             let folder = entry.parent().unwrap_or(&staging);
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot create `{}`", folder.display()))?;
+            if !folders.contains(folder) {
+                fs::create_dir_all(folder)
+                    .with_context(|| format!("cannot create `{}`", folder.display()))?;
+                let new = folder.ancestors().take_while(|dir| *dir != staging);
+                folders.extend(new.map(Path::to_path_buf));
+            }
             self.make_entry(file, &entry, is_last_use)?;
         }
         folders.iter().try_for_each(|folder| sync_dir(folder))?;
