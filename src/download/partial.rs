@@ -302,6 +302,13 @@ impl VerifiedFile {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Gives up a file that could not be stored. A large one stays for the next run.
+    pub fn discard(self) {
+        if !self.has_journal {
+            let _ = remove_if_present(&self.path);
+        }
+    }
 }
 
 impl Drop for VerifiedFile {

@@ -47,7 +47,15 @@ impl DestinationWriter {
         })
     }
 
-    /// Moves a verified file to the path where `publish` expects its content.
+    /// Records verified files that are about to be stored.
+    pub fn note_blobs<'p>(&self, blobs: impl Iterator<Item = (ContentId, &'p Path)>) -> Result<()> {
+        match self {
+            Self::Cache(writer) => writer.note_blobs(blobs),
+            Self::Directory(..) => Ok(()),
+        }
+    }
+
+    /// Moves a verified and noted file to the path where `publish` expects its content.
     pub fn store(&self, content: &ContentId, verified: &Path) -> Result<()> {
         match self {
             Self::Cache(writer) => writer.store_blob(content, verified),
@@ -90,14 +98,6 @@ impl DestinationWriter {
         })
     }
 
-    /// Stores a temporary file that was made from another file on this machine.
-    pub fn import(&self, content: &ContentId, aside: &Path) -> Result<()> {
-        match self {
-            Self::Cache(writer) => writer.import_blob(content, aside),
-            Self::Directory(dir, _) => dir.store(content, aside),
-        }
-    }
-
     /// Takes a lock that tells other homes of a fetch into this folder.
     pub fn lock_folder(&self) -> Result<Option<FileLock>> {
         let folder = match self {
@@ -108,6 +108,14 @@ impl DestinationWriter {
         path.as_mut_os_string().push(PARTIAL_LOCK_SUFFIX);
         FileLock::try_acquire_temporary(&path)
             .with_context(|| format!("cannot lock `{}`", path.display()))
+    }
+
+    /// Stores a temporary file that was made from another file on this machine.
+    pub fn import(&self, content: &ContentId, aside: &Path) -> Result<()> {
+        match self {
+            Self::Cache(writer) => writer.import_blob(content, aside),
+            Self::Directory(dir, _) => dir.store(content, aside),
+        }
     }
 
     /// Protects a stored content after the file that it was linked from is gone.
