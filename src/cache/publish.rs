@@ -114,6 +114,12 @@ impl<'a> CacheWriter<'a> {
         &self.layout
     }
 
+    /// Returns whether the entries of snapshots are symbolic links, so that a publication
+    /// leaves each blob at its path.
+    pub fn makes_symlinks(&self) -> bool {
+        self.abilities.entries == EntryForm::Symlinks
+    }
+
     /// Returns the names that this cache can hold.
     pub fn placement(&self) -> Result<Placement> {
         let private = self.layout.private();
