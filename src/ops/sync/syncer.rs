@@ -201,7 +201,8 @@ impl<'a> Syncer<'a> {
             self.retry_busy();
             self.take_engine_events(self.wait_if(true, wait));
         }
-        self.proofs.flush();
+        let has_ended = |event: &SyncEvent| matches!(event, SyncEvent::Ended { .. });
+        self.proofs.flush(self.events.iter().any(has_ended));
         self.show_waits();
         self.save_progress();
         std::mem::take(&mut self.events)
