@@ -72,6 +72,7 @@ impl Syncer<'_> {
             let file_id = self.engine.new_id();
             let missing = wanted.missing_bytes();
             let partial = sync.partial(&wanted.file);
+            let bytes = missing_bytes(&partial, wanted.file.size_bytes);
             let file = FileFetch {
                 uses: vec![file_use],
                 saved: SavedBytes::default(),
@@ -80,10 +81,7 @@ impl Syncer<'_> {
                 is_announced: false,
                 retries_left: BUSY_RETRIES,
                 is_distrusted,
-                need: Need {
-                    place: need.place,
-                    bytes: missing_bytes(&partial, wanted.file.size_bytes),
-                },
+                need: Need { bytes, ..need },
                 job: self.job(&request, &planned, wanted, partial, order.next(missing)),
                 state: FetchState::Fetching,
             };
