@@ -144,6 +144,7 @@ mod scrub;
 mod selections;
 #[cfg(unix)]
 mod signals;
+mod small_files;
 mod start_stop;
 mod store_entities;
 mod store_file;
