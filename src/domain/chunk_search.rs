@@ -39,11 +39,11 @@ pub struct Probe {
 pub struct ChunkSearch {
     index: ChunkIndex,
     /// The terms of the new file in order, split at the starts that were found.
-    parts: Vec<Part>,
+    parts: Vec<TermPart>,
     n_probes: usize,
 }
 
-struct Part {
+struct TermPart {
     term: Term,
     offset: u64,
     /// More probes may be useful.
@@ -52,7 +52,7 @@ struct Part {
 
 /// Adjacent chunks of a term that are all known or all unknown.
 #[derive(Clone, Copy)]
-struct Run {
+struct ChunkRun {
     n_chunks: u64,
     /// `None` for unknown chunks.
     length: Option<u64>,
@@ -69,7 +69,7 @@ impl ChunkSearch {
     pub fn new(new: &[Term], old: &[FileMap]) -> Self {
         let mut offset = 0;
         let parts = new.iter().map(|&term| {
-            let part = Part {
+            let part = TermPart {
                 term,
                 offset,
                 is_open: true,
@@ -110,7 +110,7 @@ impl ChunkSearch {
         if let Some((front, back)) = part.split(found) {
             part.term = front;
             part.is_open = true;
-            let back = Part {
+            let back = TermPart {
                 term: back,
                 offset: found.offset,
                 is_open: true,
@@ -129,7 +129,7 @@ impl ChunkSearch {
     }
 }
 
-impl Part {
+impl TermPart {
     /// Splits the term before a chunk.
     fn split(&self, found: &ChunkStart) -> Option<(Term, Term)> {
         let Term {
@@ -153,7 +153,7 @@ impl Part {
 
 impl ChunkIndex {
     /// Returns useful probes of a part. Its known chunks at both ends have definite positions.
-    fn probes(&self, part: &Part) -> Vec<Probe> {
+    fn probes(&self, part: &TermPart) -> Vec<Probe> {
         if self.has_term(&part.term) {
             return Vec::new();
         }
@@ -180,8 +180,8 @@ impl ChunkIndex {
             .collect()
     }
 
-    fn runs(&self, term: &Term) -> Vec<Run> {
-        let mut runs: Vec<Run> = Vec::new();
+    fn runs(&self, term: &Term) -> Vec<ChunkRun> {
+        let mut runs: Vec<ChunkRun> = Vec::new();
         for chunk in term.chunks() {
             let length = self.length(&term.xorb, chunk).map(u64::from);
             match runs.last_mut() {
@@ -189,7 +189,7 @@ impl ChunkIndex {
                     run.n_chunks += 1;
                     run.length = run.length.zip(length).map(|(total, own)| total + own);
                 }
-                _ => runs.push(Run {
+                _ => runs.push(ChunkRun {
                     n_chunks: 1,
                     length,
                 }),
@@ -199,7 +199,7 @@ impl ChunkIndex {
     }
 }
 
-impl Run {
+impl ChunkRun {
     fn bounds(&self) -> Bounds {
         Bounds {
             least: self.length.unwrap_or(self.n_chunks * MIN_CHUNK as u64),
@@ -228,10 +228,10 @@ impl Bounds {
 ///
 /// Each known run that contains some byte for certain gets a probe. Of the others, the
 /// middle one does: it divides the rest.
-fn choose(runs: &[Run], total: u64) -> Vec<Probe> {
+fn choose(runs: &[ChunkRun], total: u64) -> Vec<Probe> {
     let all = runs
         .iter()
-        .map(Run::bounds)
+        .map(ChunkRun::bounds)
         .fold(Bounds::default(), Bounds::plus);
     if !(all.least..=all.most).contains(&total) {
         return Vec::new();
