@@ -2,11 +2,12 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Result;
 
+use super::chunk_record::ChunkRecord;
 use super::inventory::{Inventory, PublishedFile, wrong_bytes};
 use super::permission::OpenTime;
 use crate::domain::model::ModelId;
@@ -195,11 +196,17 @@ impl<'r> ScrubReading<'r> {
         let begin = from.as_ref().map_or(0, |from| from.position);
         let most = PART.min(self.budget_bytes.unwrap_or(u64::MAX));
         let halt = self.halt.clone();
+        let chunks = Mutex::new(ChunkRecord::begin(file, begin));
         let read = |_: usize, on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>| {
             read_in_background();
             let on_read = &mut |block: &[u8]| {
                 if halt.is_raised() {
                     return ControlFlow::Break(());
+                }
+                if let Ok(mut chunks) = chunks.lock()
+                    && let Some(chunks) = chunks.as_mut()
+                {
+                    chunks.update(block);
                 }
                 on_read(block)
             };
@@ -232,6 +239,13 @@ impl<'r> ScrubReading<'r> {
                 self.note_progress(run);
             }
         });
+        if let Ok(Some(chunks)) = chunks.into_inner() {
+            match &found {
+                Some(Ok(PartRead::Part(_))) => chunks.save_part(),
+                Some(Ok(PartRead::Whole(read))) if read.has_content => chunks.save_whole(),
+                _ => {}
+            }
+        }
         let end = match &found {
             Some(Ok(PartRead::Part(hash))) => hash.position,
             Some(Ok(PartRead::Whole(_))) => file.size_bytes,
