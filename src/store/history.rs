@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, seconds};
+use super::value::seconds;
 use crate::domain::content::ContentId;
 use crate::domain::deletion::FetchKey;
 use crate::domain::model::Destination;
@@ -49,7 +49,7 @@ impl Store {
     /// Counts the rows that `prune_history` would delete.
     pub fn old_history(&self, before: Timestamp) -> Result<Pruned> {
         let count = |sql: &str| -> Result<usize> {
-            let n = self.find(sql, [seconds(before)], |row| row.get::<_, i64>(0))?;
+            let n = self.find(sql, [seconds(before)], |row| row.nth::<i64>(0))?;
             Ok(usize::try_from(n.unwrap_or_default()).unwrap_or_default())
         };
         let runs = format!(

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::types::Value;
-use rusqlite::{Row, named_params, params, params_from_iter};
+use rusqlite::{named_params, params, params_from_iter};
 
 use super::error::{Result, StoreError};
 use super::open::Store;
-use super::value::{Columns, destination_text, integer, path_text, seconds};
+use super::row::Row;
+use super::value::{destination_text, integer, path_text, seconds};
 use super::wire::{read_reused, render_list, render_reused};
 use crate::domain::model::{EntryName, ModelId};
 use crate::domain::outcome::{ErrorKind, Outcome, VerifyOutcome};
@@ -328,12 +329,12 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<Session> {
         id: SessionId(row.get("id")?),
         start: SessionStart {
             run_id: row.parsed("run_id")?,
-            model_id: row.get::<_, Option<i64>>("model_id")?.map(ModelId),
+            model_id: row.get::<Option<i64>>("model_id")?.map(ModelId),
             model_name: row.parsed_if_any("model_name")?,
             repo: Repo::new(row.parsed("repo_type")?, row.parsed("repo_id")?),
             revision: row.parsed("revision")?,
             destination: row.destination("destination")?,
-            schedule_id: row.get::<_, Option<i64>>("schedule_id")?.map(ScheduleId),
+            schedule_id: row.get::<Option<i64>>("schedule_id")?.map(ScheduleId),
             schedule_name: row.parsed_if_any("schedule_name")?,
             slot_at: row.time_if_any("slot_at")?,
             trigger: row.parsed("trigger")?,

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::{named_params, params};
 
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, integer, seconds};
+use super::row::Row;
+use super::value::{integer, seconds};
 use super::wire;
 use crate::domain::guard::Guards;
 use crate::domain::model::{ModelId, Tag};
