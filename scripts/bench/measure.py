@@ -45,6 +45,13 @@ def find_program(given):
     return program
 
 
+def find_hub():
+    hub = TARGET / "release" / "hfdl-test-hub"
+    if not hub.exists():
+        subprocess.run(["cargo", "build", "--release", "--locked", "--package", "hfdl-test-hub"], cwd=ROOT, check=True)
+    return hub
+
+
 def find_hf():
     venv = Path(os.environ.get("HFDL_CLIENTS_VENV") or TARGET / "clients-venv")
     hf = venv / "bin" / "hf"
