@@ -1,5 +1,6 @@
 """What the benchmarks of short commands share: finding programs, timing in turn, memory."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -50,6 +51,16 @@ def find_hub():
     if not hub.exists():
         subprocess.run(["cargo", "build", "--release", "--locked", "--package", "hfdl-test-hub"], cwd=ROOT, check=True)
     return hub
+
+
+@contextlib.contextmanager
+def served(hub, folder):
+    """Serves a folder by `hfdl-test-hub` and gives the address."""
+    with subprocess.Popen([hub, "--dir", folder], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.kill()
 
 
 def find_hf():

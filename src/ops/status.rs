@@ -227,7 +227,7 @@ fn models(
         Some(_) => store.oldest_proofs_in_cache(Path::new(settings.cache_dir()))?,
         None => BTreeMap::new(),
     };
-    let mut last = store.last_sessions(status.now)?;
+    let mut last = store.last_checks(status.now)?;
     let is_ours = |spec: &ModelSpec| {
         let mut shards = status.shards.iter();
         status.shards.is_empty() || shards.any(|one| one.holds(&spec.repo, &spec.revision))

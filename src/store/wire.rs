@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use rusqlite::types::ValueRef;
 use serde::{Deserialize, Serialize};
 
 use super::row::Row;
@@ -26,6 +27,10 @@ pub(super) fn read_list(
     row: &Row<'_>,
     column: &'static str,
 ) -> rusqlite::Result<Option<Vec<String>>> {
+    // Nearly all lists are empty.
+    if let ValueRef::Text(b"[]") = row.get_ref(column)? {
+        return Ok(Some(Vec::new()));
+    }
     row.converted_if_any(column, |text: String| serde_json::from_str(&text))
 }
 

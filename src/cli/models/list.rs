@@ -9,7 +9,7 @@ use crate::cli::next_steps::FIRST_MODEL;
 use crate::cli::policy_text::state_text;
 use crate::domain::model::{Model, ModelSummary, Tag};
 use crate::domain::outcome::Outcome;
-use crate::domain::session::Session;
+use crate::domain::session::LastCheck;
 use crate::domain::units::ByteSize;
 use crate::json::{ModelView, destination, document};
 use crate::ops::sizes::ModelSizes;
@@ -38,7 +38,7 @@ impl ListModels {
         let mut models: Vec<(Model, Option<Outcome>)> = Vec::new();
         let store = context.existing_store()?;
         if let Some(store) = &store {
-            let last = store.last_sessions(now)?;
+            let last = store.last_checks(now)?;
             let kept = store.readable_models(&ModelFilter {
                 tag: self.tag.clone(),
                 ..ModelFilter::default()
@@ -46,7 +46,7 @@ impl ListModels {
             for mut model in kept {
                 model.state = model.state.as_of(now);
                 let last = last.get(&model.id);
-                models.push((model, last.and_then(Session::outcome)));
+                models.push((model, last.and_then(LastCheck::outcome)));
             }
         }
         let is_meant = |state| self.state.is_none_or(|wanted| wanted == state);
