@@ -39,7 +39,7 @@ use crate::domain::units::{ByteSize, Seconds};
 use crate::hub::Endpoint;
 use crate::store::{ModelFilter, RunFilter, SessionFilter, Store};
 use crate::sys::disk::space_at;
-use crate::sys::fs::replace_private_file;
+use crate::sys::fs::replace_private_file_with;
 use crate::sys::host::Host;
 use crate::sys::lock::FileLock;
 use crate::sys::paths::Home;
@@ -246,7 +246,7 @@ fn models(
         Destination::Cache => proofs.get(cache.repo(&spec.repo).folder()).copied(),
         Destination::Directory(path) => store.oldest_verified_below(path).ok().flatten(),
     };
-    let describe = |model: Model| {
+    let mut describe = |model: Model| {
         if !is_ours(&model.spec) {
             return None;
         }
@@ -280,8 +280,11 @@ fn models(
         }
         Some(known)
     };
-    let known = store.map_models(&ModelFilter::default(), describe)?;
-    Ok(known.into_iter().flatten().collect())
+    let mut known = Vec::new();
+    store.map_models(&ModelFilter::default(), |model| {
+        known.extend(describe(model))
+    })?;
+    Ok(known)
 }
 
 /// Adds the forecasts of models with bytes left to fetch.
@@ -449,6 +452,9 @@ fn disks(places: &StatusContext<'_>) -> Vec<DiskFacts> {
 
 /// Writes the document of `hfdl status --json` for programs that read it without
 /// starting hfdl. Called at the end of a run.
-pub fn write_status_file(path: &Path, document: &str) -> io::Result<()> {
-    replace_private_file(path, document.as_bytes())
+pub fn write_status_file(
+    path: &Path,
+    write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+) -> io::Result<()> {
+    replace_private_file_with(path, write)
 }

@@ -130,3 +130,38 @@ impl<'r> Row<'r> {
         Ok(self.get::<Option<String>>(column)?.map(PathBuf::from))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_column_has_its_own_value_in_whatever_order_it_is_read() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        let sql = "SELECT value AS a, value * 10 AS b, value * 100 AS c
+            FROM json_each('[1, 2, 3, 4]')";
+        let columns = ColumnOrder::default();
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| {
+            let row = Row::new(row, &columns);
+            let c: i64 = row.get("c")?;
+            // As a reader that leaves the rest out where one value is missing.
+            let b: i64 = if c == 200 { 20 } else { row.get("b")? };
+            let (again, a): (i64, i64) = (row.get("c")?, row.get("a")?);
+            Ok((a, b, c, again))
+        });
+        let rows: Vec<_> = rows.unwrap().map(Result::unwrap).collect();
+        let expected = [1, 2, 3, 4].map(|n| (n, n * 10, n * 100, n * 100));
+        assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn a_column_that_the_query_does_not_have_is_an_error() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        let columns = ColumnOrder::default();
+        let read = connection.query_row("SELECT 1 AS a", [], |row| {
+            Row::new(row, &columns).get::<i64>("b")
+        });
+        assert!(matches!(read, Err(rusqlite::Error::InvalidColumnName(_))));
+    }
+}

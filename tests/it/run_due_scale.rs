@@ -17,8 +17,8 @@ use crate::support::sound::say;
 /// Rows of years of use, which commands would take hours to make.
 const YEARS_OF_USE: &str = include_str!("data/many.sql");
 
-/// The largest tick that this test allows itself, with the pages of a debug build.
-const MOST_MEMORY: u64 = 72 << 20;
+/// The largest tick that this test allows itself.
+const MOST_MEMORY: u64 = 64 << 20;
 
 fn old_home() -> TestEnv {
     let env = roomy_world();

@@ -11,7 +11,7 @@ use crate::domain::model::{Model, ModelSummary, Tag};
 use crate::domain::outcome::Outcome;
 use crate::domain::session::LastCheck;
 use crate::domain::units::ByteSize;
-use crate::json::{ModelView, destination, document};
+use crate::json::{ListedModel, destination, models_text};
 use crate::ops::sizes::ModelSizes;
 use crate::store::ModelFilter;
 use crate::ui::table::Column;
@@ -54,7 +54,7 @@ impl ListModels {
         let settings = context.settings(store.as_ref())?;
         let all: Vec<&Model> = models.iter().map(|(model, _)| model).collect();
         let sizes = ModelSizes::of(&settings, &all);
-        context.out.list(
+        context.out.long_list(
             || {
                 let names = models.iter().map(|(model, _)| model.spec.name.to_string());
                 names.collect()
@@ -131,16 +131,11 @@ fn list_text(
     table::render(out, &columns, rows.collect()) + &total_line(sizes)
 }
 
-fn list_document(models: &[(Model, Option<Outcome>)], sizes: &ModelSizes) -> Value {
-    let views = models.iter().zip(&sizes.published);
-    let views = views.map(|((model, last), size)| {
-        let mut view = json!(ModelView::new(model, *last));
-        view["size_bytes"] = json!(size.map(|size| size.bytes));
-        view
-    });
-    let views: Vec<Value> = views.collect();
-    let content = json!({ "models": views, "totals": totals(sizes) });
-    document("hfdl.models/1", content)
+fn list_document(models: &[(Model, Option<Outcome>)], sizes: &ModelSizes) -> String {
+    let listed = models.iter().zip(&sizes.published);
+    let listed = listed.map(|((model, last), size)| (model, *last, size.map(|size| size.bytes)));
+    let listed: Vec<ListedModel<'_>> = listed.collect();
+    models_text(&listed, totals(sizes))
 }
 
 /// Returns the sums over models for a document.
