@@ -1,5 +1,6 @@
 """What the benchmarks of short commands share: finding programs, timing in turn, memory."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -43,6 +44,23 @@ def find_program(given):
     if not program.exists():
         subprocess.run(["cargo", "build", "--release", "--locked", "--package", "hfdl"], cwd=ROOT, check=True)
     return program
+
+
+def find_hub():
+    hub = TARGET / "release" / "hfdl-test-hub"
+    if not hub.exists():
+        subprocess.run(["cargo", "build", "--release", "--locked", "--package", "hfdl-test-hub"], cwd=ROOT, check=True)
+    return hub
+
+
+@contextlib.contextmanager
+def served(hub, folder):
+    """Serves a folder by `hfdl-test-hub` and gives the address."""
+    with subprocess.Popen([hub, "--dir", folder], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.kill()
 
 
 def find_hf():

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirEntry};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -183,6 +184,10 @@ pub fn cached_repos(cache: &CacheLayout) -> Result<Vec<Repo>> {
 pub fn scan_repo(cache: &CacheLayout, repo: &Repo) -> Result<LocalRepo> {
     let layout = cache.repo(repo);
     let mut local = LocalRepo::default();
+    let folder = fs::symlink_metadata(layout.folder());
+    if folder.is_err_and(|err| err.kind() == io::ErrorKind::NotFound) {
+        return Ok(local);
+    }
     scan_blobs(&layout, &mut local)?;
     scan_partials(&layout, &mut local)?;
     scan_refs(&layout, &mut local)?;

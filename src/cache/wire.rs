@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::domain::content::{ContentId, parse_hex, render_hex};
 use crate::domain::repo::CommitSha;
@@ -10,11 +10,27 @@ use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 
 const FORMAT_VERSION: u32 = 1;
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 struct Tree {
     format_version: u32,
-    /// Sorted by path, as the official client writes them.
     files: BTreeMap<String, TreeFile>,
+}
+
+#[derive(Serialize)]
+struct WrittenTree<'a> {
+    format_version: u32,
+    files: SortedFiles<'a>,
+}
+
+/// Files sorted by path, as the official client writes them. They are converted one at a
+/// time: those of a large listing would take as much memory as the text.
+struct SortedFiles<'a>(Vec<&'a RemoteFile>);
+
+impl Serialize for SortedFiles<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let files = self.0.iter();
+        serializer.collect_map(files.map(|file| (file.path.as_str(), TreeFile::from(*file))))
+    }
 }
 
 #[derive(Deserialize, Serialize)]
@@ -31,14 +47,19 @@ struct TreeFile {
 
 /// Renders a listing; the hashes in it are whole because their types are.
 pub(super) fn render_tree(snapshot: &RemoteSnapshot) -> Result<Vec<u8>, serde_json::Error> {
-    let files = snapshot.files.iter();
-    let tree = Tree {
+    const BYTES_BESIDE_PATH: usize = 400;
+    let mut files: Vec<&RemoteFile> = snapshot.files.iter().collect();
+    files.sort_by_key(|file| file.path.as_str());
+    let sizes = files
+        .iter()
+        .map(|file| file.path.as_str().len() + BYTES_BESIDE_PATH);
+    // Text that grows by doubling would need up to three times its size; reserved memory
+    // that is not written costs nothing.
+    let mut json = Vec::with_capacity(sizes.sum());
+    let tree = WrittenTree {
         format_version: FORMAT_VERSION,
-        files: files
-            .map(|file| (file.path.to_string(), TreeFile::from(file)))
-            .collect(),
+        files: SortedFiles(files),
     };
-    let mut json = Vec::new();
     let indent = serde_json::ser::PrettyFormatter::with_indent(b" ");
     tree.serialize(&mut serde_json::Serializer::with_formatter(
         &mut json, indent,

@@ -79,9 +79,9 @@ impl StatusCommand {
         }
         let report = Report::new(look(context)?, None);
         if !(context.out.quiet && context.out.format == Format::Table) {
-            context.out.result(
+            context.out.long_result(
                 |out| report.text(out, &context.clock()),
-                || report.document(),
+                || json::status_text(&report.status, &report.warnings),
             )?;
         }
         Ok(if report.warnings.is_empty() {
@@ -178,13 +178,16 @@ pub(super) fn leave_status_file(context: &Context, store: &Store, settings: &Set
 
 /// Writes both status files; returns the errors.
 fn write_report(context: &Context, report: &Report, settings: &Settings) -> Vec<String> {
-    let document = json::status_text(&report.status, &report.warnings);
     let path = context.home.status_file();
     let mut trouble = Vec::new();
-    if let Err(err) = write_status_file(&path, &document) {
+    let written = write_status_file(&path, |file| {
+        json::write_status(file, &report.status, &report.warnings)
+    });
+    if let Err(err) = written {
         trouble.push(format!("cannot write `{}`: {err:#}", path.display()));
     }
     if let Some(path) = settings.status_file() {
+        let document = json::status_text(&report.status, &report.warnings);
         let written = paths::expand(&context.host, path)
             .and_then(|path| Ok(write_for_all(&path, document.as_bytes())?));
         trouble.extend(

@@ -174,6 +174,23 @@ impl Session {
     }
 }
 
+/// The part of a model's last check that tells its state. Whole sessions of ten thousand
+/// models take much time and memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastCheck {
+    pub new_commit: Option<CommitSha>,
+    pub bytes: ByteCounts,
+    /// `None` while it runs.
+    pub end: Option<SessionEnd>,
+}
+
+impl LastCheck {
+    /// Returns how the check ended, if it has.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.end.as_ref().map(|end| end.outcome)
+    }
+}
+
 words! {
     /// Where the bytes of a file came from.
     FileSource {

@@ -1,16 +1,34 @@
 //! Documents: a schema name and the fields of an entity, as a value or as text.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::domain::outcome::ExitStatus;
 use crate::domain::time::{Timestamp, render_utc};
 
+/// A list whose items become views one at a time: a value of ten thousand models takes
+/// much memory.
+pub(super) struct Each<'a, T, V>(pub(super) &'a [T], pub(super) fn(&'a T) -> V);
+
+impl<T, V: Serialize> Serialize for Each<'_, T, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(self.1))
+    }
+}
+
 /// Renders a document for stdout: indented, with a final newline.
 pub fn render(document: &Value) -> String {
-    let mut text = format!("{document:#}");
-    text.push('\n');
-    text
+    render_long(document, 0)
+}
+
+/// Renders a document of many items. Text that grows by doubling would need up to three
+/// times its size; reserved memory that is not written costs nothing.
+pub(super) fn render_long(document: &impl Serialize, reserved: usize) -> String {
+    let mut text = Vec::with_capacity(reserved);
+    // The shapes of this module serialise to objects with text keys, which cannot fail.
+    let _ = serde_json::to_writer_pretty(&mut text, document);
+    text.push(b'\n');
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// Renders a document as one line, for streams.
@@ -21,7 +39,6 @@ pub fn line(document: &Value) -> String {
 /// Returns a document: the name of its schema, then the fields of `body`.
 pub fn document(schema: &str, body: impl Serialize) -> Value {
     let mut object = serde_json::Map::from_iter([("schema".to_owned(), json!(schema))]);
-    // The shapes of this module serialise to objects with text keys, which cannot fail.
     if let Ok(Value::Object(fields)) = serde_json::to_value(body) {
         object.extend(fields);
     }

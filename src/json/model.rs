@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::document::time;
+use super::document::{Each, render_long, time};
 use super::fields::fields;
 use crate::domain::hold::{Finding, HeldUpdate};
 use crate::domain::model::{Destination, Model};
@@ -43,6 +43,38 @@ pub struct ModelView {
     pub consecutive_failures: u32,
     pub created_at: String,
     pub updated_at: String,
+}
+
+/// The document of `models list`.
+#[derive(Serialize)]
+struct ModelsView<'a> {
+    schema: &'static str,
+    models: Each<'a, ListedModel<'a>, ListedModelView>,
+    totals: Value,
+}
+
+/// A model, the outcome of its last check, and its published size.
+pub type ListedModel<'a> = (&'a Model, Option<Outcome>, Option<u64>);
+
+#[derive(Serialize)]
+struct ListedModelView {
+    #[serde(flatten)]
+    model: ModelView,
+    size_bytes: Option<u64>,
+}
+
+/// Renders the document of `models list`, one model at a time.
+pub fn models_text(models: &[ListedModel<'_>], totals: Value) -> String {
+    const BYTES_OF_A_MODEL: usize = 2_000;
+    let view = ModelsView {
+        schema: "hfdl.models/1",
+        models: Each(models, |(model, last, size_bytes)| ListedModelView {
+            model: ModelView::new(model, *last),
+            size_bytes: *size_bytes,
+        }),
+        totals,
+    };
+    render_long(&view, models.len() * BYTES_OF_A_MODEL)
 }
 
 impl ModelView {

@@ -1,9 +1,11 @@
 //! The status document: `hfdl.status/1`.
 
-use serde::{Serialize, Serializer};
+use std::io::{self, Write};
+
+use serde::Serialize;
 use serde_json::Value;
 
-use super::document::time;
+use super::document::{Each, render_long, time};
 use super::model::HeldUpdateView;
 use super::session::BytesView;
 use super::{ForecastView, MovedRefView, PauseView, RunSummaryView};
@@ -32,13 +34,13 @@ pub fn status(status: &Status, warnings: &[Warning], bytes_per_second: Option<u6
 pub fn status_text(status: &Status, warnings: &[Warning]) -> String {
     const BYTES_OF_A_MODEL: usize = 1_500;
     let view = StatusView::new(status, warnings, None);
-    // Text that grows by doubling would need up to three times its size; reserved memory
-    // that is not written costs nothing.
-    let mut text = Vec::with_capacity(status.models.len() * BYTES_OF_A_MODEL + 8_192);
-    // Structs with text keys and a writer in memory, which cannot fail.
-    let _ = serde_json::to_writer_pretty(&mut text, &view);
-    text.push(b'\n');
-    String::from_utf8(text).unwrap_or_default()
+    render_long(&view, status.models.len() * BYTES_OF_A_MODEL + 8_192)
+}
+
+/// Writes the document as indented text, one model at a time.
+pub fn write_status(mut file: impl Write, status: &Status, warnings: &[Warning]) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut file, &StatusView::new(status, warnings, None))?;
+    file.write_all(b"\n")
 }
 
 #[derive(Serialize)]
@@ -128,15 +130,6 @@ impl From<&Login> for LoginView {
             expires_at: render_utc(login.expires_at),
             obstacle: login.obstacle.as_ref().map(ToString::to_string),
         }
-    }
-}
-
-/// A list whose items become views one at a time.
-struct Each<'a, T, V>(&'a [T], fn(&'a T) -> V);
-
-impl<T, V: Serialize> Serialize for Each<'_, T, V> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(self.1))
     }
 }
 

@@ -25,7 +25,7 @@ use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::retention::PublishedRevision;
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
-use crate::store::{ModelFilter, Store};
+use crate::store::Store;
 use crate::sys::host::Host;
 use crate::sys::paths::Home;
 
@@ -361,8 +361,7 @@ fn unused_contents(local: &LocalRepo) -> BTreeSet<ContentId> {
 /// Counts the bytes of unfinished downloads that no revision needs; the next successful
 /// sync of their repository removes them. Bad bytes that are kept do not count.
 pub fn leftover_bytes(store: &Store, cache: &CacheLayout, now: Timestamp) -> Result<u64> {
-    let place = |model: Model| (model.spec.repo, model.spec.destination);
-    let places = store.map_models(&ModelFilter::default(), place)?;
+    let places = store.repos_in_places()?;
     let mut sum = 0;
     for (_, destination) in &places {
         if let Destination::Directory(root) = destination {

@@ -1,6 +1,6 @@
 //! Gathers the facts of `hfdl status`; changes nothing.
 
-use std::cell::OnceCell;
+use std::cell::{LazyCell, OnceCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ use super::ticks::{Ticks, false_future, last_ticks};
 use crate::cache::CacheLayout;
 use crate::domain::model::{Destination, EntryName, Model, ModelSpec, ModelSummary, Tag};
 use crate::domain::run::{Event, EventKind, Run};
-use crate::domain::schedule::{Schedule, Selection, longest_gap, usable_zone};
+use crate::domain::schedule::{Schedule, longest_gap, usable_zone};
 use crate::domain::scrub::ScrubState;
 use crate::domain::settings::Settings;
 use crate::domain::shard::Shard;
@@ -38,7 +38,7 @@ use crate::domain::units::{ByteSize, Seconds};
 use crate::hub::Endpoint;
 use crate::store::{ModelFilter, RunFilter, SessionFilter, Store};
 use crate::sys::disk::space_at;
-use crate::sys::fs::replace_private_file;
+use crate::sys::fs::replace_private_file_with;
 use crate::sys::host::Host;
 use crate::sys::lock::FileLock;
 use crate::sys::paths::Home;
@@ -125,7 +125,7 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
     status.pause = pause_in_force(store, status.now)?;
     status.false_future = false_future(store, status.now)?;
     // Before the rows below are in memory too.
-    store.read_all_tables(status.now)?;
+    store.read_tables_beside_models(status.now)?;
     let mut schedules = store.enabled_schedules()?;
     status.unusable = schedules.unusable();
     let tick = places.settings.timer_every();
@@ -194,14 +194,15 @@ fn models(
     status: &Status,
     (settings, cache): (&Settings, &CacheLayout),
 ) -> Result<Vec<ModelStatus>> {
-    let covered = all_selections(schedules);
-    let slots = EarliestSlots::new(schedules);
+    let covered = LowestValues::new(schedules, |_| Some(()));
+    let slots = LowestValues::new(schedules, |schedule| schedule.state.next_due_at);
+    let ages = LazyCell::new(|| planned_ages(schedules, status.now));
     let every = settings.verify_every();
     let proofs = match every {
         Some(_) => store.oldest_proofs_in_cache(Path::new(settings.cache_dir()))?,
         None => BTreeMap::new(),
     };
-    let mut last = store.last_sessions(status.now)?;
+    let mut last = store.last_checks(status.now)?;
     let n_refs = store.n_published_in_cache()?;
     let (mut n_reads, mut n_listings) = (0, 0);
     let known: OnceCell<Arc<Places>> = OnceCell::new();
@@ -220,23 +221,24 @@ fn models(
         };
         oldest?.checked_add(every.span()).ok()
     };
-    let describe = |model: Model| {
+    let mut describe = |model: Model| {
         if !is_run_here(&status.shards, &model.spec) {
             return None;
         }
         // Each goes when its model is described: together they are large.
         let (spec, last) = (&model.spec, last.remove(&model.id));
-        let mut known = ModelStatus::new(&model, last.as_ref(), covered.includes(spec), status.now);
-        known.next_due = slots.of(spec);
+        let is_scheduled = covered.of(spec).is_some();
+        let mut known = ModelStatus::new(&model, last.as_ref(), is_scheduled, status.now);
+        known.next_due = slots.of(spec).filter(|_| spec.enabled);
         known.verified_until = verified_until(&model);
         // The last session of a held, orphaned or rolled back model has other sizes.
         if known.size_bytes.is_none() && n_listings < MOST_REFS {
             n_listings += u64::from(model.state.published_commit.is_some());
             known.size_bytes = published_amount(cache, &model).map(|amount| amount.bytes);
         }
-        // Computing the calendar of each schedule takes long; skip recent checks.
+        // Calendars take long to compute, and recent checks need none.
         if known.is_scheduled && known.checked_ago(status.now) > status.check_max_age {
-            known.planned_age = planned_age(schedules, spec, status.now);
+            known.planned_age = ages.of(spec);
         }
         let is_read = n_refs <= MOST_REFS || model.state.moved_ref.is_some();
         if let Some(published) = PublishedRef::of_model(&model)
@@ -250,8 +252,11 @@ fn models(
         }
         Some(known)
     };
-    let known = store.map_models(&ModelFilter::default(), describe)?;
-    Ok(known.into_iter().flatten().collect())
+    let mut known = Vec::new();
+    store.map_models(&ModelFilter::default(), |model| {
+        known.extend(describe(model))
+    })?;
+    Ok(known)
 }
 
 /// Tells whether one of the shards of this home has a model.
@@ -302,68 +307,61 @@ fn add_forecasts(
     Ok(())
 }
 
-/// Returns twice the longest gap of the schedule that checks a model most often.
-fn planned_age(schedules: &[Schedule], model: &ModelSpec, now: Timestamp) -> Option<Seconds> {
-    let covering = schedules
-        .iter()
-        .filter(|schedule| schedule.spec.selection.includes(model));
-    let gaps = covering.filter_map(|schedule| {
-        let zone = usable_zone(schedule).ok()?;
-        longest_gap(&schedule.spec, &schedule.state, &zone, now)
-    });
-    gaps.min().map(|gap| Seconds(gap.get().saturating_mul(2)))
+/// Returns twice the longest gap of each schedule; of those that include a model, the one
+/// that checks it most often counts.
+fn planned_ages<'s>(schedules: &'s [Schedule], now: Timestamp) -> LowestValues<'s, Seconds> {
+    // Schedules of one cadence have the same gaps, and a calendar takes long to compute.
+    let mut known: BTreeMap<(&str, String, &str), Option<Seconds>> = BTreeMap::new();
+    LowestValues::new(schedules, |schedule| {
+        let spec = &schedule.spec;
+        let kind = spec.cadence.kind().as_str();
+        let calendar = (kind, spec.cadence.spec(), spec.time_zone.as_str());
+        *known.entry(calendar).or_insert_with(|| {
+            let zone = usable_zone(schedule).ok()?;
+            let gap = longest_gap(spec, &schedule.state, &zone, now)?;
+            Some(Seconds(gap.get().saturating_mul(2)))
+        })
+    })
 }
 
-/// Combines the selections of all schedules: with thousands of models, asking each
-/// schedule about each model takes too long.
-fn all_selections(schedules: &[Schedule]) -> Selection {
-    let mut all = Selection::default();
-    for schedule in schedules {
-        let selection = &schedule.spec.selection;
-        all.all |= selection.all;
-        all.models.extend(selection.models.iter().cloned());
-        all.tags.extend(selection.tags.iter().cloned());
-    }
-    all
+/// The lowest value of the schedules that include a model, by their selections. Asking each
+/// schedule about each of thousands of models takes too long.
+struct LowestValues<'s, T> {
+    of_all: Option<T>,
+    of_models: BTreeMap<&'s EntryName, T>,
+    of_tags: BTreeMap<&'s Tag, T>,
 }
 
-/// The next slots of all schedules, by their selections. Asking each schedule about each
-/// of thousands of models takes too long.
-#[derive(Default)]
-struct EarliestSlots<'s> {
-    of_all: Option<Timestamp>,
-    of_models: BTreeMap<&'s EntryName, Timestamp>,
-    of_tags: BTreeMap<&'s Tag, Timestamp>,
-}
-
-impl<'s> EarliestSlots<'s> {
-    fn new(schedules: &'s [Schedule]) -> Self {
-        let mut slots = Self::default();
-        let earlier = |slot: &mut Timestamp, next: Timestamp| *slot = next.min(*slot);
+impl<'s, T: Copy + Ord> LowestValues<'s, T> {
+    fn new(schedules: &'s [Schedule], mut value: impl FnMut(&'s Schedule) -> Option<T>) -> Self {
+        let mut lowest = Self {
+            of_all: None,
+            of_models: BTreeMap::new(),
+            of_tags: BTreeMap::new(),
+        };
+        let lower = |known: &mut T, value: T| *known = value.min(*known);
         for schedule in schedules {
-            let (selection, next) = (&schedule.spec.selection, schedule.state.next_due_at);
-            let Some(next) = next else {
+            let selection = &schedule.spec.selection;
+            let Some(value) = value(schedule) else {
                 continue;
             };
             if selection.all {
-                slots.of_all = slots.of_all.into_iter().chain([next]).min();
+                lowest.of_all = lowest.of_all.into_iter().chain([value]).min();
             }
             for name in &selection.models {
-                earlier(slots.of_models.entry(name).or_insert(next), next);
+                lower(lowest.of_models.entry(name).or_insert(value), value);
             }
             for tag in &selection.tags {
-                earlier(slots.of_tags.entry(tag).or_insert(next), next);
+                lower(lowest.of_tags.entry(tag).or_insert(value), value);
             }
         }
-        slots
+        lowest
     }
 
-    /// Returns the next slot of the schedules that include an enabled model.
-    fn of(&self, model: &ModelSpec) -> Option<Timestamp> {
+    fn of(&self, model: &ModelSpec) -> Option<T> {
         let tags = model.tags.iter().filter_map(|tag| self.of_tags.get(tag));
         let named = self.of_models.get(&model.name).into_iter();
-        let slots = self.of_all.iter().chain(named).chain(tags);
-        slots.min().copied().filter(|_| model.enabled)
+        self.of_all.iter().chain(named).chain(tags).min().copied()
     }
 }
 
@@ -432,6 +430,9 @@ fn disks(places: &StatusContext<'_>) -> Vec<DiskFacts> {
 
 /// Writes the document of `hfdl status --json` for programs that read it without
 /// starting hfdl. Called at the end of a run.
-pub fn write_status_file(path: &Path, document: &str) -> io::Result<()> {
-    replace_private_file(path, document.as_bytes())
+pub fn write_status_file(
+    path: &Path,
+    write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+) -> io::Result<()> {
+    replace_private_file_with(path, write)
 }

@@ -4,12 +4,13 @@
 
 use std::path::Path;
 
-use rusqlite::{Row, named_params};
+use rusqlite::named_params;
 
 use super::blobs::range_below;
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, integer, path_text, seconds};
+use super::row::Row;
+use super::value::{integer, path_text, seconds};
 use crate::domain::adopt::AdoptedFile;
 use crate::domain::proof::ProofStamp;
 use crate::domain::snapshot::Amount;
@@ -67,7 +68,7 @@ fn read_adopted(row: &Row<'_>) -> rusqlite::Result<AdoptedFile> {
         stamp: ProofStamp {
             size_bytes: row.count("size")?,
             modified_ns: row.get("modified_ns")?,
-            inode: row.get::<_, Option<i64>>("inode")?.map(i64::cast_unsigned),
+            inode: row.get::<Option<i64>>("inode")?.map(i64::cast_unsigned),
         },
         sha256: row.parsed("sha256")?,
         git_sha1: row.parsed("git_sha1")?,

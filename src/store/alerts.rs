@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Row, named_params};
+use rusqlite::named_params;
 
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, seconds};
+use super::row::Row;
+use super::value::seconds;
 use crate::domain::alert::{Failing, Standing};
 use crate::domain::model::ModelId;
 

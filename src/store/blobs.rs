@@ -8,11 +8,12 @@
 use std::collections::BTreeMap;
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::{named_params, params};
 
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, integer, path_text, seconds};
+use super::row::Row;
+use super::value::{integer, path_text, seconds};
 use crate::domain::content::ContentId;
 use crate::domain::proof::{Proof, ProofStamp};
 use crate::domain::time::Timestamp;
@@ -94,7 +95,7 @@ impl Store {
                 content: row.parsed("content_id")?,
                 size_bytes: row.count("size")?,
                 modified_ns: row.get("modified_ns")?,
-                inode: row.get::<_, Option<i64>>("inode")?.map(i64::cast_unsigned),
+                inode: row.get::<Option<i64>>("inode")?.map(i64::cast_unsigned),
                 verified_at: row.time("verified_at")?,
             })
         })

@@ -3,11 +3,12 @@
 
 mod wire;
 
-use rusqlite::{Row, ToSql, named_params, params};
+use rusqlite::{ToSql, named_params, params};
 
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, destination_text, integer, seconds};
+use super::row::Row;
+use super::value::{destination_text, integer, seconds};
 use crate::domain::changes::{ChangeNote, Changes};
 use crate::domain::model::{Destination, ModelId};
 use crate::domain::repo::{CommitSha, Repo};

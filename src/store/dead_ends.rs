@@ -4,7 +4,7 @@ use rusqlite::{named_params, params};
 
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, integer, seconds};
+use super::value::{integer, seconds};
 use crate::domain::time::Timestamp;
 use crate::domain::way::Way;
 

@@ -1,10 +1,11 @@
 //! The table `events`: news that a person can look up later.
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::{named_params, params};
 
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, seconds};
+use super::row::Row;
+use super::value::seconds;
 use crate::domain::model::ModelId;
 use crate::domain::run::{Event, EventKind};
 use crate::domain::time::{Timestamp, latest_believable};
@@ -64,7 +65,7 @@ pub(super) fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
     Ok(Event {
         at: row.time("at")?,
         kind: row.parsed("kind")?,
-        model_id: row.get::<_, Option<i64>>("model_id")?.map(ModelId),
+        model_id: row.get::<Option<i64>>("model_id")?.map(ModelId),
         run_id: row.parsed_if_any("run_id")?,
         detail: row.get("detail")?,
     })

@@ -15,7 +15,7 @@ impl Store {
             return Ok(Some(*sha256));
         }
         let sql = "SELECT sha256 FROM file_hashes WHERE git_sha1 = ?1";
-        let found: Option<String> = self.find(sql, [content.etag()], |row| row.get(0))?;
+        let found: Option<String> = self.find(sql, [content.etag()], |row| row.nth(0))?;
         Ok(found.and_then(|hex| parse_hex(&hex)))
     }
 

@@ -2,13 +2,18 @@
 
 use rusqlite::{Connection, params};
 
+use super::row::{ColumnOrder, Row};
 use super::wire::{read_list, render_list};
 
 /// Gives models with such patterns the short form, which also selects projectors.
 pub(super) fn shorten(connection: &Connection) -> rusqlite::Result<()> {
     let sql = "SELECT id, include FROM models WHERE include LIKE '[\"%.gguf\"%'";
     let mut statement = connection.prepare(sql)?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, read_list(row, "include")?)))?;
+    let columns = ColumnOrder::default();
+    let rows = statement.query_map([], |row| {
+        let row = Row::new(row, &columns);
+        Ok((row.get("id")?, read_list(&row, "include")?))
+    })?;
     let rows: Vec<(i64, Option<Vec<String>>)> = rows.collect::<rusqlite::Result<_>>()?;
     for (id, patterns) in rows {
         let Some(shorter) = patterns.as_deref().and_then(short_form) else {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, seconds};
+use super::value::seconds;
 use crate::domain::content::ContentId;
 use crate::domain::deletion::FetchKey;
 use crate::domain::model::Destination;
@@ -25,6 +25,9 @@ const OLD_SESSION: &str = "started_at < ?1 AND state = 'finished'
     AND (model_id IS NULL OR id <> (
         SELECT max(id) FROM sessions AS newest WHERE newest.model_id = sessions.model_id))";
 
+/// The number of sessions that one statement deletes.
+const MOST_AT_ONCE: usize = 10_000;
+
 impl Store {
     /// Deletes history from before an instant: sessions with their files, runs
     /// without sessions, events, change notes, and samples of the disk use.
@@ -33,13 +36,25 @@ impl Store {
     pub fn prune_history(&self, at: Timestamp) -> Result<Pruned> {
         self.transaction(|store| {
             let before = seconds(at);
-            let sessions = format!("DELETE FROM sessions WHERE {OLD_SESSION}");
+            // SQLite gathers the ids of a statement in memory: 20 MB for a million sessions.
+            let sessions = format!(
+                "DELETE FROM sessions WHERE id IN (
+                    SELECT id FROM sessions WHERE {OLD_SESSION} LIMIT {MOST_AT_ONCE})"
+            );
+            let mut n_sessions = 0;
+            loop {
+                let n_deleted = store.execute(&sessions, [before])?;
+                n_sessions += n_deleted;
+                if n_deleted < MOST_AT_ONCE {
+                    break;
+                }
+            }
             let runs = "DELETE FROM runs
                 WHERE started_at < ?1 AND finished_at IS NOT NULL
                     AND NOT EXISTS (SELECT 1 FROM sessions WHERE run_id = runs.id)";
             store.prune_change_notes(at)?;
             Ok(Pruned {
-                n_sessions: store.execute(&sessions, [before])?,
+                n_sessions,
                 n_runs: store.execute(runs, [before])?,
                 n_events: store.execute("DELETE FROM events WHERE at < ?1", [before])?,
             })
@@ -49,7 +64,7 @@ impl Store {
     /// Counts the rows that `prune_history` would delete.
     pub fn old_history(&self, before: Timestamp) -> Result<Pruned> {
         let count = |sql: &str| -> Result<usize> {
-            let n = self.find(sql, [seconds(before)], |row| row.get::<_, i64>(0))?;
+            let n = self.find(sql, [seconds(before)], |row| row.nth::<i64>(0))?;
             Ok(usize::try_from(n.unwrap_or_default()).unwrap_or_default())
         };
         let runs = format!(

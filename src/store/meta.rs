@@ -5,7 +5,6 @@ use uuid::Uuid;
 
 use super::error::{Result, StoreError};
 use super::open::Store;
-use super::value::Columns;
 use crate::domain::outcome::words;
 
 words! {

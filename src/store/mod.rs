@@ -36,6 +36,7 @@ mod rate_limits;
 mod removals;
 mod report;
 mod revisions;
+mod row;
 mod rows;
 mod runs;
 mod schedules;

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Row, ToSql, named_params, params};
+use rusqlite::{ToSql, named_params, params};
 
 use super::error::{Result, StoreError};
 use super::open::Store;
+use super::row::Row;
 use super::tags::{RuleColumns, read_rules};
-use super::value::{Columns, destination_text, integer, seconds};
+use super::value::{destination_text, integer, seconds};
 use super::wire;
 use crate::domain::content::{parse_hex, render_hex};
 use crate::domain::filter::Filter;
 use crate::domain::guard::Terms;
 use crate::domain::hold::{HeldUpdate, Pin};
 use crate::domain::login::TokenName;
-use crate::domain::model::{EntryName, Model, ModelId, ModelSpec, ModelState, Tag};
+use crate::domain::model::{Destination, EntryName, Model, ModelId, ModelSpec, ModelState, Tag};
 use crate::domain::outcome::UpstreamState;
 use crate::domain::policy::{FollowedTag, UpdateWait};
 use crate::domain::repo::Repo;
@@ -153,6 +154,16 @@ impl Store {
         with_filter(filter, |sql, params| {
             let read = |row: &Row<'_>| read_model(row).map(&mut make);
             self.list_readable("models", sql, params, read)
+        })
+    }
+
+    /// Returns the repository and the destination of each readable model.
+    pub fn repos_in_places(&self) -> Result<Vec<(Repo, Destination)>> {
+        // The name is for the message about an unreadable row.
+        let sql = "SELECT name, repo_type, repo_id, destination FROM models";
+        self.list_readable("models", sql, [], |row| {
+            let repo = Repo::new(row.parsed("repo_type")?, row.parsed("repo_id")?);
+            Ok((repo, row.destination("destination")?))
         })
     }
 
@@ -330,7 +341,7 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             held_commit: row.parsed_if_any("held_commit")?,
             held_update: read_held_update(row)?,
             pinned: read_pin(row)?,
-            locked_files: (row.get::<_, Option<String>>("locked_files")?)
+            locked_files: (row.get::<Option<String>>("locked_files")?)
                 .and_then(|hex| parse_hex(&hex)),
             wait: read_wait(row)?,
             followed: read_followed(row)?,

@@ -139,10 +139,10 @@ impl Store {
 
     /// Reads the whole file and returns all damage, for `doctor`.
     pub fn check_integrity(&self) -> Result<Vec<String>> {
-        let mut found: Vec<String> = self.list("PRAGMA integrity_check", [], |row| row.get(0))?;
+        let mut found: Vec<String> = self.list("PRAGMA integrity_check", [], |row| row.nth(0))?;
         found.retain(|line| line != "ok");
         let broken: Vec<String> = self.list("PRAGMA foreign_key_check", [], |row| {
-            let (table, other): (String, String) = (row.get(0)?, row.get(2)?);
+            let (table, other): (String, String) = (row.nth(0)?, row.nth(2)?);
             Ok(format!("a row of {table} refers to missing {other}"))
         })?;
         found.extend(broken);

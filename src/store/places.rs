@@ -9,7 +9,7 @@ use rusqlite::named_params;
 use super::blobs::range_below;
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, path_text, seconds};
+use super::value::{path_text, seconds};
 use crate::domain::model::{Destination, EntryName, ModelId};
 use crate::domain::place::PlaceIdentity;
 use crate::domain::repo::{CommitSha, Repo};

@@ -77,7 +77,7 @@ fn the_queries_of_ticks_and_lists_use_indexes_in_a_database_of_a_million_session
     check_queries_of_a_tick(&store, now);
     check_models_of_one_schedule(&store);
     check_lists_of_sessions(&store);
-    check_last_sessions(&store, now);
+    check_last_checks(&store, now);
     check_report(&store);
     for (trigger, index) in [
         (None, "runs_by_start"),
@@ -165,9 +165,9 @@ fn check_lists_of_sessions(store: &Store) {
 }
 
 /// `status` reads the newest session of each model by one search for each.
-fn check_last_sessions(store: &Store, now: Timestamp) {
+fn check_last_checks(store: &Store, now: Timestamp) {
     let params = [now.as_second().into()];
-    let (plan, steps) = cost(store.connection(), sessions::LAST_SESSIONS, &params);
+    let (plan, steps) = cost(store.connection(), sessions::LAST_CHECKS, &params);
     assert!(plan.contains("sessions_of_model"), "{plan}");
     assert!(steps < 10_000 * 100, "{plan}\n{steps} steps");
 }

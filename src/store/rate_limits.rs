@@ -4,7 +4,7 @@ use rusqlite::named_params;
 
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, integer, seconds};
+use super::value::{integer, seconds};
 use crate::domain::retry::longest_wait;
 use crate::domain::time::{Timestamp, believed_wait};
 

@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, integer};
+use super::value::integer;
 use crate::domain::repo::Repo;
 use crate::domain::retention::Removal;
 use crate::domain::run::RunId;

@@ -4,12 +4,13 @@
 
 use std::path::Path;
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::{named_params, params};
 
 use super::blobs::range_below;
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, integer, seconds};
+use super::row::Row;
+use super::value::{integer, seconds};
 use super::wire::render_list;
 use crate::domain::model::ModelId;
 use crate::domain::report::{
@@ -65,7 +66,7 @@ impl Store {
             WHERE started_at >= ?1 AND started_at < ?2 AND outcome IS NOT NULL";
         let params = [seconds(period.since), seconds(period.until)];
         self.list_readable("runs", sql, params, |row| {
-            let took = row.get::<_, i64>("finished_at")? - row.get::<_, i64>("started_at")?;
+            let took = row.get::<i64>("finished_at")? - row.get::<i64>("started_at")?;
             Ok(RunRow {
                 outcome: row.parsed("outcome")?,
                 // A clock that was set back meanwhile yields zero.
@@ -188,7 +189,7 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
             None => ReportedTarget::Other(row.get("label")?),
         },
         outcome: row.parsed("outcome")?,
-        is_verification: row.get::<_, Option<String>>("verify_outcome")?.is_some(),
+        is_verification: row.get::<Option<String>>("verify_outcome")?.is_some(),
         trouble: row.parsed_if_any("error_kind")?,
         bytes: MovedBytes {
             fetched: row.count("bytes_fetched")?,

@@ -5,7 +5,7 @@ use rusqlite::params;
 
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, seconds};
+use super::value::seconds;
 use crate::domain::model::ModelId;
 use crate::domain::outcome::Outcome;
 use crate::domain::repo::{CommitSha, Repo};

@@ -5,11 +5,12 @@
 //! and `doctor`: one bad row must not end a run about all the others.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{OptionalExtension, Params, Row, Statement, ToSql, params_from_iter};
+use rusqlite::{OptionalExtension, Params, Statement, ToSql, params_from_iter};
 
 use super::error::Result;
 use super::models::ModelFilter;
 use super::open::Store;
+use super::row::{ColumnOrder, Row};
 use super::runs::RunFilter;
 use super::sessions::SessionFilter;
 use crate::domain::time::Timestamp;
@@ -79,6 +80,8 @@ impl Store {
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>> {
+        let columns = ColumnOrder::default();
+        let read = |row: &rusqlite::Row<'_>| read(&Row::new(row, &columns));
         self.query(sql, |statement| {
             statement.query_row(params, read).optional()
         })
@@ -104,10 +107,12 @@ impl Store {
         &self,
         sql: &str,
         params: impl Params,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<C> {
+        let columns = ColumnOrder::default();
+        let read_row = |row: &rusqlite::Row<'_>| read(&Row::new(row, &columns));
         self.query(sql, |statement| {
-            statement.query_map(params, read)?.collect()
+            statement.query_map(params, read_row)?.collect()
         })
     }
 
@@ -119,13 +124,17 @@ impl Store {
         params: impl Params,
         mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<C> {
-        let read_or_remember = |row: &Row<'_>| match read(row) {
-            Ok(value) => Ok(Some(value)),
-            Err(err) => {
-                let reason = unreadable_reason(err)?;
-                let text = format!("`{table}`: {}: {reason}", name_of(row));
-                self.remember_bad_row(escaped(&text).into_owned());
-                Ok(None)
+        let columns = ColumnOrder::default();
+        let read_or_remember = |row: &rusqlite::Row<'_>| {
+            let row = Row::new(row, &columns);
+            match read(&row) {
+                Ok(value) => Ok(Some(value)),
+                Err(err) => {
+                    let reason = unreadable_reason(err)?;
+                    let text = format!("`{table}`: {}: {reason}", name_of(&row));
+                    self.remember_bad_row(escaped(&text).into_owned());
+                    Ok(None)
+                }
             }
         };
         self.query(sql, |statement| {
@@ -140,6 +149,11 @@ impl Store {
     /// must stay fast.
     pub fn read_all_tables(&self, now: Timestamp) -> Result<()> {
         self.map_models(&ModelFilter::default(), drop)?;
+        self.read_tables_beside_models(now)
+    }
+
+    /// As `read_all_tables`, for a caller that reads all models itself.
+    pub fn read_tables_beside_models(&self, now: Timestamp) -> Result<()> {
         self.bad_files()?;
         self.adopted_files()?;
         self.rate_limits(now)?;
@@ -200,7 +214,7 @@ fn name_of(row: &Row<'_>) -> String {
     ];
     let name = columns
         .iter()
-        .find_map(|column| match row.get_ref(*column).ok()? {
+        .find_map(|column| match row.get_ref(column).ok()? {
             ValueRef::Integer(number) => Some(number.to_string()),
             ValueRef::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
             _ => None,

@@ -1,10 +1,11 @@
 //! The table `runs`: one row for each process that worked or skipped its work.
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::{named_params, params};
 
 use super::error::{Result, StoreError};
 use super::open::Store;
-use super::value::{Columns, integer, seconds};
+use super::row::Row;
+use super::value::{integer, seconds};
 use crate::domain::forecast::DayRate;
 use crate::domain::outcome::{RunOutcome, Trigger};
 use crate::domain::run::{Run, RunCommand, RunEnd, RunId, RunProcess, RunStart, RunTotals};

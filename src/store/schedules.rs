@@ -1,12 +1,13 @@
 //! The tables `schedules`, `schedule_models` and `schedule_tags`: cadences with
 //! their limits and the models that they select.
 
-use rusqlite::{Params, Row, named_params, params};
+use rusqlite::{Params, named_params, params};
 
 use super::error::{Result, StoreError};
 use super::open::Store;
+use super::row::Row;
 use super::rows::unreadable_reason;
-use super::value::{Columns, integer, seconds, unreadable};
+use super::value::{integer, seconds, unreadable};
 use super::wire;
 use crate::domain::model::EntryName;
 use crate::domain::schedule::{
@@ -258,7 +259,7 @@ fn read_or_reason(row: &Row<'_>) -> rusqlite::Result<std::result::Result<Schedul
     };
     Ok(Err(Unusable {
         id: ScheduleId(row.get("id")?),
-        name: row.get::<_, String>("name")?.escape_debug().to_string(),
+        name: row.get::<String>("name")?.escape_debug().to_string(),
         is_enabled: row.get("enabled")?,
         why,
         kind: UnusableKind::Unreadable,

@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::{named_params, params};
 
 use super::error::Result;
 use super::open::Store;
+use super::row::Row;
 use super::shards::read_shard;
-use super::value::{Columns, integer, path_text, seconds};
+use super::value::{integer, path_text, seconds};
 use crate::domain::proof::ProofStamp;
 use crate::domain::scrub::{Scrub, ScrubPosition};
 use crate::domain::shard::Shard;
@@ -47,7 +48,7 @@ impl Store {
                 OR EXISTS (SELECT 1 FROM blobs WHERE verified_at > ?2)
                 OR EXISTS (SELECT 1 FROM bad_files)";
         let params = params![seconds(from), seconds(to)];
-        Ok(self.find(sql, params, |row| row.get(0))?.unwrap_or(false))
+        Ok(self.find(sql, params, |row| row.nth(0))?.unwrap_or(false))
     }
 
     /// Returns the files that were read in part.
@@ -59,7 +60,7 @@ impl Store {
                 stamp: ProofStamp {
                     size_bytes: row.count("size")?,
                     modified_ns: row.get("modified_ns")?,
-                    inode: row.get::<_, Option<i64>>("inode")?.map(i64::cast_unsigned),
+                    inode: row.get::<Option<i64>>("inode")?.map(i64::cast_unsigned),
                 },
                 position: row.count("position")?,
                 state: row.get("state")?,

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::types::Value;
-use rusqlite::{Row, named_params, params, params_from_iter};
+use rusqlite::{named_params, params, params_from_iter};
 
 use super::error::{Result, StoreError};
 use super::open::Store;
-use super::value::{Columns, destination_text, integer, path_text, seconds};
+use super::row::Row;
+use super::value::{destination_text, integer, path_text, seconds};
 use super::wire::{read_reused, render_list, render_reused};
 use crate::domain::model::{EntryName, ModelId};
 use crate::domain::outcome::{ErrorKind, Outcome, VerifyOutcome};
@@ -16,8 +17,8 @@ use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::run::RunId;
 use crate::domain::schedule::{ModelEnd, ScheduleId};
 use crate::domain::session::{
-    ByteCounts, FileCounts, Session, SessionEnd, SessionFile, SessionId, SessionProgress,
-    SessionStart, Trouble,
+    ByteCounts, FileCounts, LastCheck, Session, SessionEnd, SessionFile, SessionId,
+    SessionProgress, SessionStart, Trouble,
 };
 use crate::domain::time::{Timestamp, latest_believable};
 
@@ -151,10 +152,15 @@ impl Store {
     }
 
     /// Returns the newest check of each model, as `last_session` does.
-    pub fn last_sessions(&self, now: Timestamp) -> Result<BTreeMap<ModelId, Session>> {
+    pub fn last_checks(&self, now: Timestamp) -> Result<BTreeMap<ModelId, LastCheck>> {
         let latest = [seconds(latest_believable(now))];
-        self.list_readable("sessions", LAST_SESSIONS, latest, |row| {
-            Ok((ModelId(row.get("model_id")?), read_session(row)?))
+        self.list_readable("sessions", LAST_CHECKS, latest, |row| {
+            let last = LastCheck {
+                new_commit: row.parsed_if_any("new_commit")?,
+                bytes: read_bytes(row)?,
+                end: read_end(row)?,
+            };
+            Ok((ModelId(row.get("model_id")?), last))
         })
     }
 
@@ -259,8 +265,10 @@ pub(super) const LAST_SESSION: &str = "SELECT * FROM sessions INDEXED BY session
     ORDER BY id DESC LIMIT 1";
 
 /// One search in the index for each model, instead of a scan of all sessions.
-pub(super) const LAST_SESSIONS: &str =
-    "SELECT sessions.* FROM models JOIN sessions ON sessions.id = (
+pub(super) const LAST_CHECKS: &str =
+    "SELECT sessions.id, model_id, new_commit, bytes_total, bytes_fetched, bytes_reused, bytes_left,
+        finished_at, outcome, verify_outcome, error_kind, error, hint
+    FROM models JOIN sessions ON sessions.id = (
         SELECT id FROM sessions AS newest INDEXED BY sessions_of_model
         WHERE newest.model_id = models.id AND newest.started_at <= ?1
             AND (SELECT command FROM runs WHERE runs.id = newest.run_id) <> 'verify'
@@ -328,12 +336,12 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<Session> {
         id: SessionId(row.get("id")?),
         start: SessionStart {
             run_id: row.parsed("run_id")?,
-            model_id: row.get::<_, Option<i64>>("model_id")?.map(ModelId),
+            model_id: row.get::<Option<i64>>("model_id")?.map(ModelId),
             model_name: row.parsed_if_any("model_name")?,
             repo: Repo::new(row.parsed("repo_type")?, row.parsed("repo_id")?),
             revision: row.parsed("revision")?,
             destination: row.destination("destination")?,
-            schedule_id: row.get::<_, Option<i64>>("schedule_id")?.map(ScheduleId),
+            schedule_id: row.get::<Option<i64>>("schedule_id")?.map(ScheduleId),
             schedule_name: row.parsed_if_any("schedule_name")?,
             slot_at: row.time_if_any("slot_at")?,
             trigger: row.parsed("trigger")?,
@@ -349,16 +357,20 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<Session> {
                 reused: row.count("files_reused")?,
                 deleted: row.count("files_deleted")?,
             },
-            bytes: ByteCounts {
-                total: row.count("bytes_total")?,
-                fetched: row.count("bytes_fetched")?,
-                reused: row.count("bytes_reused")?,
-                left: row.count("bytes_left")?,
-            },
+            bytes: read_bytes(row)?,
             reused_from: read_reused(row, "reused_from", row.count("bytes_reused")?)?,
             retries: row.get("retries")?,
         },
         end: read_end(row)?,
+    })
+}
+
+fn read_bytes(row: &Row<'_>) -> rusqlite::Result<ByteCounts> {
+    Ok(ByteCounts {
+        total: row.count("bytes_total")?,
+        fetched: row.count("bytes_fetched")?,
+        reused: row.count("bytes_reused")?,
+        left: row.count("bytes_left")?,
     })
 }
 

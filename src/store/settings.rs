@@ -1,10 +1,11 @@
 //! The table `settings`: texts saved by `hfdl config set`. Keys and values are
 //! checked in `domain::settings`.
 
-use rusqlite::{Row, params};
+use rusqlite::params;
 
 use super::error::Result;
 use super::open::Store;
+use super::row::Row;
 use super::value::seconds;
 use crate::domain::time::Timestamp;
 

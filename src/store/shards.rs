@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Row, named_params};
+use rusqlite::named_params;
 
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, seconds, unreadable};
+use super::row::Row;
+use super::value::{seconds, unreadable};
 use crate::domain::schedule::{ScheduleId, ShardSlots, SlotsByShard};
 use crate::domain::shard::{Shard, ShardTicks};
 use crate::domain::time::Timestamp;

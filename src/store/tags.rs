@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::types::ValueRef;
+use rusqlite::{named_params, params};
 
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, integer, seconds};
+use super::row::Row;
+use super::value::{integer, seconds};
 use super::wire;
 use crate::domain::guard::Guards;
 use crate::domain::model::{ModelId, Tag};
@@ -95,13 +97,15 @@ impl RuleColumns {
 }
 
 pub(super) fn read_rules(row: &Row<'_>) -> rusqlite::Result<UpdateRules> {
-    let has_guards = wire::read_list(row, "guards")?.is_some();
-    let guards = wire::read_words(row, "guards")?;
+    let guards = match row.get_ref("guards")? {
+        ValueRef::Null => None,
+        _ => Some(Guards(wire::read_words(row, "guards")?)),
+    };
     Ok(UpdateRules {
         policy: row.parsed_if_any("policy")?,
         delay: row.count_if_any("delay")?.map(Seconds),
         follow_tags: row.parsed_if_any("follow_tags")?,
-        guards: has_guards.then_some(Guards(guards)),
+        guards,
     })
 }
 

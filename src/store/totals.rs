@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use super::error::Result;
 use super::open::Store;
-use super::value::Columns;
 use crate::domain::model::ModelId;
 use crate::domain::outcome::RunOutcome;
 

@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, integer, seconds};
+use super::value::{integer, seconds};
 use crate::domain::allowance::{AllowanceScope, latest_kept};
 use crate::domain::time::Timestamp;
 

@@ -7,7 +7,7 @@ use rusqlite::params;
 
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, destination_text, seconds};
+use super::value::{destination_text, seconds};
 use super::wire;
 use crate::domain::gate::GateRecord;
 use crate::domain::hold::{Decision, Finding, HeldUpdate, HoldReason};

@@ -2,11 +2,12 @@
 //!
 //! Rows decide about removals: an unreadable one is an error.
 
-use rusqlite::{Row, params};
+use rusqlite::params;
 
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, integer, path_text, seconds, unreadable};
+use super::row::Row;
+use super::value::{integer, path_text, seconds, unreadable};
 use crate::domain::deletion::OwnershipStamp;
 use crate::domain::model::{EntryName, ModelId};
 use crate::domain::repo::CommitSha;
@@ -140,7 +141,7 @@ impl Store {
 fn read_view(row: &Row<'_>) -> rusqlite::Result<MadeView> {
     Ok(MadeView {
         id: row.get("id")?,
-        model: row.get::<_, Option<i64>>("model_id")?.map(ModelId),
+        model: row.get::<Option<i64>>("model_id")?.map(ModelId),
         name: row.parsed("model_name")?,
         spec: read_spec(row)?,
         commit: row.parsed_if_any("commit_sha")?,

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use rusqlite::Row;
+use rusqlite::types::ValueRef;
 use serde::{Deserialize, Serialize};
 
-use super::value::{Columns, unreadable};
+use super::row::Row;
+use super::value::unreadable;
 use crate::domain::hold::Finding;
 use crate::domain::origin::{OriginKind, Reused};
 use crate::domain::pause::Pause;
@@ -22,14 +23,21 @@ pub(super) fn render_list(texts: impl IntoIterator<Item: ToString>) -> String {
 }
 
 /// Reads a column that holds a JSON array of texts, or NULL.
-pub(super) fn read_list(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Vec<String>>> {
+pub(super) fn read_list(
+    row: &Row<'_>,
+    column: &'static str,
+) -> rusqlite::Result<Option<Vec<String>>> {
+    // Nearly all lists are empty.
+    if let ValueRef::Text(b"[]") = row.get_ref(column)? {
+        return Ok(Some(Vec::new()));
+    }
     row.converted_if_any(column, |text: String| serde_json::from_str(&text))
 }
 
 /// Reads a column of a query that gathers words with `json_group_array`.
 pub(super) fn read_words<T: FromStr<Err: ToString> + Ord>(
     row: &Row<'_>,
-    column: &str,
+    column: &'static str,
 ) -> rusqlite::Result<BTreeSet<T>> {
     let words = read_list(row, column)?.unwrap_or_default();
     words
@@ -129,10 +137,10 @@ pub(super) fn render_reused(reused: &[Reused]) -> String {
 /// unknown origin.
 pub(super) fn read_reused(
     row: &Row<'_>,
-    column: &str,
+    column: &'static str,
     bytes_reused: u64,
 ) -> rusqlite::Result<Vec<Reused>> {
-    let Some(text) = row.get::<_, Option<String>>(column)? else {
+    let Some(text) = row.get::<Option<String>>(column)? else {
         let unknown = Reused {
             kind: OriginKind::Unknown,
             repo: None,

@@ -1,7 +1,7 @@
 //! Files and directories that only their owner may access, and executability.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use super::files::{remove_if_present, rename_synced};
@@ -76,11 +76,22 @@ pub fn is_program(path: &Path) -> bool {
 /// The temporary file has a fixed name, `NAME.new`, so that a crash leaves at most
 /// one behind and the next write replaces it. For one writer at a time.
 pub fn replace_private_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_private_file_with(path, |file| file.write_all(bytes))
+}
+
+/// As `replace_private_file`, for bytes that are written piece by piece.
+pub fn replace_private_file_with(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(".new");
     let aside = Path::new(&aside);
     remove_if_present(aside)?;
-    create_private_file(aside)?.write_all(bytes)?;
+    let mut file = BufWriter::new(create_private_file(aside)?);
+    write(&mut file)?;
+    // Windows renames no file that is open.
+    drop(file.into_inner()?);
     rename_synced(aside, path)
 }
 

@@ -140,6 +140,31 @@ impl Output {
         self.result(text, document)
     }
 
+    /// As `result`, with the document as text that was rendered item by item.
+    pub fn long_result(
+        &self,
+        text: impl FnOnce(&Self) -> String,
+        json: impl FnOnce() -> String,
+    ) -> Result<()> {
+        match self.format {
+            Format::Json => self.print(&json()),
+            _ => self.result(text, || serde_json::from_str(&json()).unwrap_or_default()),
+        }
+    }
+
+    /// As `list`, with the document as text that was rendered item by item.
+    pub fn long_list(
+        &self,
+        names: impl FnOnce() -> Vec<String>,
+        text: impl FnOnce(&Self) -> String,
+        json: impl FnOnce() -> String,
+    ) -> Result<()> {
+        if self.quiet && self.format == Format::Table {
+            return self.print(&names().join("\n"));
+        }
+        self.long_result(text, json)
+    }
+
     /// Writes a document for programs; a table has nothing to say here.
     pub fn document(&self, document: impl FnOnce() -> Value) -> Result<()> {
         self.result(|_| String::new(), document)

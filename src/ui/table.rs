@@ -120,7 +120,7 @@ pub fn render(out: &Output, columns: &[Column], rows: Vec<Vec<String>>) -> Strin
     let mut placed: Vec<FittedColumn> = placed
         .map(|(index, column)| {
             let cells = rows.iter().filter_map(|row| row.get(index));
-            let widest = cells.map(|cell| measure_text_width(cell)).max();
+            let widest = cells.map(|cell| width_of(cell)).max();
             FittedColumn {
                 column: *column,
                 index,
@@ -192,15 +192,25 @@ fn row_width(widths: impl Iterator<Item = usize>) -> usize {
 /// Renders a cell, cut and padded to the width of its column.
 fn aligned(placed: &FittedColumn, cell: &str, out: &Output) -> String {
     let cell = match placed.column.cut {
+        _ if width_of(cell) <= placed.width => cell.to_owned(),
         Cut::Middle => cut_middle(cell, placed.width, out.ellipsis()),
         _ => truncate_str(cell, placed.width, out.ellipsis()).into_owned(),
     };
-    let padding = " ".repeat(placed.width.saturating_sub(measure_text_width(&cell)));
+    let padding = " ".repeat(placed.width.saturating_sub(width_of(&cell)));
     if placed.column.is_number {
         padding + &cell
     } else {
         cell + &padding
     }
+}
+
+/// Returns the columns that a text takes.
+fn width_of(text: &str) -> usize {
+    // Most cells are plain, and the search for colours and wide characters takes long.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.len();
+    }
+    measure_text_width(text)
 }
 
 /// Joins cells to a line, which ends at the border of the terminal at the latest.
@@ -218,7 +228,7 @@ fn line(cells: Vec<String>, out: &Output) -> String {
 
 /// Cuts a name in the middle: its beginning and its end tell it from others.
 pub fn cut_middle(name: &str, width: usize, ellipsis: &str) -> String {
-    if measure_text_width(name) <= width {
+    if width_of(name) <= width {
         return name.to_owned();
     }
     let room = width.saturating_sub(measure_text_width(ellipsis));
@@ -341,9 +351,7 @@ pub fn folded(line: &str, width: usize, hanging: usize) -> Vec<String> {
 
 /// Replaces control characters: a name from elsewhere must not move the cursor.
 pub fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| if steers_terminal(c) { '\u{fffd}' } else { c })
-        .collect()
+    text.replace(steers_terminal, "\u{fffd}")
 }
 
 #[cfg(test)]

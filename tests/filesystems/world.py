@@ -10,7 +10,7 @@ import subprocess
 import time
 import urllib.request
 
-MODEL, FOLDER, MAIN = "acme/model", "acme/folder", "main"
+MODEL, FOLDER, GROWN, MAIN = "acme/model", "acme/folder", "acme/grown", "main"
 LARGE, MEBIBYTE = "model.safetensors", 1 << 20
 LARGE_BYTES = 3 * MEBIBYTE
 
@@ -29,8 +29,8 @@ class Hub:
 
     def __init__(self, program, folder):
         self.folder, self.dice = folder, random.Random(7)
-        self.files = {MODEL: {}, FOLDER: {}}
-        self.commits = {MODEL: [], FOLDER: []}
+        self.files = {MODEL: {}, FOLDER: {}, GROWN: {}}
+        self.commits = {repo: [] for repo in self.files}
         files = self.files[MODEL]
         files[LARGE] = self.dice.randbytes(LARGE_BYTES)
         files["copy/of/model.safetensors"] = files[LARGE]
@@ -38,13 +38,14 @@ class Hub:
         for number in range(12):
             files[f"parts/{number % 3}/{number}.txt"] = self.dice.randbytes(self.dice.randint(1, 3000))
         self.files[FOLDER] = {"weights.bin": self.dice.randbytes(MEBIBYTE), "notes/a.txt": b"a"}
-        for repo in self.files:
+        held = [repo for repo in self.files if self.files[repo]]
+        for repo in held:
             self.store(repo)
         self.log = open(os.path.join(folder, "log"), "wb")
         line = [program, "--dir", folder, "--xet"]
         self.process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=self.log, text=True)
         self.endpoint = self.process.stdout.readline().strip()
-        self.learn(self.files)
+        self.learn(held)
 
     def close(self):
         self.process.kill()
@@ -84,6 +85,13 @@ class Hub:
         data[at : at + 1000] = self.dice.randbytes(1000)
         data += self.dice.randbytes(77)
         self.publish(MODEL, {LARGE: bytes(data)})
+
+    def edit(self, repo, name, n_bytes):
+        """Replaces a part of a file."""
+        data = bytearray(self.files[repo][name])
+        at = self.dice.randrange(len(data) - n_bytes)
+        data[at : at + n_bytes] = self.dice.randbytes(n_bytes)
+        self.publish(repo, {name: bytes(data)})
 
     def slow_down(self, bytes_per_second):
         self.ask(f"/__hub__/fault?slow={bytes_per_second}", data=b"")
@@ -158,10 +166,15 @@ class Machine:
 
     def is_whole(self, repo, number=-1):
         """The ref names a commit, and all of its files read back right through the snapshot."""
-        commit, files = self.hub.commits[repo][number]
+        commit, _ = self.hub.commits[repo][number]
         with open(os.path.join(self.folder_of(repo, "refs"), MAIN), encoding="utf-8") as file:
             found = file.read()
         must(found == commit, f"the ref names {found} and not {commit}")
+        self.is_kept(repo, number)
+
+    def is_kept(self, repo, number):
+        """All files of a revision read back right through its snapshot."""
+        commit, files = self.hub.commits[repo][number]
         reads_back(self.snapshot(repo, commit), files)
 
 

@@ -15,7 +15,9 @@ use hfdl::domain::policy::{FollowedTag, UpdateWait};
 use hfdl::domain::repo::CommitSha;
 use hfdl::domain::run::{Event, EventKind, RunId, RunTotals};
 use hfdl::domain::schedule::{ScheduleState, Selection};
-use hfdl::domain::session::{FileResult, SessionEnd, SessionId, SessionProgress, SessionStart};
+use hfdl::domain::session::{
+    FileResult, LastCheck, SessionEnd, SessionId, SessionProgress, SessionStart,
+};
 use hfdl::domain::way::Way;
 use hfdl::store::{
     DeadEnd, MetaKey, ModelFilter, RateLimit, RunFilter, SessionFilter, SessionsOf, Store,
@@ -608,9 +610,17 @@ fn the_last_session_of_a_model_is_the_newest_with_a_believable_date() {
     let (model_id, runs, ids) = three_sessions(&store);
     let last = |now| store.last_session(model_id, now).unwrap().unwrap().id;
     assert_eq!(last(at(100)), ids[2]);
-    let all = store.last_sessions(at(100)).unwrap();
-    assert_eq!(all.len(), 1);
-    assert_eq!(all[&model_id].id, ids[2]);
+    let check_of = |id| {
+        let session = store.session(id).unwrap();
+        LastCheck {
+            new_commit: session.progress.new_commit,
+            bytes: session.progress.bytes,
+            end: session.end,
+        }
+    };
+    assert_ne!(check_of(ids[1]), check_of(ids[2]));
+    let newest = BTreeMap::from([(model_id, check_of(ids[2]))]);
+    assert_eq!(store.last_checks(at(100)).unwrap(), newest);
 
     // A session of a clock that was an hour ahead is no session before that
     // time, and not the newest one after it.
@@ -618,7 +628,7 @@ fn the_last_session_of_a_model_is_the_newest_with_a_believable_date() {
     ahead.model_id = Some(model_id);
     let ahead = store.open_session(&ahead).unwrap();
     assert_eq!(last(at(100)), ids[2]);
-    assert_eq!(store.last_sessions(at(100)).unwrap()[&model_id].id, ids[2]);
+    assert_eq!(store.last_checks(at(100)).unwrap(), newest);
     assert_eq!(last(at(3_600)), ahead);
     let mut later = session(&runs[1], at(200));
     later.model_id = Some(model_id);
@@ -1046,7 +1056,7 @@ fn one_unreadable_row_of_the_history_hides_no_other() {
     assert_eq!(store.session_files(good.id).unwrap().len(), 1);
     assert_eq!(store.last_session(ids[0], at(20)).unwrap(), None);
     assert_eq!(store.last_session(ids[1], at(20)).unwrap(), Some(good));
-    assert_eq!(store.last_sessions(at(20)).unwrap().len(), 1);
+    assert_eq!(store.last_checks(at(20)).unwrap().len(), 1);
     // The outcome is readable, which is enough to know that the slot is done.
     assert_eq!(store.models_done_since(at(0), at(20)).unwrap().len(), 2);
     assert_eq!(store.runs(&RunFilter::default()).unwrap().len(), 1);

@@ -9,9 +9,9 @@ use crate::cli::next_steps::FIRST_MODEL;
 use crate::cli::policy_text::state_text;
 use crate::domain::model::{Model, ModelSummary, Tag};
 use crate::domain::outcome::Outcome;
-use crate::domain::session::Session;
+use crate::domain::session::LastCheck;
 use crate::domain::units::ByteSize;
-use crate::json::{ModelView, destination, document};
+use crate::json::{ListedModel, destination, models_text};
 use crate::ops::sizes::ModelSizes;
 use crate::store::ModelFilter;
 use crate::ui::table::Column;
@@ -38,7 +38,7 @@ impl ListModels {
         let mut models: Vec<(Model, Option<Outcome>)> = Vec::new();
         let store = context.existing_store()?;
         if let Some(store) = &store {
-            let last = store.last_sessions(now)?;
+            let last = store.last_checks(now)?;
             let kept = store.readable_models(&ModelFilter {
                 tag: self.tag.clone(),
                 ..ModelFilter::default()
@@ -46,7 +46,7 @@ impl ListModels {
             for mut model in kept {
                 model.state = model.state.as_of(now);
                 let last = last.get(&model.id);
-                models.push((model, last.and_then(Session::outcome)));
+                models.push((model, last.and_then(LastCheck::outcome)));
             }
         }
         let is_meant = |state| self.state.is_none_or(|wanted| wanted == state);
@@ -54,7 +54,7 @@ impl ListModels {
         let settings = context.settings(store.as_ref())?;
         let all: Vec<&Model> = models.iter().map(|(model, _)| model).collect();
         let sizes = ModelSizes::of(&settings, &all);
-        context.out.list(
+        context.out.long_list(
             || {
                 let names = models.iter().map(|(model, _)| model.spec.name.to_string());
                 names.collect()
@@ -131,16 +131,11 @@ fn list_text(
     table::render(out, &columns, rows.collect()) + &total_line(sizes)
 }
 
-fn list_document(models: &[(Model, Option<Outcome>)], sizes: &ModelSizes) -> Value {
-    let views = models.iter().zip(&sizes.published);
-    let views = views.map(|((model, last), size)| {
-        let mut view = json!(ModelView::new(model, *last));
-        view["size_bytes"] = json!(size.map(|size| size.bytes));
-        view
-    });
-    let views: Vec<Value> = views.collect();
-    let content = json!({ "models": views, "totals": totals(sizes) });
-    document("hfdl.models/1", content)
+fn list_document(models: &[(Model, Option<Outcome>)], sizes: &ModelSizes) -> String {
+    let listed = models.iter().zip(&sizes.published);
+    let listed = listed.map(|((model, last), size)| (model, *last, size.map(|size| size.bytes)));
+    let listed: Vec<ListedModel<'_>> = listed.collect();
+    models_text(&listed, totals(sizes))
 }
 
 /// Returns the sums over models for a document.

@@ -20,7 +20,7 @@ use crate::domain::retention::OnlyCopy;
 use crate::domain::run::{Event, Run};
 use crate::domain::schedule::{NextStart, Selection, Unusable};
 use crate::domain::scrub::ScrubState;
-use crate::domain::session::{ByteCounts, Session, SessionEnd, Trouble};
+use crate::domain::session::{ByteCounts, LastCheck, Session, SessionEnd, Trouble};
 use crate::domain::shard::Shard;
 use crate::domain::snapshot::Amount;
 use crate::domain::time::Timestamp;
@@ -232,7 +232,12 @@ pub struct ModelStatus {
 
 impl ModelStatus {
     /// Describes a model at a moment; later dates are ignored.
-    pub fn new(model: &Model, last: Option<&Session>, is_scheduled: bool, now: Timestamp) -> Self {
+    pub fn new(
+        model: &Model,
+        last: Option<&LastCheck>,
+        is_scheduled: bool,
+        now: Timestamp,
+    ) -> Self {
         let (state, end) = (
             &model.state.as_of(now),
             last.and_then(|last| last.end.as_ref()),
@@ -252,7 +257,7 @@ impl ModelStatus {
             published_at: state.published_at,
             next_due: None,
             verified_until: None,
-            bytes_left: last.map_or(0, |last| last.progress.bytes.left) * u64::from(is_unfinished),
+            bytes_left: last.map_or(0, |last| last.bytes.left) * u64::from(is_unfinished),
             size_bytes: last.and_then(|last| published_bytes(model, last)),
             forecast: None,
             last_check_at: state.last_check_at,
@@ -284,11 +289,10 @@ impl ModelStatus {
 }
 
 /// Returns the bytes of the published revision, if a session worked on it as a whole.
-fn published_bytes(model: &Model, last: &Session) -> Option<u64> {
-    let progress = &last.progress;
-    let is_published = progress.new_commit == model.state.published_commit;
+fn published_bytes(model: &Model, last: &LastCheck) -> Option<u64> {
+    let is_published = last.new_commit == model.state.published_commit;
     // A session that ended before the listing has no sizes.
-    (is_published && progress.bytes.total > 0).then_some(progress.bytes.total)
+    (is_published && last.bytes.total > 0).then_some(last.bytes.total)
 }
 
 words! {

@@ -14,7 +14,7 @@ use crate::domain::outcome::{ExitStatus, RunOutcome};
 use crate::domain::run::{Run, RunCommand};
 use crate::domain::schedule::Schedule;
 use crate::domain::scrub::ScrubState;
-use crate::domain::session::Session;
+use crate::domain::session::LastCheck;
 use crate::domain::settings::Settings;
 use crate::domain::time::{Timestamp, believed};
 use crate::notify::metrics::{AllowanceMetrics, Facts, LastRun, ModelMetrics, render};
@@ -164,7 +164,7 @@ fn last_run(store: &Store, now: Timestamp) -> Result<Option<LastRun>> {
 fn describe(notifier: &Notifier<'_>, models: Vec<Model>) -> Result<Vec<ModelMetrics>> {
     let cache = CacheLayout::new(notifier.settings.cache_dir());
     let now = notifier.host.now();
-    let mut last = notifier.store.last_sessions(now)?;
+    let mut last = notifier.store.last_checks(now)?;
     let fetched = notifier.store.bytes_ever_fetched()?;
     let describe = |mut model: Model| {
         model.state = model.state.as_of(now);
@@ -177,14 +177,14 @@ fn describe_one(
     store: &Store,
     cache: &CacheLayout,
     model: Model,
-    last: &mut BTreeMap<ModelId, Session>,
+    last: &mut BTreeMap<ModelId, LastCheck>,
     fetched: &BTreeMap<ModelId, u64>,
 ) -> Result<ModelMetrics> {
     let last = last.remove(&model.id);
     // A session that failed before the listing has no sizes.
     let bytes = last
         .as_ref()
-        .map(|session| session.progress.bytes)
+        .map(|last| last.bytes)
         .filter(|bytes| bytes.total > 0);
     let folder = match &model.spec.destination {
         Destination::Cache => cache.repo(&model.spec.repo).folder().to_path_buf(),
@@ -195,7 +195,7 @@ fn describe_one(
         added_at: model.created_at,
         last_check_at: model.state.last_check_at,
         last_change_at: model.state.last_change_at,
-        last_outcome: last.and_then(|session| Some(session.end?.outcome)),
+        last_outcome: last.and_then(|last| last.outcome()),
         n_failures: model.state.consecutive_failures,
         bytes_ever_fetched: fetched.get(&model.id).copied().unwrap_or(0),
         bytes_left: bytes.map(|bytes| bytes.left),

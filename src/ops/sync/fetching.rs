@@ -331,7 +331,7 @@ impl Syncer<'_> {
 }
 
 /// Describes a delta for the engine.
-fn copies(delta: &FileDelta) -> Arc<Copies> {
+pub(super) fn copies(delta: &FileDelta) -> Arc<Copies> {
     Arc::new(Copies {
         files: delta.sources.clone(),
         copies: delta.copies.clone(),

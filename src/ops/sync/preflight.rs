@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use thiserror::Error;
 
 use super::check::Planned;
+use super::fetching::copies;
 use crate::domain::plan::{Action, ContentLocation};
 use crate::domain::units::ByteSize;
 use crate::download::SMALL_FILE_MAX;
@@ -109,13 +110,19 @@ pub(super) fn refuse_unfit_plan(
     // Where the file system does not tell, the first write that fails does.
     let free = space.free_bytes.unwrap_or(u64::MAX);
     let free = free.saturating_sub(promised(space.file_system));
-    let room = free.saturating_sub(reserve.bytes().saturating_add(fetched));
-    let need = fetched.saturating_add(bytes_to_copy(planned, space.file_system, room));
+    let mut room = free.saturating_sub(reserve.bytes());
+    let written = if fetched > room {
+        fetched.saturating_sub(shared_bytes(planned))
+    } else {
+        fetched
+    };
+    room = room.saturating_sub(written);
+    let need = written.saturating_add(bytes_to_copy(planned, space.file_system, room));
     if need == 0 {
         return Ok(Need::default());
     }
     if let Some(most) = space.largest_file {
-        refuse_large_files(planned, most, need > fetched)?;
+        refuse_large_files(planned, most, need > written)?;
     }
     if need.saturating_add(reserve.bytes()) > free {
         return Err(NoSpace {
@@ -200,6 +207,21 @@ fn bytes_to_copy(planned: &Planned, file_system: u64, room: u64) -> u64 {
     } else {
         all
     }
+}
+
+/// Counts the bytes of fetched files that will share the space of old files.
+///
+/// Sharing can only be tested by a trial, which is made only for a plan that would not
+/// fit otherwise.
+fn shared_bytes(planned: &Planned) -> u64 {
+    let fetches = planned.plan.fetches();
+    let shared = fetches.filter_map(|file| {
+        let partial = planned.destination.partial(&file.file.content);
+        let missing = missing_bytes(&partial, file.file.size_bytes);
+        let shared = copies(file.delta.as_ref()?).shared_ranges(partial.parent()?);
+        Some(shared.total().min(missing))
+    });
+    shared.sum()
 }
 
 /// Returns the space on the file system of the destination.
