@@ -162,7 +162,7 @@ fn take_models(
         limit_rate: settings.limit_rate().cloned(),
         ignores_allowances: false,
     };
-    let mut watcher = Watcher::new(context);
+    let mut watcher = Watcher::of_run(context);
     let run = download(services, targets, &bounds, &mut |event| watcher.note(event));
     watcher.finish();
     let write_status_file = || leave_status_file(context, &services.store, settings);

@@ -159,7 +159,7 @@ impl Download {
         let destinations = destinations.collect::<BTreeSet<_>>();
         self.place
             .confirm(context, &services, Some(&destinations))?;
-        let mut watcher = Watcher::new(context);
+        let mut watcher = Watcher::of_run(context);
         let run = download(&services, targets, &bounds, &mut |event| {
             watcher.note(event)
         });

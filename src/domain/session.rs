@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use super::content::ContentId;
-use super::model::{Destination, EntryName, ModelId};
+use super::model::{Destination, EntryName, Model, ModelId};
 use super::origin::{Reused, with_in_place};
 use super::outcome::{Effect, ErrorKind, ExitStatus, Outcome, Trigger, VerifyOutcome, words};
 use super::repo::{CommitSha, Repo, RepoPath, Revision};
 use super::run::RunId;
 use super::schedule::ScheduleId;
+use super::snapshot::Amount;
 use super::time::Timestamp;
 
 /// The database's number of a session.
@@ -165,9 +166,23 @@ impl Session {
     pub fn outcome(&self) -> Option<Outcome> {
         self.end.as_ref().map(|end| end.outcome)
     }
-}
 
-impl Session {
+    /// Returns the files of the published revision, if the session worked on it as a whole.
+    pub fn published_amount(&self, model: &Model) -> Option<Amount> {
+        let SessionProgress {
+            new_commit,
+            files,
+            bytes,
+            ..
+        } = &self.progress;
+        let is_published = *new_commit == model.state.published_commit;
+        // A session that ended before the listing has no sizes.
+        (is_published && bytes.total > 0).then_some(Amount {
+            files: files.total,
+            bytes: bytes.total,
+        })
+    }
+
     /// Returns the label of the session's target for messages.
     pub fn label(&self) -> String {
         self.start.label()

@@ -25,6 +25,7 @@ use super::sizes::published_amount;
 use super::ticks::{Ticks, false_future, last_ticks};
 use crate::cache::CacheLayout;
 use crate::domain::model::{Destination, EntryName, Model, ModelSpec, ModelSummary, Tag};
+use crate::domain::progress::RunProgress;
 use crate::domain::run::{Event, EventKind, Run};
 use crate::domain::schedule::{Schedule, Selection, longest_gap, usable_zone};
 use crate::domain::scrub::ScrubState;
@@ -32,12 +33,14 @@ use crate::domain::settings::Settings;
 use crate::domain::shard::Shard;
 use crate::domain::snapshot::Amount;
 use crate::domain::status::{
-    DatabaseTrouble, DiskFacts, DiskUse, ModelStatus, RunInProgress, Status, TimerFacts,
+    DatabaseCheck, DatabaseTrouble, DiskFacts, DiskUse, ModelStatus, RunInProgress, Status,
+    TimerFacts,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
 use crate::hub::Endpoint;
-use crate::store::{ModelFilter, RunFilter, SessionFilter, Store};
+use crate::json::read_progress;
+use crate::store::{ModelFilter, RunFilter, SessionFilter, Store, StoreError};
 use crate::sys::disk::space_at;
 use crate::sys::fs::replace_private_file;
 use crate::sys::host::Host;
@@ -134,6 +137,7 @@ fn without_database(
         scrub: ScrubState::new(places.settings.verify_every(), &[]),
         logins: logins_in_use(places.host, places.settings, store),
         database_trouble: None,
+        database_check: None,
     })
 }
 
@@ -176,6 +180,9 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
         status.asked_to_wait = exhausted_until(store, endpoint.as_str(), status.now)?;
     }
     (status.run, status.crashed) = unfinished(store, places.home)?;
+    if let Some(alive) = &mut status.run {
+        alive.progress = told_progress(places.home, &alive.run, status.now);
+    }
     status.last_run = last_run(store)?;
     match ownership::leftover_bytes(store, &cache, status.now) {
         Ok(bytes) => status.leftover_bytes = bytes,
@@ -191,6 +198,10 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
     status.adopted = store.adopted_amount()?;
     status.scrub = ScrubState::new(status.scrub.every, &store.scrubs()?);
     status.bad_rows = store.bad_rows();
+    status.database_check = store.last_check()?.map(|check| DatabaseCheck {
+        at: check.at,
+        damage: (check.damage).map(|damage| trouble_of(&StoreError::damaged(damage).into())),
+    });
     Ok(())
 }
 
@@ -251,7 +262,8 @@ fn models(
         }
         // Each goes when its model is described: together they are large.
         let (spec, last) = (&model.spec, last.remove(&model.id));
-        let mut known = ModelStatus::new(&model, last.as_ref(), covered.includes(spec), status.now);
+        let last = last.as_ref();
+        let mut known = ModelStatus::new(&model, last, covered.includes(spec), status.now);
         known.next_due = slots.of(spec);
         if let Some(every) = every.filter(|_| model.state.published_commit.is_some()) {
             let oldest = oldest_proof(spec);
@@ -260,7 +272,7 @@ fn models(
         // The last session of a held, orphaned or rolled back model has other sizes.
         if known.size_bytes.is_none() && n_listings < MOST_REFS {
             n_listings += u64::from(model.state.published_commit.is_some());
-            known.size_bytes = published_amount(cache, &model).map(|amount| amount.bytes);
+            known.size_bytes = published_amount(cache, &model, last).map(|amount| amount.bytes);
         }
         // Computing the calendar of each schedule takes long; skip recent checks.
         if known.is_scheduled && known.checked_ago(status.now) > status.check_max_age {
@@ -424,6 +436,12 @@ pub fn unfinished(store: &Store, home: &Home) -> Result<(Option<RunInProgress>, 
         Ok(RunInProgress::new(run, &sessions))
     });
     Ok((alive.transpose()?, seen))
+}
+
+/// Returns the progress that the process of a run has told.
+fn told_progress(home: &Home, run: &Run, now: Timestamp) -> Option<RunProgress> {
+    let text = std::fs::read_to_string(home.progress_file()).ok()?;
+    read_progress(&text, &run.start.process, run.start.at, now)
 }
 
 fn disks(places: &StatusContext<'_>) -> Vec<DiskFacts> {

@@ -151,7 +151,8 @@ impl StoreError {
             Self::DiskFailed { .. } => {
                 let file = file();
                 return Some(format!(
-                    "look at the disk that holds {file}; `hfdl doctor` tests the database"
+                    "free some space on the disk that holds {file} if it is full, else test the \
+                     disk; `hfdl doctor` tests the database"
                 ));
             }
             Self::Unreadable(_) => Some("if a newer hfdl wrote it, update this one"),

@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::files::{remove_if_present, rename_synced};
 
@@ -76,12 +76,22 @@ pub fn is_program(path: &Path) -> bool {
 /// The temporary file has a fixed name, `NAME.new`, so that a crash leaves at most
 /// one behind and the next write replaces it. For one writer at a time.
 pub fn replace_private_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    rename_synced(&write_aside(path, bytes)?, path)
+}
+
+/// As `replace_private_file`, for a file that is of no use after a crash: it costs no flush
+/// of the disk.
+pub fn replace_passing_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    std::fs::rename(write_aside(path, bytes)?, path)
+}
+
+fn write_aside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(".new");
-    let aside = Path::new(&aside);
-    remove_if_present(aside)?;
-    create_private_file(aside)?.write_all(bytes)?;
-    rename_synced(aside, path)
+    let aside = PathBuf::from(aside);
+    remove_if_present(&aside)?;
+    create_private_file(&aside)?.write_all(bytes)?;
+    Ok(aside)
 }
 
 #[cfg(test)]

@@ -112,7 +112,11 @@ pub(super) fn judge(
                 ));
         }
     }
-    let copies = "files that revisions share are copied, which takes more space";
+    let copies = if abilities.has_hard_links {
+        "hfdl shares the files of revisions by hard links; other programs may copy them"
+    } else {
+        "files that revisions share are copied, which takes more space"
+    };
     match symlinks {
         Symlinks::SwitchedOff => {
             CheckResult::warn(check, format!("{place}: symbolic links are switched off"))
@@ -206,6 +210,16 @@ mod tests {
             verdict(no_links(), Symlinks::NotNeeded),
             (CheckLevel::Ok, false)
         );
+        let why = |has_hard_links| {
+            let abilities = Abilities {
+                has_hard_links,
+                ..no_links()
+            };
+            let result = judge("x", Path::new("/x"), &abilities, Symlinks::Wanted);
+            result.why.unwrap_or_default()
+        };
+        assert!(why(true).contains("hard links"), "{}", why(true));
+        assert!(why(false).contains("are copied"), "{}", why(false));
         assert_eq!(
             verdict(able(), Symlinks::SwitchedOff),
             (CheckLevel::Warn, true)
