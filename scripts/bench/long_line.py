@@ -21,7 +21,6 @@ IFF_TUN, IFF_NO_PI, IFF_VNET_HDR = 0x0001, 0x1000, 0x4000
 # Packets come as the kernel would hand them to a network card: up to 64 KiB at once.
 LARGE_PACKETS = 0x01 | 0x02 | 0x04
 PACKET_BYTES = 70_000
-NEAR, FAR = "10.213.7.1", "10.213.7.2"
 
 
 def is_possible():
@@ -31,9 +30,11 @@ def is_possible():
 class LongLine:
     """`address` is this machine as seen from the far end; `words` before a command run it there."""
 
-    address = NEAR
-
     def __init__(self, round_trip_seconds):
+        # Addresses of its own, so that two benchmarks at once do not answer each other.
+        network = os.getpid() % 2**14
+        first = f"10.213.{network // 64}"
+        self.address, self.far = (f"{first}.{network % 64 * 4 + end}" for end in (1, 2))
         self.delay = round_trip_seconds / 2
         self.namespace = f"hfdl-bench-{os.getpid()}"
         self.words = ["ip", "netns", "exec", self.namespace]
@@ -44,7 +45,7 @@ class LongLine:
             near, far = f"hfdln{os.getpid() % 10**7}", f"hfdlf{os.getpid() % 10**7}"
             self.ends = [open_tunnel(near), open_tunnel(far)]
             ip("link", "set", far, "netns", self.namespace)
-            for prefix, device, address in (([], near, NEAR), (self.words, far, FAR)):
+            for prefix, device, address in (([], near, self.address), (self.words, far, self.far)):
                 run(*prefix, "ip", "address", "add", f"{address}/30", "dev", device)
                 run(*prefix, "ip", "link", "set", device, "mtu", "1500", "txqueuelen", "10000", "up")
             run(*self.words, "ip", "link", "set", "lo", "up")

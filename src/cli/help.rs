@@ -92,6 +92,11 @@ fn unknown(parents: &[&str], word: &str, command: &clap::Command, may_be_topic: 
         return Complaint::unknown("topic or command", word, &known, "hfdl help topics");
     }
     let parent = [&["hfdl"], parents].concat().join(" ");
+    if known.is_empty() {
+        let headline = format!("`{parent}` has no commands below it, such as `{word}`");
+        let next = format!("`{parent} --help` explains the command");
+        return Complaint::usage(headline).next(next);
+    }
     let help = format!("`{parent} --help` lists the commands");
     Complaint::usage(format!("there is no command `{parent} {word}`")).next(
         match nearest(word, known) {

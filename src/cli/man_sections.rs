@@ -118,6 +118,10 @@ const FILES: &[(&str, &str)] = &[
         "The output of hfdl status --json as of the last run.",
     ),
     (
+        "HOME/progress.json",
+        "The progress of a run while it lasts, for hfdl status.",
+    ),
+    (
         "HOME/failed-tick",
         "The reason of the last tick that failed before its run.",
     ),

@@ -263,7 +263,7 @@ impl RunDue {
         if !context.host.stderr_is_terminal() {
             logging::hold_back();
         }
-        let mut watcher = Watcher::new(context);
+        let mut watcher = Watcher::of_run(context);
         let begun = &mut |run: &RunId| {
             reported.ping = Ping::start(services.host, &services.settings, run);
             // If the run is killed, the file shows that a run was in progress.

@@ -9,7 +9,6 @@ use serde_json::Value;
 use super::context::Context;
 use super::status_text::render;
 use crate::domain::outcome::ExitStatus;
-use crate::domain::run::RunId;
 use crate::domain::settings::Settings;
 use crate::domain::status::{DatabaseTrouble, Status as Standing, Warning, assess};
 use crate::json::{self, line};
@@ -19,7 +18,6 @@ use crate::ops::timer_places::{LOST_DATABASE_HINT, lost_database};
 use crate::store::Store;
 use crate::sys::files::write_for_all;
 use crate::sys::paths;
-use crate::sys::pause::Stopwatch;
 use crate::sys::signals;
 use crate::sys::stop::StopFlag;
 use crate::ui::{Clock, Format, Output, table, yaml_document};
@@ -50,25 +48,22 @@ pub struct StatusCommand {
 struct Report {
     status: Standing,
     warnings: Vec<Warning>,
-    bytes_per_second: Option<u64>,
 }
 
 impl Report {
-    fn new(status: Standing, bytes_per_second: Option<u64>) -> Self {
+    fn new(status: Standing) -> Self {
         Self {
             warnings: assess(&status),
             status,
-            bytes_per_second,
         }
     }
 
     fn document(&self) -> Value {
-        json::status(&self.status, &self.warnings, self.bytes_per_second)
+        json::status(&self.status, &self.warnings)
     }
 
     fn text(&self, out: &Output, clock: &Clock) -> String {
-        let rate = self.bytes_per_second;
-        render(&self.status, &self.warnings, rate, clock, out)
+        render(&self.status, &self.warnings, clock, out)
     }
 }
 
@@ -77,7 +72,7 @@ impl StatusCommand {
         if self.watch {
             return watch(context);
         }
-        let report = Report::new(look(context)?, None);
+        let report = Report::new(look(context)?);
         if !(context.out.quiet && context.out.format == Format::Table) {
             context.out.long_result(
                 |out| report.text(out, &context.clock()),
@@ -152,7 +147,7 @@ pub(super) fn leave_early_status_file(context: &Context, settings: &Settings) {
     }
     match look(context) {
         Ok(status) => {
-            let report = Report::new(status, None);
+            let report = Report::new(status);
             for trouble in write_report(context, &report, settings) {
                 log::debug!("{trouble}");
             }
@@ -167,7 +162,7 @@ pub(super) fn leave_early_status_file(context: &Context, settings: &Settings) {
 pub(super) fn leave_status_file(context: &Context, store: &Store, settings: &Settings) {
     match gather_with(context, settings, Ok(store)) {
         Ok(status) => {
-            let report = Report::new(status, None);
+            let report = Report::new(status);
             for trouble in write_report(context, &report, settings) {
                 log::warn!("{trouble}");
             }
@@ -208,12 +203,9 @@ fn watch(context: &Context) -> Result<ExitStatus> {
     } else {
         EVERY / 100
     };
-    let mut rate = ByteRate::default();
     let mut screen = Screen::new(context);
     loop {
-        let status = look(context)?;
-        let bytes_per_second = rate.measure(&status);
-        if !screen.show(&Report::new(status, bytes_per_second))? {
+        if !screen.show(&Report::new(look(context)?))? {
             return Ok(ExitStatus::Ok);
         }
         if stop.pause(every) {
@@ -223,23 +215,6 @@ fn watch(context: &Context) -> Result<ExitStatus> {
             }
             return Ok(ExitStatus::Ok);
         }
-    }
-}
-
-/// The download rate of a run between two reports.
-#[derive(Default)]
-struct ByteRate(Option<(RunId, u64, Stopwatch)>);
-
-impl ByteRate {
-    fn measure(&mut self, status: &Standing) -> Option<u64> {
-        let before = self.0.take();
-        let progress = status.run.as_ref()?;
-        let (id, fetched) = (progress.run.id.clone(), progress.bytes.fetched);
-        self.0 = Some((id.clone(), fetched, Stopwatch::start()));
-        let (_, earlier, since) = before.filter(|(run, _, _)| *run == id)?;
-        let millis = since.elapsed().as_millis().max(1);
-        let bytes = u128::from(fetched.saturating_sub(earlier)) * 1000 / millis;
-        u64::try_from(bytes).ok()
     }
 }
 
@@ -283,108 +258,12 @@ impl<'a> Screen<'a> {
             absolute: true,
             ..self.context.clock()
         };
-        let news = Report::new(status, report.bytes_per_second).text(out, &exact);
+        let news = Report::new(status).text(out, &exact);
         if news == self.last {
             return Ok(true);
         }
         self.last = news;
         let at = table::facts(out, &[("at", exact.local(report.status.now))]);
         out.print_line(&format!("{at}{text}"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::outcome::Trigger;
-    use crate::domain::run::{Run, RunCommand, RunProcess, RunStart, RunTotals};
-    use crate::domain::session::ByteCounts;
-    use crate::domain::snapshot::Amount;
-    use crate::domain::status::RunInProgress;
-    use crate::domain::time::Timestamp;
-    use crate::domain::units::Seconds;
-
-    fn fetched(seed: u128, bytes: u64) -> Standing {
-        let start = RunStart {
-            command: RunCommand::Download,
-            trigger: Trigger::Manual,
-            process: RunProcess {
-                host: "h".to_owned(),
-                pid: 1,
-                boot_id: None,
-                process_start: None,
-                version: "0".to_owned(),
-            },
-            at: Timestamp::UNIX_EPOCH,
-        };
-        let run = Run {
-            id: RunId::from_parts(Timestamp::UNIX_EPOCH, seed),
-            start,
-            heartbeat_at: Timestamp::UNIX_EPOCH,
-            stop_requested_at: None,
-            totals: RunTotals::default(),
-            end: None,
-        };
-        Standing {
-            now: Timestamp::UNIX_EPOCH,
-            home: "/state".into(),
-            is_set_up: true,
-            timer: None,
-            last_timer_tick: None,
-            last_unattended_tick: None,
-            last_tick: None,
-            tick_every: Seconds(900),
-            failed_tick: None,
-            pause: None,
-            next_due: Vec::new(),
-            unusable: Vec::new(),
-            impossible: Vec::new(),
-            empty: Vec::new(),
-            missed_slots: Vec::new(),
-            shards: Vec::new(),
-            asked_to_wait: None,
-            false_future: None,
-            bad_rows: Vec::new(),
-            run: Some(RunInProgress {
-                run,
-                n_sessions: 1,
-                n_finished: 0,
-                bytes: ByteCounts {
-                    fetched: bytes,
-                    ..ByteCounts::default()
-                },
-                unfinished: Vec::new(),
-                n_files_here: 0,
-                n_files: 0,
-                bytes_before: 0,
-            }),
-            crashed: Vec::new(),
-            models: Vec::new(),
-            failed_views: Vec::new(),
-            allowances: Vec::new(),
-            disks: Vec::new(),
-            only_copies: Vec::new(),
-            cache_use: None,
-            leftover_bytes: 0,
-            scrub: crate::domain::scrub::ScrubState::default(),
-            adopted: Amount::default(),
-            check_max_age: Seconds(0),
-            logins: Vec::new(),
-            last_run: None,
-            database_trouble: None,
-        }
-    }
-
-    #[test]
-    fn a_rate_needs_two_looks_at_the_same_run() {
-        let mut rate = ByteRate::default();
-        assert_eq!(rate.measure(&fetched(1, 1_000)), None);
-        assert!(rate.measure(&fetched(1, 1 << 40)).unwrap() > 0);
-        assert_eq!(rate.measure(&fetched(1, 1 << 40)), Some(0));
-        assert_eq!(rate.measure(&fetched(2, 1 << 41)), None, "another run");
-        let mut idle = fetched(2, 0);
-        idle.run = None;
-        assert_eq!(rate.measure(&idle), None);
-        assert_eq!(rate.measure(&fetched(2, 1 << 41)), None);
     }
 }

@@ -15,7 +15,7 @@ use crate::domain::status::{
 };
 use crate::domain::units::ByteSize;
 use crate::ui::table::Column;
-use crate::ui::{Clock, Output, table, text};
+use crate::ui::{Clock, Output, ProgressLines, table, text};
 
 /// The number of models that are shown, those in trouble first.
 const MOST_MODELS: usize = 10;
@@ -30,16 +30,10 @@ const LEAST_NAME: usize = 16;
 const MOST_WARNINGS: usize = 10;
 
 /// Renders a report: facts, models, warnings.
-pub(super) fn render(
-    status: &Status,
-    warnings: &[Warning],
-    bytes_per_second: Option<u64>,
-    clock: &Clock,
-    out: &Output,
-) -> String {
+pub(super) fn render(status: &Status, warnings: &[Warning], clock: &Clock, out: &Output) -> String {
     let mut parts = Vec::new();
     if status.is_set_up && status.database_trouble.is_none() {
-        parts.push(facts(status, warnings, bytes_per_second, clock, out));
+        parts.push(facts(status, warnings, clock, out));
         parts.push(models_text(status, clock, out));
     } else if !status.is_set_up {
         let sentence = format!(
@@ -54,13 +48,7 @@ pub(super) fn render(
     parts.join("\n")
 }
 
-fn facts(
-    status: &Status,
-    warnings: &[Warning],
-    bytes_per_second: Option<u64>,
-    clock: &Clock,
-    out: &Output,
-) -> String {
+fn facts(status: &Status, warnings: &[Warning], clock: &Clock, out: &Output) -> String {
     let health = match warnings.len() as u64 {
         0 => "healthy".to_owned(),
         n => format!("needs a person: {}", text::count(n, "warning", "warnings")),
@@ -74,7 +62,7 @@ fn facts(
         facts.push(("paused", describe(pause, clock)));
     }
     let running = status.run.as_ref();
-    let running = running.map(|run| in_progress(run, bytes_per_second, clock, out));
+    let running = running.map(|run| in_progress(run, clock, out));
     facts.push(("running", text::or_nothing(running)));
     facts.push(("next due", next_due(&status.next_due, clock, out)));
     if let Some(until) = status.asked_to_wait {
@@ -232,10 +220,8 @@ fn last_tick(status: &Status, clock: &Clock) -> String {
     }
 }
 
-fn in_progress(progress: &RunInProgress, rate: Option<u64>, clock: &Clock, out: &Output) -> String {
-    let (start, bytes) = (&progress.run.start, progress.bytes);
-    let here = bytes.fetched + progress.bytes_before;
-    let size = |bytes: u64| ByteSize(bytes).render_short();
+fn in_progress(progress: &RunInProgress, clock: &Clock, out: &Output) -> String {
+    let start = &progress.run.start;
     let mut line = format!(
         "{}{}, started {}, process {} on {}",
         start.command,
@@ -247,6 +233,16 @@ fn in_progress(progress: &RunInProgress, rate: Option<u64>, clock: &Clock, out: 
     if progress.run.stop_requested_at.is_some() {
         line.push_str(", asked to stop");
     }
+    if let Some(told) = &progress.progress {
+        let width = out.width.map_or(usize::MAX, usize::from);
+        let width = width.saturating_sub(NAMES_WIDTH + 1);
+        let lines = ProgressLines::within_text(out).beneath_models(told, width);
+        return format!("{line}\n{}", lines.join("\n"));
+    }
+    // The process may be of an older version, or its disk full.
+    let bytes = progress.bytes;
+    let here = bytes.fetched + progress.bytes_before;
+    let size = |bytes: u64| ByteSize(bytes).render_short();
     line.push_str(&format!(
         "\n{} of {} done, {} of {}, {} of {} here, {} left",
         progress.n_finished,
@@ -257,9 +253,6 @@ fn in_progress(progress: &RunInProgress, rate: Option<u64>, clock: &Clock, out: 
         size(here + bytes.left),
         size(bytes.left)
     ));
-    if let Some(rate) = rate {
-        line.push_str(&format!(", {}/s", size(rate)));
-    }
     line
 }
 

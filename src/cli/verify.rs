@@ -95,7 +95,7 @@ impl VerifyCommand {
             offline: self.offline,
             is_scrub: false,
         };
-        let mut watcher = Watcher::new(context);
+        let mut watcher = Watcher::of_run(context);
         let report = work.run(&mut |files| may_replace(context, files), &mut |event| {
             watcher.note(event)
         });

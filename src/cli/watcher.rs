@@ -1,13 +1,19 @@
 //! The progress of a run on stderr: lines that are drawn again on a terminal, else a line in
 //! the log now and then.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::context::Context;
 use super::download_report::is_watched;
+use crate::domain::run::RunProcess;
 use crate::domain::schedule::shift;
 use crate::domain::time::Timestamp;
+use crate::json::progress_text;
+use crate::ops::lock::this_process;
 use crate::ops::sync::SyncEvent;
+use crate::sys::files::remove_if_present;
+use crate::sys::fs::replace_passing_file;
 use crate::sys::host::Host;
 use crate::sys::live_lines;
 use crate::sys::pause::Stopwatch;
@@ -20,6 +26,9 @@ pub struct Watcher {
     host: Host,
     progress: Progress,
     draws: bool,
+    /// The process of a run, which tells its progress to `hfdl status`, and the file for it.
+    told: Option<(RunProcess, PathBuf)>,
+    told_at: Option<Stopwatch>,
     /// The time of the last line in the log, which stderr shows with `-v`.
     logged_at: Timestamp,
     since_start: Stopwatch,
@@ -31,22 +40,49 @@ impl Watcher {
             host: context.host.clone(),
             progress: Progress::new(&context.out),
             draws: may_draw(context),
+            told: None,
+            told_at: None,
             logged_at: context.now(),
             since_start: Stopwatch::start(),
         }
     }
 
+    /// Watches a run that has the lock of the home.
+    pub fn of_run(context: &Context) -> Self {
+        let process = this_process(&context.host);
+        Self {
+            told: Some((process, context.home.progress_file())),
+            ..Self::new(context)
+        }
+    }
+
     pub fn note(&mut self, event: &SyncEvent) {
-        let progress = &mut self.progress;
-        note(progress, event);
+        note(&mut self.progress, event);
+        self.tell_if_due();
         if !self.draws {
             return self.log_if_due();
         }
         if process_stop().is_raised() {
             let message = "stopping; received bytes are kept; Ctrl-C again quits at once";
-            progress.wait(None, message, None);
+            self.progress.wait(None, message, None);
         }
-        progress.draw();
+        self.progress.draw();
+    }
+
+    /// Tells the progress to other processes, once a second.
+    fn tell_if_due(&mut self) {
+        const EVERY: Duration = Duration::from_secs(1);
+        let Some((process, path)) = &self.told else {
+            return;
+        };
+        if self.told_at.as_ref().is_some_and(|at| at.elapsed() < EVERY) {
+            return;
+        }
+        self.told_at = Some(Stopwatch::start());
+        let text = progress_text(process, self.host.now(), &self.progress.snapshot());
+        if let Err(err) = replace_passing_file(path, text.as_bytes()) {
+            log::debug!("cannot write `{}`: {err}", path.display());
+        }
     }
 
     fn log_if_due(&mut self) {
@@ -63,6 +99,11 @@ impl Watcher {
     }
 
     pub fn finish(&self) {
+        if let Some((_, path)) = self.told.as_ref().filter(|_| self.told_at.is_some())
+            && let Err(err) = remove_if_present(path)
+        {
+            log::debug!("cannot remove `{}`: {err}", path.display());
+        }
         if self.draws {
             self.progress.finish();
         } else if self.host.stderr_is_terminal()

@@ -90,6 +90,7 @@ pub mod place;
 pub mod placement;
 pub mod plan;
 pub mod policy;
+pub mod progress;
 pub mod proof;
 pub mod quantisation;
 pub mod queue_order;

@@ -63,6 +63,17 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// Returns the policy of a question that a person waits for.
+    pub fn short() -> Self {
+        Self {
+            max_attempts: 3,
+            base: Duration::from_millis(500),
+            cap: Duration::from_secs(2),
+            max_total: Duration::from_secs(5),
+            ..Self::default()
+        }
+    }
+
     /// Returns the policy of a caller that counts and repeats attempts itself.
     pub fn never() -> Self {
         Self {

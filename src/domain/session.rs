@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use super::content::ContentId;
-use super::model::{Destination, EntryName, ModelId};
+use super::model::{Destination, EntryName, Model, ModelId};
 use super::origin::{Reused, with_in_place};
 use super::outcome::{Effect, ErrorKind, ExitStatus, Outcome, Trigger, VerifyOutcome, words};
 use super::repo::{CommitSha, Repo, RepoPath, Revision};
 use super::run::RunId;
 use super::schedule::ScheduleId;
+use super::snapshot::Amount;
 use super::time::Timestamp;
 
 /// The database's number of a session.
@@ -165,9 +166,7 @@ impl Session {
     pub fn outcome(&self) -> Option<Outcome> {
         self.end.as_ref().map(|end| end.outcome)
     }
-}
 
-impl Session {
     /// Returns the label of the session's target for messages.
     pub fn label(&self) -> String {
         self.start.label()
@@ -179,15 +178,35 @@ impl Session {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastCheck {
     pub new_commit: Option<CommitSha>,
+    pub n_files: u64,
     pub bytes: ByteCounts,
     /// `None` while it runs.
     pub end: Option<SessionEnd>,
 }
 
 impl LastCheck {
+    pub fn of(session: &Session) -> Self {
+        Self {
+            new_commit: session.progress.new_commit.clone(),
+            n_files: session.progress.files.total,
+            bytes: session.progress.bytes,
+            end: session.end.clone(),
+        }
+    }
+
     /// Returns how the check ended, if it has.
     pub fn outcome(&self) -> Option<Outcome> {
         self.end.as_ref().map(|end| end.outcome)
+    }
+
+    /// Returns the files of the published revision, if the check was about it as a whole.
+    pub fn published_amount(&self, model: &Model) -> Option<Amount> {
+        let is_published = self.new_commit == model.state.published_commit;
+        // A session that ended before the listing has no sizes.
+        (is_published && self.bytes.total > 0).then_some(Amount {
+            files: self.n_files,
+            bytes: self.bytes.total,
+        })
     }
 }
 

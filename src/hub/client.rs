@@ -277,8 +277,7 @@ impl HubClient {
                 base: answer.url.clone(),
                 target,
             });
-            let kind = answer.headers.get("content-type").unwrap_or_default();
-            let is_page = kind.to_ascii_lowercase().starts_with("text/html");
+            let is_page = answer.is_page();
             let origin = answer.url.origin().to_owned();
             let body = answer.body.short(max_bytes).map_err(Unreadable::Network);
             match body.and_then(&mut read) {

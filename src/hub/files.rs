@@ -203,10 +203,11 @@ impl fmt::Display for FileAddress {
 
 /// Checks a response against the requested range and returns its body.
 fn stream(
-    answer: Response,
+    mut answer: Response,
     wanted: Option<(u64, Option<u64>)>,
     about: &RequestContext,
 ) -> Result<FileStream, HubError> {
+    refuse_page(&mut answer, about)?;
     let encoding = answer.headers.get("content-encoding").unwrap_or("identity");
     if !encoding.trim().eq_ignore_ascii_case("identity") {
         return Err(about.bad_answer(format!("it is compressed (`{encoding}`)")));
@@ -233,6 +234,25 @@ fn stream(
         length: answer.body.length(),
         reader: answer.body,
     })
+}
+
+/// Refuses the page of a proxy or of a network's login in place of a file. A file that is a
+/// page itself is known by its name.
+fn refuse_page(answer: &mut Response, about: &RequestContext) -> Result<(), HubError> {
+    let path = about.path.as_deref().unwrap_or_default();
+    let path = path.to_ascii_lowercase();
+    let may_be_page = [".html", ".htm", ".xhtml"]
+        .iter()
+        .any(|it| path.ends_with(it));
+    if answer.status != 200 || may_be_page || !answer.is_page() {
+        return Ok(());
+    }
+    let network = |error| about.error(Fault::Network(error));
+    if answer.body.begins_as_page().map_err(network)? {
+        let origin = answer.url.origin().to_owned();
+        return Err(about.error(Fault::WebPage { origin }));
+    }
+    Ok(())
 }
 
 /// Reads `bytes 0-15/1234`, with `*` for an unknown total.

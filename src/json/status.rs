@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::document::{Each, render_long, time};
 use super::model::HeldUpdateView;
+use super::progress::ProgressView;
 use super::session::BytesView;
 use super::{ForecastView, MovedRefView, PauseView, RunSummaryView};
 use crate::domain::allowance::Allowance;
@@ -22,10 +23,9 @@ use crate::domain::status::{
 };
 use crate::domain::time::render_utc;
 
-/// Returns the document as a value. The rate of the run in progress is known only
-/// after two measurements.
-pub fn status(status: &Status, warnings: &[Warning], bytes_per_second: Option<u64>) -> Value {
-    let view = StatusView::new(status, warnings, bytes_per_second);
+/// Returns the document as a value.
+pub fn status(status: &Status, warnings: &[Warning]) -> Value {
+    let view = StatusView::new(status, warnings);
     serde_json::to_value(view).unwrap_or_default()
 }
 
@@ -33,13 +33,13 @@ pub fn status(status: &Status, warnings: &[Warning], bytes_per_second: Option<u6
 /// thousand models needs more memory than the run before it.
 pub fn status_text(status: &Status, warnings: &[Warning]) -> String {
     const BYTES_OF_A_MODEL: usize = 1_500;
-    let view = StatusView::new(status, warnings, None);
+    let view = StatusView::new(status, warnings);
     render_long(&view, status.models.len() * BYTES_OF_A_MODEL + 8_192)
 }
 
 /// Writes the document as indented text, one model at a time.
 pub fn write_status(mut file: impl Write, status: &Status, warnings: &[Warning]) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut file, &StatusView::new(status, warnings, None))?;
+    serde_json::to_writer_pretty(&mut file, &StatusView::new(status, warnings))?;
     file.write_all(b"\n")
 }
 
@@ -69,6 +69,7 @@ struct StatusView<'a> {
     allowances: Each<'a, Allowance, AllowanceView<'a>>,
     disks: Each<'a, DiskFacts, DiskView>,
     cache: Option<CacheUseView>,
+    database_checked_at: Option<String>,
     warnings: Each<'a, Warning, WarningView<'a>>,
     moved_refs: Vec<ModelRefView>,
     only_copies: Each<'a, OnlyCopy, OnlyCopyView>,
@@ -76,7 +77,7 @@ struct StatusView<'a> {
 }
 
 impl<'a> StatusView<'a> {
-    fn new(status: &'a Status, warnings: &'a [Warning], bytes_per_second: Option<u64>) -> Self {
+    fn new(status: &'a Status, warnings: &'a [Warning]) -> Self {
         let run = status.run.as_ref();
         Self {
             schema: "hfdl.status/1",
@@ -89,7 +90,7 @@ impl<'a> StatusView<'a> {
             last_tick_at: time(status.last_tick),
             pause: PauseView::from(status.pause.as_ref()),
             next_due: status.next_due.iter().map(NextDueView::from).collect(),
-            run: run.map(|run| RunInProgressView::new(run, bytes_per_second)),
+            run: run.map(RunInProgressView::new),
             last_run: status.last_run.as_ref().map(RunSummaryView::from),
             crashed_runs: Each(&status.crashed, RunSummaryView::from),
             bytes_left: status.bytes_left(),
@@ -106,6 +107,7 @@ impl<'a> StatusView<'a> {
             allowances: Each(&status.allowances, AllowanceView::from),
             disks: Each(&status.disks, DiskView::from),
             cache: status.cache_use.as_ref().map(CacheUseView::from),
+            database_checked_at: time(status.database_check.as_ref().map(|check| check.at)),
             warnings: Each(warnings, WarningView::from),
             moved_refs: status.models.iter().filter_map(ModelRefView::of).collect(),
             only_copies: Each(&status.only_copies, OnlyCopyView::from),
@@ -289,6 +291,7 @@ struct RunInProgressView {
     sessions: SessionCountsView,
     bytes: BytesView,
     bytes_per_second: Option<u64>,
+    progress: Option<ProgressView>,
 }
 
 #[derive(Serialize)]
@@ -298,7 +301,7 @@ struct SessionCountsView {
 }
 
 impl RunInProgressView {
-    fn new(progress: &RunInProgress, bytes_per_second: Option<u64>) -> Self {
+    fn new(progress: &RunInProgress) -> Self {
         let (run, start) = (&progress.run, &progress.run.start);
         Self {
             run_id: run.id.to_string(),
@@ -314,7 +317,11 @@ impl RunInProgressView {
                 finished: progress.n_finished,
             },
             bytes: progress.bytes.into(),
-            bytes_per_second,
+            bytes_per_second: progress
+                .progress
+                .as_ref()
+                .and_then(|it| it.bytes_per_second),
+            progress: progress.progress.as_ref().map(ProgressView::from),
         }
     }
 }

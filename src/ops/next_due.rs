@@ -10,9 +10,8 @@ use super::shards::show_as_run_here;
 use super::status::StatusContext;
 use super::ticks::last_ticks;
 use super::timer_record::TimerRecord;
-use crate::domain::model::EntryName;
 use crate::domain::schedule::{Schedule, Selection, usable_zone};
-use crate::domain::status::{NextDue, Warning, missing_timer};
+use crate::domain::status::{EmptySchedule, NextDue, Warning, missing_timer};
 use crate::domain::time::Timestamp;
 use crate::store::Store;
 
@@ -86,23 +85,34 @@ pub(super) fn next_due(
     Ok(found)
 }
 
-/// Finds the schedules that will run and include no model.
-pub fn empty_schedules(
-    store: &Store,
-    schedules: &[Schedule],
-) -> Result<Vec<(EntryName, Selection)>> {
-    let (has_models, tags) = (store.has_models()?, store.tags_in_use()?);
-    // Removing a model removes it from the selections, too.
+/// Finds the schedules that will run and include no enabled model.
+pub fn empty_schedules(store: &Store, schedules: &[Schedule]) -> Result<Vec<EmptySchedule>> {
+    let (enabled, enabled_tags) = (store.enabled_names()?, store.tags_of_enabled_models()?);
     let is_empty = |selection: &Selection| {
-        !(selection.all && has_models)
-            && selection.models.is_empty()
-            && !selection.tags.iter().any(|tag| tags.contains_key(tag))
+        !(selection.all && !enabled.is_empty())
+            && selection.models.is_disjoint(&enabled)
+            && selection.tags.is_disjoint(&enabled_tags)
     };
     let pending = schedules
         .iter()
         .filter(|one| one.spec.enabled && one.state.next_due_at.is_some());
-    let empty = pending.filter(|one| is_empty(&one.spec.selection));
-    Ok(empty
-        .map(|one| (one.spec.name.clone(), one.spec.selection.clone()))
-        .collect())
+    let empty: Vec<&Schedule> = pending
+        .filter(|one| is_empty(&one.spec.selection))
+        .collect();
+    if empty.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (has_models, tags) = (store.has_models()?, store.tags_in_use()?);
+    let empty = empty.into_iter().map(|one| {
+        let selection = &one.spec.selection;
+        EmptySchedule {
+            name: one.spec.name.clone(),
+            // Removing a model removes it from the selections, too.
+            has_disabled: selection.all && has_models
+                || !selection.models.is_empty()
+                || selection.tags.iter().any(|tag| tags.contains_key(tag)),
+            selection: selection.clone(),
+        }
+    });
+    Ok(empty.collect())
 }

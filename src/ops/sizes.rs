@@ -1,7 +1,7 @@
 //! Sizes of published revisions, by the listings that are stored beside the files, and the
 //! disk use of models, by the names on disk. No file is read, and the Hub is not asked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -9,9 +9,10 @@ use anyhow::Result;
 use super::published::stored_listing;
 use super::rollback::kept_revisions;
 use crate::cache::{CacheLayout, LocalEntry, LocalRepo, scan_repo};
-use crate::domain::model::{Destination, Model};
+use crate::domain::model::{Destination, Model, ModelId};
 use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::retention::{PublishedRevision, rollback_target};
+use crate::domain::session::LastCheck;
 use crate::domain::settings::Settings;
 use crate::domain::snapshot::Amount;
 use crate::store::Store;
@@ -26,9 +27,12 @@ pub struct ModelSizes {
 }
 
 impl ModelSizes {
-    pub fn of(settings: &Settings, models: &[&Model]) -> Self {
+    /// Measures models; `last` has their last checks.
+    pub fn of(settings: &Settings, models: &[&Model], last: &BTreeMap<ModelId, LastCheck>) -> Self {
         let cache = CacheLayout::new(settings.cache_dir());
-        let published = models.iter().map(|model| published_amount(&cache, model));
+        let published = models
+            .iter()
+            .map(|model| published_amount(&cache, model, last.get(&model.id)));
         let published: Vec<Option<Amount>> = published.collect();
         Self {
             disk_bytes: disk_bytes(&cache, models, &published),
@@ -64,7 +68,12 @@ pub struct ModelFiles {
 }
 
 impl ModelFiles {
-    pub fn of(store: &Store, settings: &Settings, model: &Model) -> Result<Self> {
+    pub fn of(
+        store: &Store,
+        settings: &Settings,
+        model: &Model,
+        last: Option<&LastCheck>,
+    ) -> Result<Self> {
         let cache = CacheLayout::new(settings.cache_dir());
         let layout = cache.repo(&model.spec.repo);
         let published = model.state.published_commit.as_ref();
@@ -87,14 +96,22 @@ impl ModelFiles {
         };
         Ok(Self {
             path: published.map(place),
-            published: published_amount(&cache, model),
+            published: published_amount(&cache, model, last),
             kept: kept.into_iter().map(describe).collect(),
         })
     }
 }
 
-pub(super) fn published_amount(cache: &CacheLayout, model: &Model) -> Option<Amount> {
-    amount_at(cache, model, model.state.published_commit.as_ref()?)
+/// Returns the files of the published revision, by the last check or by the listing in the
+/// cache of this command, which may be another one than that of the check.
+pub(super) fn published_amount(
+    cache: &CacheLayout,
+    model: &Model,
+    last: Option<&LastCheck>,
+) -> Option<Amount> {
+    let commit = model.state.published_commit.as_ref()?;
+    let told = last.and_then(|last| last.published_amount(model));
+    told.or_else(|| amount_at(cache, model, commit))
 }
 
 /// Returns the selected files of a model at a commit; `None` if no listing of it is stored.

@@ -25,17 +25,20 @@ use super::sizes::published_amount;
 use super::ticks::{Ticks, false_future, last_ticks};
 use crate::cache::CacheLayout;
 use crate::domain::model::{Destination, EntryName, Model, ModelSpec, ModelSummary, Tag};
+use crate::domain::progress::RunProgress;
 use crate::domain::run::{Event, EventKind, Run};
 use crate::domain::schedule::{Schedule, longest_gap, usable_zone};
 use crate::domain::scrub::ScrubState;
 use crate::domain::settings::Settings;
 use crate::domain::shard::Shard;
 use crate::domain::status::{
-    DatabaseTrouble, DiskFacts, DiskUse, ModelStatus, RunInProgress, Status, TimerFacts,
+    DatabaseCheck, DatabaseTrouble, DiskFacts, DiskUse, ModelStatus, RunInProgress, Status,
+    TimerFacts,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
 use crate::hub::Endpoint;
+use crate::json::read_progress;
 use crate::store::{ModelFilter, RunFilter, SessionFilter, Store};
 use crate::sys::disk::space_at;
 use crate::sys::fs::replace_private_file_with;
@@ -151,6 +154,9 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
         status.asked_to_wait = exhausted_until(store, endpoint.as_str(), status.now)?;
     }
     (status.run, status.crashed) = unfinished(store, places.home)?;
+    if let Some(alive) = &mut status.run {
+        alive.progress = told_progress(places.home, &alive.run, status.now);
+    }
     status.last_run = last_run(store)?;
     match ownership::leftover_bytes(store, &cache, status.now) {
         Ok(bytes) => status.leftover_bytes = bytes,
@@ -166,6 +172,10 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
     status.adopted = store.adopted_amount()?;
     status.scrub = ScrubState::new(status.scrub.every, &store.scrubs()?);
     status.bad_rows = store.bad_rows();
+    status.database_check = store.last_integrity_check()?.map(|check| DatabaseCheck {
+        at: check.at,
+        damage: (check.damage).map(|damage| trouble_of(&store.damaged(damage).into())),
+    });
     Ok(())
 }
 
@@ -227,14 +237,15 @@ fn models(
         }
         // Each goes when its model is described: together they are large.
         let (spec, last) = (&model.spec, last.remove(&model.id));
+        let last = last.as_ref();
         let is_scheduled = covered.of(spec).is_some();
-        let mut known = ModelStatus::new(&model, last.as_ref(), is_scheduled, status.now);
+        let mut known = ModelStatus::new(&model, last, is_scheduled, status.now);
         known.next_due = slots.of(spec).filter(|_| spec.enabled);
         known.verified_until = verified_until(&model);
         // The last session of a held, orphaned or rolled back model has other sizes.
         if known.size_bytes.is_none() && n_listings < MOST_REFS {
             n_listings += u64::from(model.state.published_commit.is_some());
-            known.size_bytes = published_amount(cache, &model).map(|amount| amount.bytes);
+            known.size_bytes = published_amount(cache, &model, last).map(|amount| amount.bytes);
         }
         // Calendars take long to compute, and recent checks need none.
         if known.is_scheduled && known.checked_ago(status.now) > status.check_max_age {
@@ -400,6 +411,12 @@ pub fn unfinished(store: &Store, home: &Home) -> Result<(Option<RunInProgress>, 
         Ok(RunInProgress::new(run, &sessions))
     });
     Ok((alive.transpose()?, seen))
+}
+
+/// Returns the progress that the process of a run has told.
+fn told_progress(home: &Home, run: &Run, now: Timestamp) -> Option<RunProgress> {
+    let text = std::fs::read_to_string(home.progress_file()).ok()?;
+    read_progress(&text, &run.start.process, run.start.at, now)
 }
 
 fn disks(places: &StatusContext<'_>) -> Vec<DiskFacts> {

@@ -148,7 +148,8 @@ impl StoreError {
             }
             Self::DiskFailed { path, .. } => {
                 return Some(format!(
-                    "look at the disk that holds {}; `hfdl doctor` tests the database",
+                    "free some space on the disk that holds {} if it is full, else test the disk; \
+                     `hfdl doctor` tests the database",
                     file(path)
                 ));
             }

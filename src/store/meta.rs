@@ -44,6 +44,8 @@ words! {
         CacheSize = "cache-size",
         /// The spent allowances that were reported, one a line.
         AllowancesTold = "allowances-told",
+        /// The last check of the whole database by a run: seconds, and the damage if any.
+        IntegrityCheck = "integrity-check",
         /// The last run that hooks and mails have reported.
         LastRunTold = "last-run-told",
     }

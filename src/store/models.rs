@@ -127,6 +127,12 @@ impl Store {
         Ok(self.find(sql, [], |_| Ok(()))?.is_some())
     }
 
+    /// Returns the names of the enabled models.
+    pub fn enabled_names(&self) -> Result<BTreeSet<EntryName>> {
+        let sql = "SELECT name FROM models WHERE enabled = 1";
+        self.list(sql, [], |row| row.parsed("name"))
+    }
+
     /// Returns the models of a repository, at all revisions and in all places.
     pub fn models_of_repo(&self, repo: &Repo) -> Result<Vec<Model>> {
         let sql = format!("{SELECT} WHERE repo_type = ?1 AND repo_id = ?2 ORDER BY name");

@@ -137,18 +137,6 @@ impl Store {
         self.journal
     }
 
-    /// Reads the whole file and returns all damage, for `doctor`.
-    pub fn check_integrity(&self) -> Result<Vec<String>> {
-        let mut found: Vec<String> = self.list("PRAGMA integrity_check", [], |row| row.nth(0))?;
-        found.retain(|line| line != "ok");
-        let broken: Vec<String> = self.list("PRAGMA foreign_key_check", [], |row| {
-            let (table, other): (String, String) = (row.nth(0)?, row.nth(2)?);
-            Ok(format!("a row of {table} refers to missing {other}"))
-        })?;
-        found.extend(broken);
-        Ok(found)
-    }
-
     /// Makes several changes in one transaction: all of them, or none.
     ///
     /// All methods of the store may be called inside, also this one: a failed

@@ -157,6 +157,7 @@ impl Store {
         self.list_readable("sessions", LAST_CHECKS, latest, |row| {
             let last = LastCheck {
                 new_commit: row.parsed_if_any("new_commit")?,
+                n_files: row.count("files_total")?,
                 bytes: read_bytes(row)?,
                 end: read_end(row)?,
             };
@@ -266,8 +267,8 @@ pub(super) const LAST_SESSION: &str = "SELECT * FROM sessions INDEXED BY session
 
 /// One search in the index for each model, instead of a scan of all sessions.
 pub(super) const LAST_CHECKS: &str =
-    "SELECT sessions.id, model_id, new_commit, bytes_total, bytes_fetched, bytes_reused, bytes_left,
-        finished_at, outcome, verify_outcome, error_kind, error, hint
+    "SELECT sessions.id, model_id, new_commit, files_total, bytes_total, bytes_fetched, bytes_reused,
+        bytes_left, finished_at, outcome, verify_outcome, error_kind, error, hint
     FROM models JOIN sessions ON sessions.id = (
         SELECT id FROM sessions AS newest INDEXED BY sessions_of_model
         WHERE newest.model_id = models.id AND newest.started_at <= ?1

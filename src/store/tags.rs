@@ -1,6 +1,6 @@
 //! The table `tags`: the defaults that tags give to their models.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{named_params, params};
@@ -32,6 +32,13 @@ impl Store {
     pub fn tags_in_use(&self) -> Result<BTreeMap<Tag, u64>> {
         let sql = "SELECT tag, count(*) AS n FROM model_tags GROUP BY tag";
         self.list(sql, [], |row| Ok((row.parsed("tag")?, row.count("n")?)))
+    }
+
+    /// Returns the tags that enabled models have.
+    pub fn tags_of_enabled_models(&self) -> Result<BTreeSet<Tag>> {
+        let sql = "SELECT DISTINCT tag FROM model_tags JOIN models ON models.id = model_id
+            WHERE enabled = 1";
+        self.list(sql, [], |row| row.parsed("tag"))
     }
 
     /// Returns the tags of each model that has one.

@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::files::{remove_if_present, rename_synced};
 
@@ -84,15 +84,28 @@ pub fn replace_private_file_with(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
+    rename_synced(&write_aside(path, write)?, path)
+}
+
+/// As `replace_private_file`, for a file that is of no use after a crash: it costs no flush
+/// of the disk.
+pub fn replace_passing_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    std::fs::rename(write_aside(path, |file| file.write_all(bytes))?, path)
+}
+
+fn write_aside(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<PathBuf> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(".new");
-    let aside = Path::new(&aside);
-    remove_if_present(aside)?;
-    let mut file = BufWriter::new(create_private_file(aside)?);
+    let aside = PathBuf::from(aside);
+    remove_if_present(&aside)?;
+    let mut file = BufWriter::new(create_private_file(&aside)?);
     write(&mut file)?;
     // Windows renames no file that is open.
     drop(file.into_inner()?);
-    rename_synced(aside, path)
+    Ok(aside)
 }
 
 #[cfg(test)]

@@ -222,7 +222,11 @@ pub fn start_file(directory: &Path, run_id: &str, started_at: Timestamp) -> Resu
     let logger = env_logger::Builder::new()
         .filter_level(LevelFilter::Warn)
         .filter_module("hfdl", LevelFilter::Debug)
-        .target(env_logger::Target::Pipe(Box::new(file)))
+        .target(env_logger::Target::Pipe(Box::new(RunLog {
+            file,
+            path: path.clone(),
+            has_failed: false,
+        })))
         .format(write_json)
         .build();
     if let Some(loggers) = LOGGERS.get() {
@@ -232,6 +236,31 @@ pub fn start_file(directory: &Path, run_id: &str, started_at: Timestamp) -> Resu
         }
     }
     Ok(path)
+}
+
+/// The log file of a run. The first line that cannot be written is a warning on stderr.
+struct RunLog {
+    file: File,
+    path: PathBuf,
+    has_failed: bool,
+}
+
+impl Write for RunLog {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes);
+        if let Err(err) = &written
+            && !std::mem::replace(&mut self.has_failed, true)
+        {
+            let path = self.path.display();
+            let line = format!("warn: cannot write the log file `{path}`: {err}\n");
+            let _ = live_lines::write(line.as_bytes());
+        }
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// File names sort by time and contain the run's id.
@@ -360,6 +389,23 @@ pub fn plan_pruning(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_log_on_a_full_disk_warns_once_and_stays_a_log() {
+        let path = PathBuf::from("/dev/full");
+        let file = File::options().write(true).open(&path).unwrap();
+        let mut log = RunLog {
+            file,
+            path,
+            has_failed: false,
+        };
+        for _ in 0..2 {
+            let err = log.write(b"line\n").unwrap_err();
+            assert_eq!(err.kind(), io::ErrorKind::StorageFull);
+            assert!(log.has_failed);
+        }
+    }
 
     fn file(day: i8, size_bytes: u64) -> LogFile {
         let started_at: Timestamp = format!("2026-01-{day:02}T00:00:00Z").parse().unwrap();

@@ -80,6 +80,11 @@ impl Home {
         self.0.join("status.json")
     }
 
+    /// Returns the file in which a run tells its progress to other processes while it lasts.
+    pub fn progress_file(&self) -> PathBuf {
+        self.0.join("progress.json")
+    }
+
     /// Returns the file that records a tick which failed before its run.
     pub fn failed_tick(&self) -> PathBuf {
         self.0.join("failed-tick")

@@ -20,4 +20,5 @@ pub mod yaml;
 
 pub use clock::Clock;
 pub use output::{ColourChoice, Format, Output, ask, ask_line, yes_or_no};
+pub use progress::ProgressLines;
 pub use yaml::yaml_document;

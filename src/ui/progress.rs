@@ -1,21 +1,23 @@
 //! The progress of a run: its models, all bytes, the busiest files, and the reason of a wait.
 //!
-//! Counts enter by methods as the run makes progress. `draw` renders them at the end of the
-//! terminal for its present width, many times a second; `sentence` is for a log.
+//! Counts enter by methods as the run makes progress. `snapshot` is all that is shown of them:
+//! `draw` renders it at the end of the terminal for its present width, many times a second,
+//! `sentence` for a log, and `hfdl status` of another process with the same `lines`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use console::measure_text_width;
-
 use super::Output;
-use super::rate::{RateMeter, Share, time_left};
-use super::table::{clean, cut_middle};
-use super::text::{count, duration};
+use super::rate::RateMeter;
+use super::table::clean;
 use super::waits::Waits;
-use crate::domain::units::ByteSize;
+use crate::domain::progress::{FileProgress, RunProgress, Share, SomeModels};
 use crate::sys::live_lines::{self, TerminalSize};
 use crate::sys::pause::Stopwatch;
+
+mod lines;
+
+pub use lines::ProgressLines;
 
 /// Maximum of lines for single files.
 const MOST_FILES: usize = 4;
@@ -29,14 +31,9 @@ const LEAST_RATE_SPAN: Duration = Duration::from_secs(2);
 /// The time without a byte after which a download counts as stalled.
 const STALLED_AFTER: Duration = Duration::from_secs(5);
 
-const CYAN: u8 = 36;
-const YELLOW: u8 = 33;
-const DIM: u8 = 2;
-
 /// A file that is fetched or read.
 struct ActiveFile {
-    name: String,
-    bytes: Share,
+    file: FileProgress,
     /// Bytes since the busiest files were chosen.
     recent: u64,
     is_shown: bool,
@@ -44,9 +41,7 @@ struct ActiveFile {
 
 /// The progress of one run.
 pub struct Progress {
-    has_unicode: bool,
-    ellipsis: &'static str,
-    colour: bool,
+    lines: ProgressLines,
     fetched: Share,
     read: Share,
     copied: u64,
@@ -69,9 +64,7 @@ pub struct Progress {
 impl Progress {
     pub fn new(out: &Output) -> Self {
         Self {
-            has_unicode: out.unicode,
-            ellipsis: out.ellipsis(),
-            colour: out.colour_on_stderr,
+            lines: ProgressLines::on_stderr(out),
             fetched: Share::default(),
             read: Share::default(),
             copied: 0,
@@ -137,10 +130,12 @@ impl Progress {
     pub fn start_file(&mut self, name: &str, n_bytes: u64, have: u64) {
         self.last_byte = Stopwatch::start();
         self.active.push(ActiveFile {
-            name: clean(name),
-            bytes: Share {
-                done: have,
-                total: n_bytes,
+            file: FileProgress {
+                name: clean(name),
+                bytes: Share {
+                    done: have,
+                    total: n_bytes,
+                },
             },
             recent: 0,
             is_shown: false,
@@ -165,23 +160,23 @@ impl Progress {
 
     fn advance_file(&mut self, name: &str, n_bytes: u64) {
         self.last_byte = Stopwatch::start();
-        if let Some(file) = self.active.iter_mut().find(|file| file.name == name) {
-            file.bytes.done += n_bytes;
-            file.recent += n_bytes;
+        if let Some(active) = self.active.iter_mut().find(|it| it.file.name == name) {
+            active.file.bytes.done += n_bytes;
+            active.recent += n_bytes;
         }
     }
 
     /// Ends a fetch, by which so many files are whole. Another process has stored `n_stored`
     /// of its bytes.
     pub fn end_file(&mut self, name: &str, n_files: u64, n_stored: u64) {
-        self.active.retain(|file| file.name != name);
+        self.active.retain(|active| active.file.name != name);
         self.files.done += n_files;
         self.fetched.done += n_stored;
         self.rate.base += n_stored;
     }
 
     pub fn end_read(&mut self, name: &str, is_whole: bool) {
-        self.active.retain(|file| file.name != name);
+        self.active.retain(|active| active.file.name != name);
         self.files_read.done += u64::from(is_whole);
     }
 
@@ -207,166 +202,70 @@ impl Progress {
     }
 
     /// Describes the progress in one line; `None` while nothing is fetched or read.
-    pub fn sentence(&self) -> Option<String> {
-        let bytes = self.main_bytes();
-        if bytes.total == 0 {
-            return None;
-        }
-        let mut line = String::new();
-        let mut labels = self.unfinished.values();
-        if let Some(first) = labels.next() {
-            line = format!("{first}{}", and_more(labels.count()));
-            if self.models.total > 1 {
-                let models = count(self.models.total, "model", "models");
-                line.push_str(&format!(" ({} of {models} done)", self.models.done));
-            }
-            line.push_str(": ");
-        }
-        let word = if self.fetched.total > 0 {
-            "here"
-        } else {
-            "read"
-        };
-        let (done, total, percent) = (size(bytes.done), size(bytes.total), bytes.percent());
-        line.push_str(&format!("{done} of {total} {word} ({percent} %)"));
-        for part in [vec![self.files_text()], self.rate_and_rest()].concat() {
-            line.push_str(&format!(", {part}"));
-        }
-        Some(line)
+    pub fn sentence(&mut self) -> Option<String> {
+        lines::sentence(&self.snapshot())
     }
 
-    /// Takes a sample of the rate, which `draw` does by itself.
+    /// Takes a sample of the rate, which `snapshot` does by itself.
     pub fn measure(&mut self) {
-        let done = self.main_bytes().done;
-        self.rate.sample(self.since_start.elapsed(), done);
+        self.measure_at(self.since_start.elapsed());
+    }
+
+    fn measure_at(&mut self, now: Duration) {
+        let bytes = if self.fetched.total > 0 {
+            self.fetched
+        } else {
+            self.read
+        };
+        self.rate.sample(now, bytes.done);
+    }
+
+    /// Returns all that is shown of the progress.
+    pub fn snapshot(&mut self) -> RunProgress {
+        self.snapshot_at(self.since_start.elapsed())
+    }
+
+    fn snapshot_at(&mut self, now: Duration) -> RunProgress {
+        self.measure_at(now);
+        self.choose_busiest();
+        let waits = self.waits.newest();
+        let shown = self.active.iter().filter(|active| active.is_shown);
+        let stalled_for = Some(self.last_byte.elapsed())
+            .filter(|quiet| waits.is_empty() && !self.active.is_empty() && *quiet >= STALLED_AFTER);
+        let mut progress = RunProgress {
+            unfinished: some_models(&self.unfinished),
+            checking: some_models(&self.checking),
+            models: self.models,
+            files: self.files,
+            files_read: self.files_read,
+            fetched: self.fetched,
+            read: self.read,
+            bytes_copied: self.copied,
+            bytes_per_second: self.rate.bytes_per_second(),
+            seconds_left: None,
+            active: shown.map(|active| active.file.clone()).collect(),
+            waits,
+            stalled_for,
+        };
+        // The time left is known when no check can add bytes and the rate was measured for a
+        // while.
+        if self.checking.is_empty() && self.rate.span() >= LEAST_RATE_SPAN {
+            let bytes = progress.main_bytes();
+            let left = bytes.total.saturating_sub(bytes.done);
+            let rate = progress.bytes_per_second.unwrap_or(0);
+            progress.seconds_left = left.checked_div(rate);
+        }
+        progress
     }
 
     /// Renders the lines, each narrower than the terminal.
     fn render(&mut self, size: TerminalSize, now: Duration) -> Vec<String> {
-        let width = usize::from(size.columns.saturating_sub(1));
-        self.rate.sample(now, self.main_bytes().done);
-        let waits = self.wait_lines(width);
-        let waits = waits.iter().map(|line| {
-            let line = cut_middle(line, width, self.ellipsis);
-            self.coloured(YELLOW, &line)
-        });
-        let waits: Vec<String> = waits.collect();
-        let mut lines = Vec::new();
-        if self.files.total + self.files_read.total > 0 {
-            lines.push(self.subject(width));
-            lines.push(self.total(width));
-            let used = lines.len() + waits.len() + 1;
-            let room = usize::from(size.rows).saturating_sub(used);
-            lines.extend(self.file_lines(width).into_iter().take(room));
-        }
-        lines.extend(waits);
-        lines.truncate(usize::from(size.rows.saturating_sub(1)));
-        lines
+        let progress = self.snapshot_at(now);
+        self.lines.render(&progress, size)
     }
 
-    /// The bytes of the second line: of the network, or of this machine if none is fetched.
-    fn main_bytes(&self) -> Share {
-        if self.fetched.total > 0 {
-            self.fetched
-        } else {
-            self.read
-        }
-    }
-
-    /// The number of files: of the models that are fetched, or of those that are only read.
-    fn files_text(&self) -> String {
-        let files = if self.files.total > 0 {
-            self.files
-        } else {
-            self.files_read
-        };
-        format!("{} of {}", files.done, count(files.total, "file", "files"))
-    }
-
-    /// The first line: the models, and the numbers of files and models.
-    fn subject(&self, width: usize) -> String {
-        let mut counts = self.files_text();
-        if self.models.total > 1 {
-            let models = count(self.models.total, "model", "models");
-            counts = format!("{counts}, {} of {models}", self.models.done);
-        }
-        let mut labels = self.unfinished.values();
-        let Some(first) = labels.next() else {
-            return cut_middle(&counts, width, self.ellipsis);
-        };
-        let more = and_more(labels.count());
-        let room =
-            width.saturating_sub(measure_text_width(&counts) + measure_text_width(&more) + 2);
-        let name = cut_middle(first, room.max(8), self.ellipsis);
-        cut_middle(&format!("{name}{more}  {counts}"), width, self.ellipsis)
-    }
-
-    /// The second line: bytes, rate, time left.
-    fn total(&self, width: usize) -> String {
-        let bytes = self.main_bytes();
-        let percent = bytes.percent();
-        let mut parts = vec![format!("{} of {}", size(bytes.done), size(bytes.total))];
-        parts.extend(self.rate_and_rest());
-        // The last part goes first where the terminal is too narrow.
-        let text = |parts: &[String]| format!("{percent:>3} %  {}", parts.join("  "));
-        while parts.len() > 1 && measure_text_width(&text(&parts)) > width {
-            parts.pop();
-        }
-        let text = text(&parts);
-        let room = width.saturating_sub(measure_text_width(&text) + 2);
-        const BAR: usize = 24;
-        if room < BAR / 2 || width < 2 * BAR {
-            return cut_middle(&text, width, self.ellipsis);
-        }
-        format!("{}  {text}", self.bar(percent, room.min(BAR)))
-    }
-
-    /// Rate and time left, as far as they are known, and bytes that are not fetched.
-    fn rate_and_rest(&self) -> Vec<String> {
-        let bytes = self.main_bytes();
-        let mut parts = Vec::new();
-        if let Some(rate) = self.rate.bytes_per_second() {
-            parts.push(format!("{}/s", size(rate)));
-            let left = bytes.total.saturating_sub(bytes.done);
-            let seconds = left.checked_div(rate).filter(|_| self.may_estimate());
-            if let Some(left) = seconds.and_then(time_left) {
-                parts.push(format!("{left} left"));
-            }
-        }
-        if self.copied > 0 {
-            parts.push(format!("{} copied", size(self.copied)));
-        }
-        let is_reading = self.files_read.done < self.files_read.total;
-        if self.fetched.total > 0 && is_reading && self.read.total > self.read.done {
-            let (read, all) = (size(self.read.done), size(self.read.total));
-            parts.push(format!("{read} of {all} on this machine read"));
-        }
-        parts
-    }
-
-    fn bar(&self, percent: u64, width: usize) -> String {
-        let n = width * usize::try_from(percent).unwrap_or(0) / 100;
-        let (full, empty) = if self.has_unicode {
-            ("━", "─")
-        } else {
-            ("#", "-")
-        };
-        let (full, empty) = (full.repeat(n), empty.repeat(width - n));
-        format!(
-            "{}{}",
-            self.coloured(CYAN, &full),
-            self.coloured(DIM, &empty)
-        )
-    }
-
-    /// The time left is known when no check can add bytes and the rate was measured for a
-    /// while.
-    fn may_estimate(&self) -> bool {
-        self.checking.is_empty() && self.rate.span() >= LEAST_RATE_SPAN
-    }
-
-    /// The lines of the busiest files. They are chosen once a second, so that they can be read.
-    fn file_lines(&mut self, width: usize) -> Vec<String> {
+    /// Chooses the busiest files once a second, so that they can be read.
+    fn choose_busiest(&mut self) {
         let n_shown = self.active.iter().filter(|file| file.is_shown).count();
         let wanted = self.active.len().min(MOST_FILES);
         if n_shown < wanted || self.chosen.elapsed() >= Duration::from_secs(1) {
@@ -378,61 +277,13 @@ impl Progress {
                 (file.is_shown, file.recent) = (rank < MOST_FILES, 0);
             }
         }
-        let label = self.only_model();
-        let shown = self.active.iter().filter(|file| file.is_shown);
-        let lines = shown.map(|file| {
-            let own = label.as_deref().and_then(|it| file.name.strip_prefix(it));
-            let room = width.saturating_sub(9);
-            let name = cut_middle(own.unwrap_or(&file.name), room, self.ellipsis);
-            format!("  {:>3} %  {name}", file.bytes.percent())
-        });
-        lines.collect()
-    }
-
-    /// Returns the beginning of the names of the only model's files, which go without it.
-    fn only_model(&self) -> Option<String> {
-        let label = (self.models.total == 1).then(|| self.unfinished.values().next());
-        label.flatten().map(|label| format!("{label}: "))
-    }
-
-    fn wait_lines(&mut self, width: usize) -> Vec<String> {
-        let has_none = self.waits.tidy();
-        let mut lines = Vec::new();
-        let mut checking = self.checking.values();
-        if let Some(first) = checking.next() {
-            let more = and_more(checking.count());
-            lines.push(format!(
-                "asking the Hub about {first}{more} {}",
-                self.ellipsis
-            ));
-        }
-        let model = self.only_model();
-        lines.extend(self.waits.lines(width, self.ellipsis, model.as_deref()));
-        let quiet = self.last_byte.elapsed();
-        if has_none && !self.active.is_empty() && quiet >= STALLED_AFTER {
-            let quiet = duration(quiet.as_secs());
-            lines.push(format!("stalled: no data for {quiet}; will reconnect"));
-        }
-        lines
-    }
-
-    fn coloured(&self, code: u8, text: &str) -> String {
-        if self.colour && !text.is_empty() {
-            format!("\u{1b}[{code}m{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
-        }
     }
 }
 
-fn size(bytes: u64) -> String {
-    ByteSize(bytes).render_short()
-}
-
-fn and_more(number: usize) -> String {
-    match number {
-        0 => String::new(),
-        n => format!(" and {n} more"),
+fn some_models(labels: &BTreeMap<u64, String>) -> SomeModels {
+    SomeModels {
+        first: labels.values().next().cloned(),
+        n_more: labels.len().saturating_sub(1) as u64,
     }
 }
 

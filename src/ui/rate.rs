@@ -1,4 +1,4 @@
-//! The share of a transfer that is done, its rate, and the time left by it.
+//! The rate of a transfer, and the time left by it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,21 +7,6 @@ use super::text::duration;
 
 /// The time over which the rate is measured.
 const RATE_SPAN: Duration = Duration::from_secs(10);
-
-/// A part that is done of a total.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Share {
-    pub(super) done: u64,
-    pub(super) total: u64,
-}
-
-impl Share {
-    pub(super) fn percent(self) -> u64 {
-        let percent = u128::from(self.done) * 100;
-        let percent = percent.checked_div(u128::from(self.total));
-        u64::try_from(percent.unwrap_or(100).min(100)).unwrap_or(100)
-    }
-}
 
 /// Renders an estimate, rounded up. One of more than a month says nothing.
 pub(super) fn time_left(seconds: u64) -> Option<String> {

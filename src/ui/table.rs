@@ -102,6 +102,8 @@ struct FittedColumn<'a> {
     column: Column<'a>,
     index: usize,
     width: usize,
+    /// Whether each of its cells is empty or a dash.
+    is_empty: bool,
 }
 
 /// Renders rows below their titles. Without a terminal no cell is cut and no column is
@@ -124,6 +126,7 @@ pub fn render(out: &Output, columns: &[Column], rows: Vec<Vec<String>>) -> Strin
             FittedColumn {
                 column: *column,
                 index,
+                is_empty: !rows.is_empty() && !has_any(index),
                 width: widest.unwrap_or(0).max(measure_text_width(column.title)),
             }
         })
@@ -150,8 +153,15 @@ pub fn render(out: &Output, columns: &[Column], rows: Vec<Vec<String>>) -> Strin
     text
 }
 
-/// Leaves columns out and narrows the others until a row fits.
+/// Leaves columns out and narrows the others until a row fits. Columns without a value go
+/// before a name is cut.
 fn fit(placed: &mut Vec<FittedColumn>, width: usize) {
+    while row_width(placed.iter().map(|it| it.width)) > width {
+        let may_go = |it: &&FittedColumn| it.is_empty && it.column.least > 0;
+        let first = placed.iter().filter(may_go).map(|it| it.column.least).max();
+        let Some(first) = first else { break };
+        placed.retain(|it| !(it.is_empty && it.column.least == first));
+    }
     loop {
         let least = placed.iter().map(|it| it.column.least_width(it.width));
         if row_width(least) <= width {
@@ -241,7 +251,8 @@ pub fn cut_middle(name: &str, width: usize, ellipsis: &str) -> String {
 }
 
 /// Renders facts as two columns, names and values. On a terminal, values are folded
-/// between words; where a value has several lines, the rest of each is indented.
+/// between words, and a longer word behind a `/` or `-`; where a value has several lines, the rest
+/// of each is indented.
 pub fn facts(out: &Output, rows: &[(&str, String)]) -> String {
     let names = rows.iter().map(|(name, _)| name.chars().count());
     let width = names.max().unwrap_or(0);
@@ -253,6 +264,7 @@ pub fn facts(out: &Output, rows: &[(&str, String)]) -> String {
         let hanging = if value.lines().count() > 1 { GAP } else { 0 };
         let lines = value.lines();
         let lines = lines.flat_map(|line| folded(&clean(line), room, hanging));
+        let lines = lines.flat_map(|line| broken(line, room));
         let lines: Vec<String> = lines.collect();
         let lines = if lines.is_empty() {
             vec![String::new()]
@@ -349,6 +361,30 @@ pub fn folded(line: &str, width: usize, hanging: usize) -> Vec<String> {
     lines
 }
 
+/// Breaks a line that is one long word behind its last `/`, `-` or space that fits, so that no
+/// terminal breaks it elsewhere; a word without these ends at the border.
+fn broken(line: String, width: usize) -> Vec<String> {
+    let indent = line.len() - line.trim_start().len() + GAP;
+    let (mut lines, mut rest) = (Vec::new(), line);
+    // A room that is hardly wider than the indent shows nothing of use.
+    while measure_text_width(&rest) > width && width > 2 * indent {
+        let head = truncate_str(&rest, width, "").into_owned();
+        let is_end = |(at, _): &(usize, char)| head[..*at].trim_start().len() > GAP;
+        let ends = head
+            .char_indices()
+            .filter(|(_, c)| ['/', '\\', '-', ' '].contains(c));
+        let at = ends
+            .filter(is_end)
+            .last()
+            .map_or(head.len(), |(at, _)| at + 1);
+        let tail = format!("{:indent$}{}", "", rest[at..].trim_start());
+        lines.push(rest[..at].trim_end().to_owned());
+        rest = tail;
+    }
+    lines.push(rest);
+    lines
+}
+
 /// Replaces control characters: a name from elsewhere must not move the cursor.
 pub fn clean(text: &str) -> String {
     text.replace(steers_terminal, "\u{fffd}")
@@ -410,6 +446,55 @@ mod tests {
         let rows = vec![["a", "ok", "1", "-", "-"].map(str::to_owned).to_vec()];
         let text = render(&Output::plain(None), &COLUMNS, rows);
         assert!(text.contains("CHECKED") && !text.contains("TAGS"), "{text}");
+    }
+
+    #[test]
+    fn a_column_without_a_value_goes_before_a_name_is_cut() {
+        let columns = [
+            Column::name("NAME"),
+            Column::kept("CHECKED").least(1),
+            Column::kept("CHANGE").least(2),
+        ];
+        let name = "a-name-of-thirty-characters-00";
+        let shown = |checked: &str, change: &str| {
+            let row = [name, checked, change].map(str::to_owned).to_vec();
+            render(&Output::plain(Some(40)), &columns, vec![row])
+        };
+        assert_eq!(
+            shown("-", "now"),
+            format!("{:32}CHANGE\n{name}  now\n", "NAME")
+        );
+        assert_eq!(
+            shown("-", "-"),
+            format!("{:32}CHECKED\n{name}  -\n", "NAME")
+        );
+        assert!(shown("now", "now").contains('…'));
+    }
+
+    #[test]
+    fn a_long_path_of_a_fact_goes_on_behind_a_slash() {
+        let path = "https://example.org/acme/a-model/resolve/main/model.safetensors";
+        let rows = [("url", format!("at {path}"))];
+        let text = facts(&Output::plain(Some(30)), &rows);
+        assert_eq!(
+            text,
+            "url  at\n     https://example.org/acme/\n       a-model/resolve/main/\n       \
+             model.safetensors\n"
+        );
+        let rows = [("id", "x".repeat(40))];
+        let text = facts(&Output::plain(Some(24)), &rows);
+        assert_eq!(
+            text,
+            format!(
+                "id  {}\n      {}\n      xx\n",
+                "x".repeat(20),
+                "x".repeat(18)
+            )
+        );
+        assert_eq!(
+            facts(&Output::plain(None), &rows),
+            format!("id  {}\n", "x".repeat(40))
+        );
     }
 
     #[test]

@@ -1,6 +1,5 @@
-//! The waits of a run, as lines: the file, the reason, and the time until the next attempt.
-//!
-//! The reason and the time stay readable at any width: the name of the file is cut first, and
+//! The waits of a run, and their lines: the file, the reason, and the time until the next
+//! attempt. The reason and the time stay readable at any width: the name of the file is cut first, and
 //! a long reason has a second line.
 
 use std::time::Duration;
@@ -9,6 +8,7 @@ use console::measure_text_width;
 
 use super::table::{clean, cut_middle, folded};
 use super::text::duration;
+use crate::domain::progress::RunWait;
 use crate::sys::pause::Stopwatch;
 
 /// Maximum of waits that are shown.
@@ -20,72 +20,65 @@ const WAIT_LASTS: Duration = Duration::from_secs(1);
 /// The indent of lines that belong to the one before.
 const INDENT: &str = "  ";
 
-struct Wait {
-    file: Option<String>,
-    message: String,
-    /// The time until the next attempt, where it is known.
-    span: Option<Duration>,
-    since: Stopwatch,
-}
-
 /// The waits that last.
 #[derive(Default)]
-pub(super) struct Waits(Vec<Wait>);
+pub(super) struct Waits(Vec<(RunWait, Stopwatch)>);
 
 impl Waits {
     /// Adds a wait, or begins it anew.
-    pub(super) fn add(&mut self, file: Option<&str>, message: &str, span: Option<Duration>) {
+    pub(super) fn add(&mut self, file: Option<&str>, message: &str, left: Option<Duration>) {
         let (file, message) = (file.map(clean), clean(message));
         self.0
-            .retain(|wait| wait.file != file || wait.message != message);
-        self.0.push(Wait {
+            .retain(|(wait, _)| wait.file != file || wait.message != message);
+        let wait = RunWait {
             file,
             message,
-            span,
-            since: Stopwatch::start(),
+            left,
+        };
+        self.0.push((wait, Stopwatch::start()));
+    }
+
+    /// Returns the newest waits that are not over.
+    pub(super) fn newest(&mut self) -> Vec<RunWait> {
+        self.0.retain(|(wait, since)| {
+            since.elapsed() < wait.left.unwrap_or(WAIT_LASTS).max(WAIT_LASTS)
         });
-    }
-
-    /// Removes the waits that are over; returns whether none is left.
-    pub(super) fn tidy(&mut self) -> bool {
-        let lasts =
-            |wait: &Wait| wait.since.elapsed() < wait.span.unwrap_or(WAIT_LASTS).max(WAIT_LASTS);
-        self.0.retain(lasts);
-        self.0.is_empty()
-    }
-
-    /// Renders the newest waits. `model` begins the names of files that go without it.
-    pub(super) fn lines(&self, width: usize, ellipsis: &str, model: Option<&str>) -> Vec<String> {
         let newest = self.0.iter().rev().take(MOST_WAITS);
-        let lines = newest.flat_map(|wait| wait.lines(width, ellipsis, model));
-        lines.collect()
+        let newest = newest.map(|(wait, since)| RunWait {
+            left: wait.left.map(|left| left.saturating_sub(since.elapsed())),
+            ..wait.clone()
+        });
+        newest.collect()
     }
 }
 
-impl Wait {
-    fn lines(&self, width: usize, ellipsis: &str, model: Option<&str>) -> Vec<String> {
-        let when = self.span.map_or(String::new(), |span| {
-            let left = span.saturating_sub(self.since.elapsed());
-            match left.as_millis().div_ceil(1000) {
-                0 => ", trying again".to_owned(),
-                seconds => format!(", again in {}", duration(seconds as u64)),
-            }
-        });
-        let Some(file) = &self.file else {
-            return reason_lines(&self.message, &when, width, ellipsis);
-        };
-        let own = model.and_then(|model| file.strip_prefix(model));
-        let file = own.unwrap_or(file);
-        let line = format!("{file}: {}{when}", self.message);
-        if measure_text_width(&line) <= width {
-            return vec![line];
+/// Renders a wait. `model` begins the names of files that go without it.
+pub(super) fn wait_lines(
+    wait: &RunWait,
+    width: usize,
+    ellipsis: &str,
+    model: Option<&str>,
+) -> Vec<String> {
+    let when = wait.left.map_or(String::new(), |left| {
+        match left.as_millis().div_ceil(1000) {
+            0 => ", trying again".to_owned(),
+            seconds => format!(", again in {}", duration(seconds as u64)),
         }
-        let room = width.saturating_sub(INDENT.len());
-        let mut lines = vec![cut_middle(&format!("{file}:"), width, ellipsis)];
-        let reason = reason_lines(&self.message, &when, room, ellipsis);
-        lines.extend(reason.iter().map(|line| format!("{INDENT}{line}")));
-        lines
+    });
+    let Some(file) = &wait.file else {
+        return reason_lines(&wait.message, &when, width, ellipsis);
+    };
+    let own = model.and_then(|model| file.strip_prefix(model));
+    let file = own.unwrap_or(file);
+    let line = format!("{file}: {}{when}", wait.message);
+    if measure_text_width(&line) <= width {
+        return vec![line];
     }
+    let room = width.saturating_sub(INDENT.len());
+    let mut lines = vec![cut_middle(&format!("{file}:"), width, ellipsis)];
+    let reason = reason_lines(&wait.message, &when, room, ellipsis);
+    lines.extend(reason.iter().map(|line| format!("{INDENT}{line}")));
+    lines
 }
 
 /// Folds a reason into two lines at most, and cuts it so that the time behind it stays.
@@ -127,10 +120,13 @@ mod tests {
             (None, REASON),
             (None, "rate limited"),
         ] {
-            let mut waits = Waits::default();
-            waits.add(file, reason, Some(Duration::from_secs(250)));
+            let wait = RunWait {
+                file: file.map(str::to_owned),
+                message: reason.to_owned(),
+                left: Some(Duration::from_secs(250)),
+            };
             for width in [39, 59, 79, 99] {
-                let lines = waits.lines(width, "…", None);
+                let lines = wait_lines(&wait, width, "…", None);
                 assert!(lines.len() <= 3, "{lines:#?}");
                 for line in &lines {
                     assert!(measure_text_width(line) <= width, "{width}: {line}");
@@ -147,10 +143,16 @@ mod tests {
 
     #[test]
     fn a_file_of_the_only_model_goes_without_its_name() {
-        let mut waits = Waits::default();
-        waits.add(Some("acme/a: m.bin"), "rate limited", None);
-        assert_eq!(waits.lines(79, "…", None), ["acme/a: m.bin: rate limited"]);
-        let lines = waits.lines(79, "…", Some("acme/a: "));
+        let wait = RunWait {
+            file: Some("acme/a: m.bin".to_owned()),
+            message: "rate limited".to_owned(),
+            left: None,
+        };
+        assert_eq!(
+            wait_lines(&wait, 79, "…", None),
+            ["acme/a: m.bin: rate limited"]
+        );
+        let lines = wait_lines(&wait, 79, "…", Some("acme/a: "));
         assert_eq!(lines, ["m.bin: rate limited"]);
     }
 }

@@ -67,6 +67,22 @@ fn the_worst_answer_gives_the_exit_code() {
 }
 
 #[test]
+fn a_hub_that_stays_away_is_asked_a_few_times_and_each_model_is_named() {
+    let env = world();
+    env.hub().fault(On::any(), Fault::Status(503));
+    let names: Vec<String> = (0..20).map(|n| format!("acme/m{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let ran = apply(&env, &names, &["--check"]);
+    ran.exits(5);
+    for name in names {
+        ran.explains(&format!("could not check `{name}`"));
+    }
+    // Three attempts for those that were asked at once, then one each.
+    let asked = env.hub().requests().len();
+    assert!(asked <= 3 * 8 + 20, "{asked}");
+}
+
+#[test]
 fn models_that_the_hub_has_are_applied_with_their_sizes() {
     let env = world();
     let ran = apply(&env, &["acme/tiny"], &["--check"]);

@@ -133,7 +133,7 @@ fn a_failure_that_needs_a_person_is_reported_at_once() {
     env.line("download acme/tiny").exits(1);
     assert_eq!(warnings(&env), ["model-orphaned"]);
     env.line("models disable acme/tiny").succeeds();
-    assert_eq!(warnings(&env), Vec::<String>::new());
+    assert_eq!(warnings(&env), ["schedule-empty"]);
 }
 
 #[test]
@@ -258,7 +258,8 @@ fn a_run_in_progress_is_shown_with_its_progress() {
         .succeeds()
         .prints("running    download of ")
         .prints(", started ")
-        .prints("0 of 1 model done");
+        .prints(" of 3 files\n")
+        .prints(" of 66.0 MiB");
     env.line("runs list").succeeds().prints("running");
     env.line("sessions list").succeeds().prints("running");
     let listed = env.line("runs list --json").json();
@@ -299,10 +300,15 @@ fn watching_in_json_is_a_document_a_line_until_ctrl_c() {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
-    let first = next();
-    assert_eq!(first["schema"], "hfdl.status/1");
-    assert_eq!(first["run"]["bytes_per_second"], Value::Null);
-    assert!(next()["run"]["bytes_per_second"].is_u64());
+    let mut document = next();
+    assert_eq!(document["schema"], "hfdl.status/1");
+    while document["run"]["bytes_per_second"].is_null() {
+        document = next();
+    }
+    let told = &document["run"]["progress"];
+    assert!(told["bytes"]["total"].as_u64() > Some(64 * MIB), "{told}");
+    assert_eq!(told["unfinished"]["first"], "acme/tiny");
+    assert_eq!(told["active"][0]["name"], "acme/tiny: large.bin");
     assert_eq!(interrupt(&mut child), Some(0));
     env.line("schedules add often --every 6h --all").succeeds();
     assert_eq!(warnings(&env)[0], "timer-missing", "a download is no timer");
@@ -433,6 +439,37 @@ fn schedules_that_nothing_starts_are_a_warning_until_an_unattended_tick_comes() 
     assert_eq!(warnings(&env), Vec::<String>::new(), "nothing is planned");
 }
 
+/// Other commands read no page of this index.
+#[test]
+fn damage_of_an_index_is_found_by_the_next_run_and_shown_until_it_is_mended() {
+    let env = scheduled();
+    env.line("download --all").succeeds();
+    assert!(status(&env)["database_checked_at"].is_string());
+    let connection = rusqlite::Connection::open(env.database()).unwrap();
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'session_notes_by_commit'";
+    let page: u32 = connection.query_row(sql, [], |row| row.get(0)).unwrap();
+    let end = 4096 * page as usize;
+    connection
+        .pragma_query(None, "wal_checkpoint", |_| Ok(()))
+        .unwrap();
+    drop(connection);
+    let mut bytes = std::fs::read(env.database()).unwrap();
+    bytes[end - 4096..end].fill(0xaa);
+    std::fs::write(env.database(), &bytes).unwrap();
+    assert_eq!(warnings(&env), Vec::<String>::new());
+    env.now("2026-03-02T13:00:00Z");
+    env.line("download --all")
+        .succeeds()
+        .explains("the database")
+        .explains("is damaged");
+    env.line("status")
+        .exits(1)
+        .prints("is damaged")
+        .prints(&format!("move `{}` aside", env.database().display()));
+    assert!(warnings(&env).contains(&"database".to_owned()));
+    env.line("sessions list").succeeds();
+}
+
 #[test]
 fn a_schedule_that_includes_no_model_is_a_warning_that_names_the_way_out() {
     let env = scheduled();
@@ -468,6 +505,15 @@ fn a_schedule_that_includes_no_model_is_a_warning_that_names_the_way_out() {
     env.line("status")
         .prints("the schedule `often` includes no model: there are no models")
         .prints("the schedule `named` includes no model: the models that it named were removed");
+    env.line("models add acme/tiny --tag llm").succeeds();
+    env.line("models disable acme/tiny").succeeds();
+    env.line("schedules set named --model acme/tiny").succeeds();
+    assert_eq!(warnings(&env), ["schedule-empty"; 3]);
+    for name in ["often", "named", "tagged"] {
+        env.line("status").prints(&format!(
+            "the schedule `{name}` includes disabled models only"
+        ));
+    }
     env.line("schedules disable often named tagged").succeeds();
     assert_eq!(warnings(&env), Vec::<String>::new());
 }

@@ -94,6 +94,10 @@ fn a_word_of_another_tool_names_the_right_command() {
     env.line("models pull")
         .exits(2)
         .explains("there is no command");
+    env.line("help models add foo")
+        .exits(2)
+        .explains("`hfdl models add` has no commands below it, such as `foo`")
+        .explains("next: `hfdl models add --help` explains the command");
     env.line("download --resume-download org/name")
         .exits(2)
         .explains("downloads are always resumed");

@@ -48,15 +48,15 @@ fn is_drawn_once(screen: &str, columns: usize) -> bool {
         && lines_with(screen, "25 %  5.00 MiB of 20.0 MiB").len() == 1
 }
 
-/// Waits until `status` shows a text.
-fn wait_for_status(env: &TestEnv, wanted: &str) {
+/// Waits until `status` shows something.
+fn wait_for_status(env: &TestEnv, wanted: &str, is_there: impl Fn(&str) -> bool) {
     for _ in 0..300 {
-        if env.line("status").stdout().contains(wanted) {
+        if is_there(env.line("status").stdout()) {
             return;
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
-    panic!("no `{wanted}`: {}", env.line("status").report());
+    panic!("no {wanted}: {}", env.line("status").report());
 }
 
 fn percent(screen: &str) -> Option<u64> {
@@ -134,7 +134,7 @@ fn files_that_are_here_count_before_and_after_a_stop() {
     env.hub().fault(On::api(Api::Cdn), Fault::StallAfter(0));
     terminal.begin("hfdl download acme/tiny");
     terminal.wait_until("the same counts", is_counted);
-    wait_for_status(&env, "0 of 1 model done, 1 of 5 files, ");
+    wait_for_status(&env, "file", |text| text.contains("1 of 5 files\n"));
     env.hub().heal();
     terminal.wait_for("/s, 4 files; ");
 }
@@ -174,7 +174,7 @@ fn watching_a_download_of_an_unregistered_repository_shows_it_and_ctrl_c_ends_it
         return;
     };
     terminal.begin("hfdl status --watch");
-    let screen = terminal.wait_for("5.00 MiB of 20.0 MiB here");
+    let screen = terminal.wait_for("25 %  5.00 MiB of 20.0 MiB");
     assert!(
         screen.contains("download of acme/tiny, started"),
         "{screen}"
@@ -185,6 +185,38 @@ fn watching_a_download_of_an_unregistered_repository_shows_it_and_ctrl_c_ends_it
     assert!(!screen.contains("^C$"), "{screen}");
     env.hub().heal();
     assert!(holder.output().status.success());
+}
+
+#[test]
+fn watching_from_elsewhere_shows_the_numbers_and_the_waits_of_the_run() {
+    let env = stalled("acme/tiny");
+    env.hub().heal();
+    env.unset("HFDL_TEST_NO_PAUSES").unset("HFDL_TEST_NOW");
+    let wait = Fault::TooManyRequests(Hint::RetryAfter(70));
+    env.hub().fault(On::resolve(&file(0)), wait);
+    let Some(own) = Terminal::open(&env, 80, 24) else {
+        return;
+    };
+    own.type_line("hfdl download acme/tiny");
+    own.wait_for("rate limited, again in 1 min ");
+    let Some(other) = Terminal::open(&env, 80, 24) else {
+        return;
+    };
+    other.begin("hfdl status --watch");
+    for terminal in [&own, &other] {
+        terminal.wait_until("the reason and the numbers", |screen| {
+            let has = |line: &str| lines_with(screen, line).len() == 1;
+            has("rate limited, again in ")
+                && has("4 of 5 files")
+                && has("80 %  16.0 MiB of 20.0 MiB")
+                && has("0 %  model-with-a-name-of-a-good")
+                && !screen.contains('\u{fffd}')
+        });
+    }
+    other.keys(&["C-c"]);
+    own.keys(&["C-c"]);
+    own.wait_for("continues where this one stopped");
+    assert!(!env.home().join("progress.json").exists());
 }
 
 #[test]
@@ -361,12 +393,12 @@ fn a_person_waits_for_the_lock_and_a_script_does_not() {
 fn a_look_from_elsewhere_knows_the_plan_and_the_resumed_bytes() {
     let env = stalled("acme/tiny");
     let mut first = Victim::heard(env.command(["download", "acme/tiny"]));
-    wait_for_status(&env, "5.00 MiB of 20.0 MiB here, ");
+    wait_for_status(&env, "quarter", |text| percent(text) >= Some(25));
     first.kill();
     env.hub().heal();
     env.hub().fault(On::api(Api::Cdn), Fault::StallAfter(0));
     let second = Victim::heard(env.command(["download", "acme/tiny"]));
-    wait_for_status(&env, "5.00 MiB of 20.0 MiB here, ");
+    wait_for_status(&env, "quarter", |text| percent(text) >= Some(25));
     env.hub().heal();
     assert!(second.output().status.success());
 }

@@ -337,8 +337,16 @@ fn keeps_the_rules(name: &str, views: &Views) {
             Look::Coloured | Look::Plain => {}
         }
         let widest = plain(&views[&(*look, 200)]);
-        let mut broken = words(&lines);
-        broken.retain(|word| !words(&widest).contains(word) && *word != "\\");
+        let (mut broken, whole) = (words(&lines), words(&widest));
+        // A path or name that is wider than its column goes on behind a separator.
+        let is_part = |word: &str, whole: &str| {
+            whole.len() + 20 > usize::from(*width)
+                && whole.contains(word)
+                && (word.ends_with(['/', '-']) || whole.ends_with(word))
+        };
+        broken.retain(|word| {
+            !whole.contains(word) && *word != "\\" && !whole.iter().any(|it| is_part(word, it))
+        });
         assert!(broken.is_empty(), "{place}: broken {broken:?}\n{text}");
         if TABLES.iter().any(|(table, _)| *table == name) {
             assert_eq!(lines.len(), widest.len(), "{place}: {text}");

@@ -610,14 +610,7 @@ fn the_last_session_of_a_model_is_the_newest_with_a_believable_date() {
     let (model_id, runs, ids) = three_sessions(&store);
     let last = |now| store.last_session(model_id, now).unwrap().unwrap().id;
     assert_eq!(last(at(100)), ids[2]);
-    let check_of = |id| {
-        let session = store.session(id).unwrap();
-        LastCheck {
-            new_commit: session.progress.new_commit,
-            bytes: session.progress.bytes,
-            end: session.end,
-        }
-    };
+    let check_of = |id| LastCheck::of(&store.session(id).unwrap());
     assert_ne!(check_of(ids[1]), check_of(ids[2]));
     let newest = BTreeMap::from([(model_id, check_of(ids[2]))]);
     assert_eq!(store.last_checks(at(100)).unwrap(), newest);

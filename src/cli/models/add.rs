@@ -1,6 +1,6 @@
 //! `hfdl models add`
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -275,7 +275,7 @@ fn report(
                 return view;
             }
             let models: Vec<&Model> = added.iter().map(|(model, _)| model).collect();
-            let totals = totals(&ModelSizes::of(settings, &models));
+            let totals = totals(&ModelSizes::of(settings, &models, &BTreeMap::new()));
             let views = models.iter().map(|model| ModelView::new(model, None));
             let views: Vec<ModelView> = views.collect();
             let body = json!({ "models": views, "totals": totals });

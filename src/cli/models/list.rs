@@ -1,5 +1,7 @@
 //! `hfdl models list`
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
@@ -37,8 +39,9 @@ impl ListModels {
         let now = context.now();
         let mut models: Vec<(Model, Option<Outcome>)> = Vec::new();
         let store = context.existing_store()?;
+        let mut last = BTreeMap::new();
         if let Some(store) = &store {
-            let last = store.last_checks(now)?;
+            last = store.last_checks(now)?;
             let kept = store.readable_models(&ModelFilter {
                 tag: self.tag.clone(),
                 ..ModelFilter::default()
@@ -53,7 +56,7 @@ impl ListModels {
         models.retain(|(model, last)| is_meant(model.summary(*last)));
         let settings = context.settings(store.as_ref())?;
         let all: Vec<&Model> = models.iter().map(|(model, _)| model).collect();
-        let sizes = ModelSizes::of(&settings, &all);
+        let sizes = ModelSizes::of(&settings, &all, &last);
         context.out.long_list(
             || {
                 let names = models.iter().map(|(model, _)| model.spec.name.to_string());

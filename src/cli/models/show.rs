@@ -15,7 +15,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::policy::{SeenCommits, SharedRules};
 use crate::domain::repo::CommitSha;
 use crate::domain::schedule::{Schedule, ScheduleSpec};
-use crate::domain::session::{Session, SessionEnd, Trouble};
+use crate::domain::session::{LastCheck, Session, SessionEnd, Trouble};
 use crate::domain::snapshot::Amount;
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::ByteSize;
@@ -62,6 +62,8 @@ impl ShowModel {
             limit: Some(5),
             ..SessionFilter::default()
         };
+        let last = store.last_session(model.id, context.now())?;
+        let last = last.as_ref().map(LastCheck::of);
         let facts = ModelFacts {
             in_force: rules_in_force(&store, context, &model)?,
             newer: newer_than_held(&model.state, &store.seen_commits(model.id)?),
@@ -71,10 +73,8 @@ impl ShowModel {
                 .filter(|schedule| schedule.spec.selection.includes(&model.spec))
                 .collect(),
             sessions: store.sessions(&sessions)?,
-            last_outcome: store
-                .last_session(model.id, context.now())?
-                .and_then(|last| last.outcome()),
-            files: ModelFiles::of(&store, &settings, &model)?,
+            files: ModelFiles::of(&store, &settings, &model, last.as_ref())?,
+            last_outcome: last.and_then(|last| last.outcome()),
             partial_bytes: ops::models::partial_bytes(&model.spec, &settings)?,
             place_problem: places
                 .check(&model.spec.destination, Some(model.id))

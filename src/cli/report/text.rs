@@ -53,7 +53,11 @@ fn render_grid(grid: &Grid, out: &Output) -> String {
 }
 
 fn render_entry(entry: &PageEntry, out: &Output) -> String {
-    let mut text = table::paragraph(out, &entry.heading, 2);
+    let width = out.width.map_or(usize::MAX, usize::from);
+    let heading = table::paragraph(out, &entry.heading, 2);
+    let heading = heading.lines();
+    let heading = heading.map(|line| table::cut_middle(line, width, out.ellipsis()) + "\n");
+    let mut text: String = heading.collect();
     let mut facts = entry.facts.clone();
     for (name, lines) in &entry.lists {
         let name = match *name {

@@ -24,7 +24,9 @@ pub(super) fn show(context: &Context, name: &Tag) -> Result<()> {
         ..ModelFilter::default()
     })?;
     let settings = context.settings(Some(&store))?;
-    let sizes = ModelSizes::of(&settings, &models.iter().collect::<Vec<&Model>>());
+    let last = store.last_checks(context.now())?;
+    let all: Vec<&Model> = models.iter().collect();
+    let sizes = ModelSizes::of(&settings, &all, &last);
     let models: Vec<String> = models.iter().map(|it| it.spec.name.to_string()).collect();
     context.out.result(
         |out| {

@@ -1,11 +1,10 @@
 //! Warnings about time: clocks that cannot be right, checks that are too old, schedules
 //! that check nothing.
 
-use super::facts::{ModelStatus, Status};
+use super::facts::{EmptySchedule, ModelStatus, Status};
 use super::health::{Warning, WarningKind};
 use crate::domain::invalid_value::InvalidValue;
 use crate::domain::model::{EntryName, ModelSummary};
-use crate::domain::schedule::Selection;
 use crate::domain::time::{EARLIEST_BELIEVABLE, render_utc};
 
 /// Returns a warning about a clock that shows a time before the release of this
@@ -39,8 +38,19 @@ pub(super) fn impossible_schedule((name, why): &(EntryName, InvalidValue)) -> Wa
     Warning::new(WarningKind::ScheduleImpossible, message, hint)
 }
 
-/// Returns a warning about a schedule without a model, and names the way to one.
-pub fn empty_schedule((name, selection): &(EntryName, Selection)) -> Warning {
+/// Returns a warning about a schedule without an enabled model, and names the way to one.
+pub fn empty_schedule(empty: &EmptySchedule) -> Warning {
+    let EmptySchedule {
+        name, selection, ..
+    } = empty;
+    if empty.has_disabled {
+        let message = format!("the schedule `{name}` includes disabled models only");
+        let hint = format!(
+            "`hfdl models enable NAME` enables one again; \
+             `hfdl schedules disable {name}` switches the schedule off"
+        );
+        return Warning::new(WarningKind::ScheduleEmpty, message, hint);
+    }
     let (why, hint) = match selection.tags.first() {
         _ if selection.all => (
             "there are no models".to_owned(),

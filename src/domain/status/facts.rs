@@ -15,6 +15,7 @@ use crate::domain::moved_ref::MovedRef;
 use crate::domain::origin::OriginKind;
 use crate::domain::outcome::{Effect, Outcome, VerifyOutcome, words};
 use crate::domain::pause::Pause;
+use crate::domain::progress::RunProgress;
 use crate::domain::repo::CommitSha;
 use crate::domain::retention::OnlyCopy;
 use crate::domain::run::{Event, Run};
@@ -51,8 +52,8 @@ pub struct Status {
     pub unusable: Vec<Unusable>,
     /// Enabled schedules that no tick can serve, because the timer ticks too seldom.
     pub impossible: Vec<(EntryName, InvalidValue)>,
-    /// Enabled schedules that will run and include no model, with their selections.
-    pub empty: Vec<(EntryName, Selection)>,
+    /// Enabled schedules that will run and include no enabled model.
+    pub empty: Vec<EmptySchedule>,
     /// Slots that were missed recently, the newest first.
     pub missed_slots: Vec<Event>,
     /// The shards that this home runs; empty if it runs all models.
@@ -89,6 +90,15 @@ pub struct Status {
     pub logins: Vec<Login>,
     /// The error of the database; most of the above is missing then.
     pub database_trouble: Option<DatabaseTrouble>,
+    /// The last check of the whole database by a run.
+    pub database_check: Option<DatabaseCheck>,
+}
+
+/// A check of the whole database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseCheck {
+    pub at: Timestamp,
+    pub damage: Option<DatabaseTrouble>,
 }
 
 /// A view whose last attempt failed.
@@ -126,6 +136,15 @@ pub struct TimerFacts {
     pub next_tick: Option<Timestamp>,
 }
 
+/// A schedule without an enabled model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmptySchedule {
+    pub name: EntryName,
+    pub selection: Selection,
+    /// Whether the schedule includes models, which are disabled.
+    pub has_disabled: bool,
+}
+
 /// The next start of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextDue {
@@ -149,6 +168,8 @@ pub struct RunInProgress {
     /// Bytes that were here before the run: all reused bytes where no revision was published,
     /// else those that an earlier run has left of unfinished files.
     pub bytes_before: u64,
+    /// The progress as the process has told it last; `None` before it does.
+    pub progress: Option<RunProgress>,
 }
 
 impl RunInProgress {
@@ -187,6 +208,7 @@ impl RunInProgress {
             n_files,
             bytes,
             bytes_before,
+            progress: None,
         }
     }
 }
@@ -258,7 +280,9 @@ impl ModelStatus {
             next_due: None,
             verified_until: None,
             bytes_left: last.map_or(0, |last| last.bytes.left) * u64::from(is_unfinished),
-            size_bytes: last.and_then(|last| published_bytes(model, last)),
+            size_bytes: last
+                .and_then(|last| last.published_amount(model))
+                .map(|amount| amount.bytes),
             forecast: None,
             last_check_at: state.last_check_at,
             last_success_at: state.last_success_at,
@@ -286,13 +310,6 @@ impl ModelStatus {
         let age = now.duration_since(since).as_secs();
         Seconds(u64::try_from(age).unwrap_or(0))
     }
-}
-
-/// Returns the bytes of the published revision, if a session worked on it as a whole.
-fn published_bytes(model: &Model, last: &LastCheck) -> Option<u64> {
-    let is_published = last.new_commit == model.state.published_commit;
-    // A session that ended before the listing has no sizes.
-    (is_published && last.bytes.total > 0).then_some(last.bytes.total)
 }
 
 words! {

@@ -73,7 +73,9 @@ impl Warning {
 /// Returns the warnings, the gravest first; none means healthy.
 pub fn assess(status: &Status) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    if let Some(trouble) = &status.database_trouble {
+    let check = status.database_check.as_ref();
+    let found = check.and_then(|check| check.damage.as_ref());
+    if let Some(trouble) = status.database_trouble.as_ref().or(found) {
         warnings.push(Warning {
             kind: WarningKind::Database,
             model: None,

@@ -15,8 +15,8 @@ mod trouble;
 
 pub use age::empty_schedule;
 pub use facts::{
-    CacheSize, CacheUse, DatabaseTrouble, DiskFacts, DiskUse, FailedView, ModelStatus, NextDue,
-    RunInProgress, Status, TimerFacts,
+    CacheSize, CacheUse, DatabaseCheck, DatabaseTrouble, DiskFacts, DiskUse, EmptySchedule,
+    FailedView, ModelStatus, NextDue, RunInProgress, Status, TimerFacts,
 };
 pub use failed_tick::FailedTick;
 pub use health::{Warning, WarningKind, assess};

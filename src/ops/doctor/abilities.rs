@@ -113,7 +113,7 @@ pub(super) fn judge(
         }
     }
     let instead = if abilities.has_hard_links {
-        "revisions are made of hard links instead, which take no more space"
+        "hfdl shares the files of revisions by hard links; other programs may copy them"
     } else {
         "files that revisions share are copied, which takes more space"
     };
@@ -218,6 +218,16 @@ mod tests {
             verdict(no_links(), Symlinks::NotNeeded),
             (CheckLevel::Ok, false)
         );
+        let why = |has_hard_links| {
+            let abilities = Abilities {
+                has_hard_links,
+                ..no_links()
+            };
+            let result = judge("x", Path::new("/x"), &abilities, Symlinks::Wanted);
+            result.why.unwrap_or_default()
+        };
+        assert!(why(true).contains("hard links"), "{}", why(true));
+        assert!(why(false).contains("are copied"), "{}", why(false));
         assert_eq!(
             verdict(able(), Symlinks::SwitchedOff),
             (CheckLevel::Warn, true)

@@ -1,10 +1,10 @@
 //! The registered models and schedules.
 
 use super::check_result::CheckResult;
-use crate::domain::model::{EntryName, Model};
+use crate::domain::model::Model;
 use crate::domain::outcome::UpstreamState;
-use crate::domain::schedule::{Selection, Unusable};
-use crate::domain::status::empty_schedule;
+use crate::domain::schedule::Unusable;
+use crate::domain::status::{EmptySchedule, empty_schedule};
 use crate::ops::next_due::empty_schedules;
 use crate::store::{ModelFilter, Store};
 
@@ -13,7 +13,7 @@ struct ReadSchedules {
     models: Vec<Model>,
     n_schedules: usize,
     unusable: Vec<Unusable>,
-    empty: Vec<(EntryName, Selection)>,
+    empty: Vec<EmptySchedule>,
 }
 
 fn read(store: &Store) -> anyhow::Result<ReadSchedules> {

@@ -10,6 +10,7 @@ use super::find::{find_named, find_token_here, login_of};
 use super::pipeline::exchange;
 use super::renew::{finish_renewal, renew};
 use crate::domain::login::{Login, TokenName};
+use crate::domain::retry::RetryPolicy;
 use crate::hub::{Fault, HubClient, HubError, Token, TokenOrigin};
 use crate::ops::hub::is_offline;
 use crate::sys::host::Host;
@@ -31,6 +32,8 @@ pub struct HubClients {
     own: HubClient,
     others: Arc<Others>,
     is_counted: bool,
+    /// A policy other than that of the clients.
+    retry: Option<RetryPolicy>,
 }
 
 struct Others {
@@ -66,6 +69,7 @@ impl HubClients {
             own,
             others,
             is_counted: false,
+            retry: None,
         })
     }
 
@@ -75,6 +79,16 @@ impl HubClients {
         Self {
             own: self.own.counted(),
             is_counted: true,
+            ..self.clone()
+        }
+    }
+
+    /// Returns clients with another retry policy.
+    #[must_use]
+    pub fn with_retry(&self, retry: RetryPolicy) -> Self {
+        Self {
+            own: self.own.with_retry(retry),
+            retry: Some(retry),
             ..self.clone()
         }
     }
@@ -93,12 +107,14 @@ impl HubClients {
         if !named.contains_key(name) {
             named.insert(name.clone(), self.others.named(name)?);
         }
-        let client = &named[name];
-        Ok(if self.is_counted {
-            client.counted()
-        } else {
-            client.clone()
-        })
+        let mut client = named[name].clone();
+        if self.is_counted {
+            client = client.counted();
+        }
+        if let Some(retry) = self.retry {
+            client = client.with_retry(retry);
+        }
+        Ok(client)
     }
 
     /// Returns the logins whose refresh token the Hub has refused to this process.

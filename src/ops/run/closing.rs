@@ -13,11 +13,13 @@ use crate::domain::model::Destination;
 use crate::domain::outcome::{Effect, ErrorKind, ExitStatus, Outcome};
 use crate::domain::run::{RunCommand, RunEnd};
 use crate::domain::session::{Session, SessionId, SessionStop};
+use crate::domain::time::Timestamp;
 use crate::ops::login::save_refused_logins;
 use crate::ops::report::sample_disk;
 use crate::ops::retention::note_cache_size;
 use crate::ops::sync::SyncResult;
 use crate::ops::{dead_ends, ownership, rate_limits, retention};
+use crate::store::{IntegrityCheck, Store};
 use crate::sys::host::checkpoint;
 use crate::sys::logging;
 
@@ -149,6 +151,7 @@ impl ActiveRun<'_> {
         let (store, host) = (&services.store, services.host);
         if matches!(self.command, RunCommand::RunDue | RunCommand::Download) {
             self.prune();
+            check_database(store, host.now());
         }
         let recorded = self.accounts.close(store, host.now());
         self.note_error(recorded);
@@ -202,5 +205,17 @@ impl ActiveRun<'_> {
             removed: self.removed,
             spent: self.spent,
         })
+    }
+}
+
+/// Checks the database once a day; `status` shows damage. A failure here does not fail the run.
+fn check_database(store: &Store, now: Timestamp) {
+    match store.check_daily(now) {
+        Ok(Some(IntegrityCheck {
+            damage: Some(damage),
+            ..
+        })) => log::error!("{}", store.damaged(damage)),
+        Ok(_) => {}
+        Err(err) => log::warn!("could not check the database: {err}"),
     }
 }

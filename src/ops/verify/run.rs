@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::look::{Expected, Look, look};
+use super::look::{BadReason, Expected, Look, look};
 use super::prove::{HashResult, ProofJob, prove_all};
 use super::report::{
     Verified, VerifyReport, failure_with, nothing_published, result_of, session_files,
@@ -268,9 +268,18 @@ impl Verify<'_> {
         let mut result = if !model.bad.is_empty() {
             let hint = (!self.repair).then(|| {
                 let label = self.targets[index].label();
-                format!(
-                    "`hfdl verify {label} --repair` fetches again what is bad, at the same commit"
-                )
+                let mut bad = model.bad.iter();
+                if bad.all(|file| file.reason == BadReason::Unreadable) {
+                    format!(
+                        "make the files readable for this user, or look at the disk; \
+                         `hfdl verify {label} --repair` fetches them again"
+                    )
+                } else {
+                    format!(
+                        "`hfdl verify {label} --repair` fetches again what is bad, at the same \
+                         commit"
+                    )
+                }
             });
             result_of(Outcome::Failed, Some(failure_with(&model.bad, hint)))
         } else if model.is_cut_short {

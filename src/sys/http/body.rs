@@ -1,7 +1,7 @@
 //! The body of a response: a reader with limits.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 use std::time::Duration;
 
 use super::error::{HttpError, HttpErrorKind};
@@ -53,6 +53,21 @@ impl Body {
     /// early.
     pub fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// Tells whether the body begins as an HTML page does; its bytes stay to be read.
+    pub fn begins_as_page(&mut self) -> Result<bool, HttpError> {
+        const MOST: u64 = 256;
+        let mut start = Vec::new();
+        let read = self.reader.by_ref().take(MOST).read_to_end(&mut start);
+        read.map_err(|error| HttpError::from_reader(error, &self.url))?;
+        let text = String::from_utf8_lossy(&start).to_ascii_lowercase();
+        let text = text.trim_start_matches('\u{feff}').trim_start();
+        let is_page = ["<!doctype html", "<html"];
+        let is_page = is_page.iter().any(|tag| text.starts_with(tag));
+        let rest = std::mem::replace(&mut self.reader, Box::new(io::empty()));
+        self.reader = Box::new(Cursor::new(start).chain(rest));
+        Ok(is_page)
     }
 
     /// Returns a reader that fails after `max_bytes`.

@@ -158,6 +158,12 @@ pub struct Response {
 }
 
 impl Response {
+    /// Tells whether the server calls the body an HTML page.
+    pub fn is_page(&self) -> bool {
+        let kind = self.headers.get("content-type").unwrap_or_default();
+        kind.to_ascii_lowercase().starts_with("text/html")
+    }
+
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }

@@ -112,6 +112,9 @@ fn is_own_ca(error: &Error) -> bool {
 const OWN_NETWORK: &str =
     "if the certificate is one of your own network, set `SSL_CERT_FILE` to its CA bundle";
 
+const NO_CERTIFICATES: &str =
+    "install the package `ca-certificates`, or set `SSL_CERT_FILE` to a CA bundle";
+
 const CLOCK: &str = "correct the clock of this machine, or renew the server's certificate";
 
 const NAME: &str =
@@ -127,6 +130,11 @@ pub(super) fn describe(error: &Error) -> (String, Option<&'static str>) {
         Error::InvalidCertificate(error) => (
             format!("the server's certificate {}", flaw(error)),
             next(error),
+        ),
+        // The verifier of the system has no error type for it.
+        Error::General(reason) if reason.contains("No CA certificates were loaded") => (
+            "this machine has no CA certificates, so no server can be trusted".to_owned(),
+            Some(NO_CERTIFICATES),
         ),
         Error::InvalidMessage(_) => {
             let next = "check the address: a server without encryption has `http://`";
@@ -290,5 +298,19 @@ impl Transport for BundleTransport {
 impl fmt::Debug for BundleTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("BundleTransport")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_certificates_is_told_how_to_get_them() {
+        // The words of `rustls-platform-verifier`.
+        let error = Error::General("No CA certificates were loaded from the system".to_owned());
+        let (reason, next) = describe(&error);
+        assert!(reason.contains("no CA certificates"), "{reason}");
+        assert!(next.unwrap().contains("ca-certificates"));
     }
 }

@@ -1,11 +1,17 @@
+use console::measure_text_width;
+
 use super::*;
 
 fn progress(unicode: bool, colour: bool) -> Progress {
-    Progress::new(&Output {
+    Progress::new(&output(unicode, colour))
+}
+
+fn output(unicode: bool, colour: bool) -> Output {
+    Output {
         colour_on_stderr: colour,
         unicode,
         ..Output::plain(None)
-    })
+    }
 }
 
 fn size(columns: u16) -> TerminalSize {
@@ -167,4 +173,35 @@ fn on_a_short_terminal_files_go_before_waits() {
     );
     assert_eq!(lines.len(), 4);
     assert_eq!(lines[3], "rate limited, again in 8 s");
+}
+
+#[test]
+fn another_process_shows_counts_bytes_files_and_waits_within_its_text() {
+    let (mut progress, _) = busy(true, true);
+    progress.wait(None, "rate limited", Some(at(8)));
+    let mut told = progress.snapshot_at(at(3));
+    told.waits[0].left = Some(at(8));
+    let lines = ProgressLines::within_text(&output(true, true));
+    let lines = lines.beneath_models(&told, 60);
+    assert_eq!(lines[0], "0 of 1200 files, 0 of 2 models");
+    assert!(
+        lines[1].starts_with("14 %  49.0 MiB of 349 MiB"),
+        "{}",
+        lines[1]
+    );
+    assert_eq!(lines.last().unwrap(), "rate limited, again in 8 s");
+    assert_eq!(lines.len(), 3 + MOST_FILES);
+    for line in &lines {
+        assert!(
+            measure_text_width(line) <= 60 && !line.contains('\u{1b}'),
+            "{line}"
+        );
+    }
+    (told.waits, told.stalled_for) = (Vec::new(), Some(at(7)));
+    let lines = ProgressLines::within_text(&output(true, true));
+    let stalled = lines.beneath_models(&told, 60);
+    assert_eq!(
+        stalled.last().unwrap(),
+        "stalled: no data for 7 s; will reconnect"
+    );
 }
