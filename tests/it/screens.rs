@@ -338,11 +338,9 @@ fn keeps_the_rules(name: &str, views: &Views) {
         }
         let widest = plain(&views[&(*look, 200)]);
         let (mut broken, whole) = (words(&lines), words(&widest));
-        // A path or name that is wider than its column goes on behind a separator.
+        // A path, name or hash that is wider than its column goes on in the next line.
         let is_part = |word: &str, whole: &str| {
-            whole.len() + 20 > usize::from(*width)
-                && whole.contains(word)
-                && (word.ends_with(['/', '-']) || whole.ends_with(word))
+            whole.len() + 20 > usize::from(*width) && whole.contains(word)
         };
         broken.retain(|word| {
             !whole.contains(word) && *word != "\\" && !whole.iter().any(|it| is_part(word, it))
