@@ -4,8 +4,9 @@ Installs hfdl for the current user: the programs, their place in PATH, and compl
 
 .DESCRIPTION
 From an unpacked package the programs beside this file are installed; in a checkout they are built.
-No administrator is needed. Models, settings and the task of the timer are left alone: run `hfdl stop`
-before you remove hfdl for good.
+No administrator is needed, and hfdl may be running. Models, settings and the task of the timer are left
+alone: run `hfdl stop` before you remove hfdl for good. `Get-FileHash` prints the checksum of a package, for
+comparison with SHA256SUMS.
 
 .PARAMETER Prefix
 The folder for the programs. The default is %LOCALAPPDATA%\Programs\hfdl.
@@ -32,6 +33,8 @@ param(
 Set-StrictMode -Version 2
 $ErrorActionPreference = 'Stop'
 $names = @('hfdl.exe', 'hfdlw.exe')
+# PATH needs an absolute path, and finds the folder again if it has one form.
+$Prefix = $ExecutionContext.SessionState.Path.GetUnresolvedProviderPathFromPSPath($Prefix).TrimEnd('\')
 $completion = Join-Path $Prefix 'completion.ps1'
 
 # Returns the folders of the user's PATH as they are written in the registry, with their variables.
@@ -51,14 +54,30 @@ function Set-UserPath([string[]]$Folders) {
     [Environment]::SetEnvironmentVariable('HFDL_INSTALL', $null, 'User')
 }
 
-# Moves a program aside, because Windows replaces no file of a running program, but renames it.
+# Moves a program aside and returns its new path, because Windows replaces no file of a running program,
+# but renames it.
 function Move-Aside([string]$Path) {
     if (-not (Test-Path -LiteralPath $Path)) { return }
     $aside = '{0}.old-{1}' -f $Path, [Guid]::NewGuid().ToString('N')
     Move-Item -LiteralPath $Path -Destination $aside
-    Remove-Item -LiteralPath $aside -ErrorAction SilentlyContinue
+    return $aside
 }
 
+function Install-Program([string]$From, [string]$To) {
+    $new = "$To.new"
+    Copy-Item -LiteralPath $From -Destination $new -Force
+    # The mark of a browser on a downloaded file; Windows would ask before it starts the program.
+    Unblock-File -LiteralPath $new
+    $aside = Move-Aside $To
+    try {
+        Move-Item -LiteralPath $new -Destination $To
+    } catch {
+        if ($aside) { Move-Item -LiteralPath $aside -Destination $To }
+        throw
+    }
+}
+
+# Leaves those that are running.
 function Remove-OldPrograms {
     Get-ChildItem -LiteralPath $Prefix -Filter '*.exe.old-*' -ErrorAction SilentlyContinue |
         Remove-Item -ErrorAction SilentlyContinue
@@ -85,11 +104,12 @@ if ($Uninstall) {
     if (-not (Test-Path -LiteralPath (Join-Path $Prefix 'hfdl.exe'))) {
         throw "hfdl is not installed in $Prefix"
     }
-    foreach ($name in $names) { Move-Aside (Join-Path $Prefix $name) }
+    foreach ($name in $names) { Move-Aside (Join-Path $Prefix $name) | Out-Null }
     Remove-Item -LiteralPath $completion -ErrorAction SilentlyContinue
     Remove-OldPrograms
     Set-UserPath @(Get-UserPath | Where-Object { $_ -ne $Prefix })
     if (-not (Get-ChildItem -LiteralPath $Prefix -Force)) { Remove-Item -LiteralPath $Prefix }
+    else { Write-Output "$Prefix is left: it has files that are in use, or not of hfdl" }
     Write-Output "removed from $Prefix; models, settings and a timer are left as they are"
     exit 0
 }
@@ -98,20 +118,16 @@ $from = Find-Programs
 foreach ($name in $names) {
     if (-not (Test-Path -LiteralPath (Join-Path $from $name))) { throw "there is no $name in $from" }
 }
+$version = & (Join-Path $from 'hfdl.exe') --version
+if ($LASTEXITCODE -ne 0) { throw "hfdl.exe in $from does not start: exit code $LASTEXITCODE" }
 New-Item -ItemType Directory -Force -Path $Prefix | Out-Null
+foreach ($name in $names) { Install-Program (Join-Path $from $name) (Join-Path $Prefix $name) }
 Remove-OldPrograms
-foreach ($name in $names) {
-    $new = Join-Path $Prefix "$name.new"
-    Copy-Item -LiteralPath (Join-Path $from $name) -Destination $new -Force
-    Move-Aside (Join-Path $Prefix $name)
-    Move-Item -LiteralPath $new -Destination (Join-Path $Prefix $name)
-}
 $installed = Join-Path $Prefix 'hfdl.exe'
 & $installed completions powershell | Set-Content -LiteralPath $completion -Encoding UTF8
 $folders = @(Get-UserPath)
 if ($folders -notcontains $Prefix) { Set-UserPath ($folders + $Prefix) }
 
-$version = & $installed --version
 Write-Output "$version is installed as $installed"
 Write-Output 'PATH has it in the next terminal that you open'
 Write-Output "for completion add this line to your profile: . '$completion'"

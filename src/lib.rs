@@ -1,5 +1,5 @@
 //! Keeps Hugging Face repositories on disk, verified and current, with nothing
-//! resident: a timer of the operating system starts `hfdl`, which does what is due
+//! resident: a timer of the operating system starts `hfdl`, which does the due work
 //! and exits.
 //!
 //! # Map of the code

@@ -10,8 +10,12 @@ export LC_ALL=C TZ=UTC
 
 packaging=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$(dirname "$packaging")")
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)
 exec 3>&1 1>&2
+
+# fact NAME: prints a value of Cargo.toml: a text, or the only one of a list.
+fact() { sed -n "s/^$1 = \[*\"\(.*\)\"\]*\$/\1/p" "$root/Cargo.toml" | head -n 1; }
+
+version=$(fact version)
 
 fail() {
     printf 'error: %s\n' "$1" >&2
@@ -91,6 +95,8 @@ build_program() {
         ;;
     *-windows-*) suffix=.exe programs+=(--bin hfdlw) ;;
     esac
+    # A Windows as it is installed lacks the C library of Visual Studio.
+    [[ $triple != *-windows-msvc ]] || flags+=$'\n-Ctarget-feature=+crt-static'
     # Separated by a character that no path has.
     CARGO_ENCODED_RUSTFLAGS=$(printf '%s' "$flags" | tr '\n' '\037') \
         CARGO_INCREMENTAL=0 "${build[@]}" --manifest-path "$root/Cargo.toml" --release --locked \

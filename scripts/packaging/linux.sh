@@ -1,15 +1,9 @@
 #!/usr/bin/env bash
 # Words and functions that the packages for Linux share. Read after common.sh.
 
-# packager: prints who is responsible for a package: HFDL_PACKAGER, in the form `Name <address>`.
-packager() { printf '%s\n' "${HFDL_PACKAGER:-The hfdl authors <hfdl@users.noreply.github.com>}"; }
-
 # The description of Cargo.toml is longer than a summary may be.
 # shellcheck disable=SC2034 # The recipes read it.
 summary='keep Hugging Face models, datasets and spaces on disk, current, from cron'
-
-# homepage: prints the address of the repository.
-homepage() { sed -n 's/^repository = "\(.*\)"/\1/p' "${root:?}/Cargo.toml"; }
 
 # description: prints the longer text about hfdl, at most 75 characters a line.
 description() {

@@ -16,7 +16,7 @@ use super::layout::{CacheLayout, RepoLayout, SIDECAR_SUFFIX};
 use super::local_dir::{LocalDir, PRIVATE, RECORDS};
 use super::scan::{LocalEntry, LocalRepo, files_below, scan_repo};
 use super::sweep::{contents_used_elsewhere, execute_sweep, remove_unless_in_use};
-use super::sweep_plan::{Evidence, SweepRules, SweepTarget, plan_sweep};
+use super::sweep_plan::{Evidence, SweepPlan, SweepRules, SweepTarget, plan_sweep};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::{FileOrigin, Ownership, Permit, Reason, Refusal, judge};
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
@@ -102,17 +102,7 @@ pub fn forget_revision(
         },
     };
     let plan = plan_sweep(&local, &rules);
-    for item in &plan.items {
-        match (&item.what, item.verdict) {
-            (SweepTarget::Snapshot(commit), Err(refusal)) if goes(commit) => {
-                forgotten.kept.insert(refusal);
-            }
-            (_, Err(refusal @ (Refusal::Open | Refusal::OtherHome | Refusal::BeingFetched))) => {
-                forgotten.kept.insert(refusal);
-            }
-            _ => {}
-        }
-    }
+    forgotten.kept.extend(refusals_to_report(&plan, &goes));
     let done = execute_sweep(cache, repo, &plan, &rules)?;
     forgotten.freed_bytes += done.freed_bytes;
     for (item, _) in done.removals() {
@@ -129,12 +119,29 @@ pub fn forget_revision(
     Ok(forgotten)
 }
 
+/// Returns the refusals about the snapshots that should go, and those by other users of
+/// the cache.
+fn refusals_to_report(
+    plan: &SweepPlan,
+    goes: impl Fn(&CommitSha) -> bool,
+) -> impl Iterator<Item = Refusal> {
+    plan.items.iter().filter_map(move |item| {
+        let refusal = item.verdict.err()?;
+        let by_others = matches!(
+            refusal,
+            Refusal::Open | Refusal::OtherHome | Refusal::BeingFetched
+        );
+        let should_go = matches!(&item.what, SweepTarget::Snapshot(commit) if goes(commit));
+        (by_others || should_go).then_some(refusal)
+    })
+}
+
 /// Returns the snapshots of which another program has a file open that no
 /// snapshot that stays has, too.
 fn open_snapshots(
     local: &LocalRepo,
     open: &BTreeSet<ContentId>,
-    goes: &dyn Fn(&CommitSha) -> bool,
+    goes: impl Fn(&CommitSha) -> bool,
 ) -> BTreeSet<CommitSha> {
     let (going, staying): (Vec<_>, Vec<_>) =
         local.snapshots.iter().partition(|(commit, _)| goes(commit));

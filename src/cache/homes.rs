@@ -148,18 +148,27 @@ impl HomeFolder {
         }
     }
 
-    /// Notes that a verified file is about to become the blob of a content.
-    pub fn note_blob(&self, content: &ContentId, verified: &Path) -> Result<()> {
+    /// Notes that verified files are about to become the blobs of contents.
+    pub fn note_blobs<'p>(&self, blobs: impl Iterator<Item = (ContentId, &'p Path)>) -> Result<()> {
         let path = self.file("made");
         let context = || format!("cannot write `{}`", path.display());
-        let found = fs::symlink_metadata(verified).with_context(context)?;
-        let line = home_text::blob_line(content, &stamp_of(&found));
+        let mut lines = String::new();
+        for (content, verified) in blobs {
+            let found = fs::symlink_metadata(verified).with_context(context)?;
+            lines += &home_text::blob_line(&content, &stamp_of(&found));
+        }
         // A line lost in a power cut would leave a blob without an owner.
         let file = match open::append(&path) {
             Err(err) if files::is_absent(&err) => open::own(&path),
             opened => opened,
         };
-        let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
+        let written = file.and_then(|mut file| {
+            let length = file.metadata()?.len();
+            file.write_all(lines.as_bytes()).inspect_err(|_| {
+                // Half a line would spoil the next one.
+                let _ = file.set_len(length);
+            })
+        });
         written.with_context(context)
     }
 

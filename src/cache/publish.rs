@@ -114,6 +114,12 @@ impl<'a> CacheWriter<'a> {
         &self.layout
     }
 
+    /// Returns whether the entries of snapshots are symbolic links, so that a publication
+    /// leaves each blob at its path.
+    pub fn makes_symlinks(&self) -> bool {
+        self.abilities.entries == EntryForm::Symlinks
+    }
+
     /// Returns the names that this cache can hold.
     pub fn placement(&self) -> Result<Placement> {
         let private = self.layout.private();
@@ -121,7 +127,7 @@ impl<'a> CacheWriter<'a> {
             .with_context(|| format!("cannot write to `{}`", private.display()))
     }
 
-    /// Gives a verified file the name of its content.
+    /// Gives a verified file, which `note_blobs` has recorded, the name of its content.
     ///
     /// The bytes were forced to disk when they were verified; a second flush for each
     /// of thousands of files would be slow. `publish` forces the names to disk, once
@@ -137,7 +143,6 @@ impl<'a> CacheWriter<'a> {
         };
         let file = open::flushable(verified).with_context(context)?;
         let _lock = self.lock(content)?;
-        self.note_blob(content, verified)?;
         files::rename_over(verified, &blob).with_context(context)?;
         // Under its final name only: a partial file is written again.
         self.make_read_only(&file).with_context(context)
@@ -158,7 +163,7 @@ impl<'a> CacheWriter<'a> {
         let found = fs::metadata(aside).with_context(context)?;
         let identity = files::identity(aside, &found);
         let _lock = self.lock(content)?;
-        self.note_blob(content, aside)?;
+        self.note_blobs([(*content, aside)].into_iter())?;
         files::rename_over(aside, &blob).with_context(context)?;
         // A hard link shares its permissions with a file that may be another user's.
         if identity.is_none_or(|(_, n_names)| n_names == 1) {
@@ -278,11 +283,13 @@ impl<'a> CacheWriter<'a> {
         let mut folders = BTreeSet::from([staging.clone()]);
         for (file, is_last_use) in with_last_use(plan) {
             let entry = staging.join(layout::native(&file.file.path));
-            let inner = entry.ancestors().skip(1).take_while(|dir| *dir != staging);
-            folders.extend(inner.map(Path::to_path_buf));
             let folder = entry.parent().unwrap_or(&staging);
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot create `{}`", folder.display()))?;
+            if !folders.contains(folder) {
+                fs::create_dir_all(folder)
+                    .with_context(|| format!("cannot create `{}`", folder.display()))?;
+                let new = folder.ancestors().take_while(|dir| *dir != staging);
+                folders.extend(new.map(Path::to_path_buf));
+            }
             self.make_entry(file, &entry, is_last_use)?;
         }
         folders.iter().try_for_each(|folder| sync_dir(folder))?;
@@ -420,9 +427,10 @@ impl<'a> CacheWriter<'a> {
         Ok(true)
     }
 
-    fn note_blob(&self, content: &ContentId, verified: &Path) -> Result<()> {
+    /// Records files that are about to become the blobs of contents.
+    pub fn note_blobs<'p>(&self, blobs: impl Iterator<Item = (ContentId, &'p Path)>) -> Result<()> {
         match self.layout.home() {
-            Some(home) => home.note_blob(content, verified),
+            Some(home) => home.note_blobs(blobs),
             None => Ok(()),
         }
     }

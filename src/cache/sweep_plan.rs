@@ -132,6 +132,13 @@ pub fn plan_sweep(local: &LocalRepo, rules: &SweepRules) -> SweepPlan {
         // it, and frees no space.
         plan.add(SweepTarget::Blob(*content), local.gain_of(content), verdict);
     }
+    plan_downloads(&mut plan, local, rules);
+    plan
+}
+
+/// Decides about unfinished downloads, and about downloads with a wrong hash.
+fn plan_downloads(plan: &mut SweepPlan, local: &LocalRepo, rules: &SweepRules) {
+    let ownership = &rules.ownership;
     for (content, partial) in &local.partials {
         let claims = [ownership.refusal_of_content(content)];
         let origin = ownership.origin_of_partial(content);
@@ -145,7 +152,6 @@ pub fn plan_sweep(local: &LocalRepo, rules: &SweepRules) -> SweepPlan {
         let verdict = judge(Reason::WrongHash, origin, claims);
         plan.add(SweepTarget::Evidence(*content), *size_bytes, verdict);
     }
-    plan
 }
 
 fn snapshot_verdict(

@@ -8,9 +8,9 @@ use clap::Args;
 
 use super::adopt_report::{AdoptResult, list_document, list_text};
 use super::context::Context;
+use super::download_report::fetch;
 use super::explain::Complaint;
 use super::lock::take_lock;
-use super::status::leave_status_file;
 use super::watcher::Watcher;
 use crate::domain::adopt::AdoptedFiles;
 use crate::domain::outcome::{ExitStatus, Trigger};
@@ -18,8 +18,7 @@ use crate::domain::run::RunCommand;
 use crate::domain::settings::SettingKey;
 use crate::json::document;
 use crate::ops::adopt::{Adoption, ModelMatch, adopted_files, match_models};
-use crate::ops::download::{cache_choice, download};
-use crate::ops::finish::{EndedRuns, Finish};
+use crate::ops::download::cache_choice;
 use crate::ops::places::Places;
 use crate::ops::run::Bounds;
 use crate::ops::services::Services;
@@ -162,25 +161,8 @@ fn take_models(
         limit_rate: settings.limit_rate().cloned(),
         ignores_allowances: false,
     };
-    let mut watcher = Watcher::new(context);
-    let run = download(services, targets, &bounds, &mut |event| watcher.note(event));
-    watcher.finish();
-    let write_status_file = || leave_status_file(context, &services.store, settings);
-    let run = run.inspect_err(|_| write_status_file())?;
-    result.run = Some(run.clone());
-    let finish = Finish {
-        services,
-        lock,
-        status_file: Some(&write_status_file),
-        metrics_file: None,
-        ping: None,
-    };
-    let runs = EndedRuns {
-        run: Some(&run),
-        ..EndedRuns::default()
-    };
-    finish.finish(runs, |_| {
-        context.show_hub_warnings(services);
+    fetch(context, services, lock, targets, &bounds, |run, _| {
+        result.run = Some(run.clone());
         result.show(context, false)
     })
 }

@@ -94,7 +94,7 @@ impl Context {
         }
     }
 
-    /// Says a sentence to a person who reads the table, unless only problems are wanted.
+    /// Prints a sentence beside a table, unless `--quiet` is given.
     pub fn say_to_people(&self, sentence: &str) {
         if !self.out.quiet && self.out.format == Format::Table {
             self.out.say_folded(sentence);
@@ -118,7 +118,7 @@ impl Context {
         );
     }
 
-    /// Shows a note, unless only problems are wanted.
+    /// Shows a note, unless `--quiet` is given.
     pub fn show_note(&self, explanation: &Explanation) {
         if !self.out.quiet {
             self.show_note_always(explanation);

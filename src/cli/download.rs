@@ -6,16 +6,15 @@ use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
-use super::download_report::{report_run, show_published};
+use super::download_report::{fetch, report_run, show_published};
 use super::dry_run_report::{say_delays, show_dry_run};
 use super::explain::Complaint;
 use super::fields::destination;
 use super::hf_flags::HfFlags;
 use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
-use super::status::leave_status_file;
-use super::watcher::Watcher;
 use crate::domain::filter::Filter;
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::login::TokenName;
 use crate::domain::model::{Destination, Model, Tag};
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
@@ -26,8 +25,6 @@ use crate::domain::settings::Settings;
 use crate::json::skipped_run;
 use crate::ops;
 use crate::ops::directories::used_by_another;
-use crate::ops::download::download;
-use crate::ops::finish::{EndedRuns, Finish};
 use crate::ops::hub::is_offline;
 use crate::ops::services::Services;
 use crate::ops::sync::{PolicyInput, Target, Vanished};
@@ -134,56 +131,55 @@ impl Download {
         if let Some(store) = existing.as_ref().filter(|_| !is_new_place) {
             self.hf.refuse_other_cache(store, &settings, &targets)?;
         }
-        let (host, home) = (&context.host, &context.home);
         // As in the official client: published files are enough unless the Hub must be asked.
-        let is_offline = is_offline(host) && !self.force && self.accept.is_none();
+        let is_offline = is_offline(&context.host) && !self.force && self.accept.is_none();
         if self.dry_run || is_offline {
-            let store = match existing {
-                Some(store) => store,
-                None => Store::open_read_only(&home.database(), context.now())?,
-            };
-            let services = Services::read_only(host, home, settings, store);
-            if self.dry_run {
-                return show_dry_run(context, &services, &targets);
-            }
-            let missing = ExitStatus::Temporary;
-            return show_published(context, &services, &targets, single.as_ref(), None, missing);
+            return self.show_only(context, existing, settings, &targets, single.as_ref());
         }
         let (command, trigger) = (RunCommand::Download, Trigger::Manual);
         let lock = take_lock(context, command, trigger, self.waiting.wait)?;
         let store = existing.map_or_else(|| context.store(), Ok)?;
         self.accept_updates(&store, &targets, context)?;
         let bounds = self.limits.bounds(&settings);
-        let services = Services::for_run(host, home, settings, store)?;
+        let services = Services::for_run(&context.host, &context.home, settings, store)?;
         let destinations = targets.iter().map(|target| target.destination.clone());
         let destinations = destinations.collect::<BTreeSet<_>>();
         self.place
             .confirm(context, &services, Some(&destinations))?;
-        let mut watcher = Watcher::new(context);
-        let run = download(&services, targets, &bounds, &mut |event| {
-            watcher.note(event)
-        });
-        watcher.finish();
-        let write_status_file = || leave_status_file(context, &services.store, &services.settings);
-        let run = run.inspect_err(|_| write_status_file())?;
-        let finish = Finish {
-            services: &services,
+        fetch(
+            context,
+            &services,
             lock,
-            status_file: Some(&write_status_file),
-            metrics_file: None,
-            ping: None,
+            targets,
+            &bounds,
+            |run, elapsed| {
+                let status = report_run(context, run, single.as_ref(), elapsed)?;
+                say_delays(context, &services.store, run)?;
+                Ok(status)
+            },
+        )
+    }
+
+    /// Shows the plan of a dry run, or the published files where the Hub cannot be asked.
+    fn show_only(
+        &self,
+        context: &Context,
+        existing: Option<Store>,
+        settings: Settings,
+        targets: &[Target],
+        single: Option<&RepoPath>,
+    ) -> Result<ExitStatus> {
+        let (host, home) = (&context.host, &context.home);
+        let store = match existing {
+            Some(store) => store,
+            None => Store::open_read_only(&home.database(), context.now())?,
         };
-        // The services that use a model need its update, also from a download by hand.
-        let runs = EndedRuns {
-            run: Some(&run),
-            ..EndedRuns::default()
-        };
-        finish.finish(runs, |_| {
-            context.show_hub_warnings(&services);
-            let status = report_run(context, &run, single.as_ref(), watcher.elapsed())?;
-            say_delays(context, &services.store, &run)?;
-            Ok(status)
-        })
+        let services = Services::read_only(host, home, settings, store);
+        if self.dry_run {
+            return show_dry_run(context, &services, targets);
+        }
+        let missing = ExitStatus::Temporary;
+        show_published(context, &services, targets, single, None, missing)
     }
 
     /// Ends a command line that means no model.
@@ -474,11 +470,13 @@ fn ambiguous(error: AmbiguousWord) -> Complaint {
 }
 
 /// Checks that a flag names a commit or enough of its digits.
-pub fn beginning_of_commit(text: &str) -> Result<String, String> {
+pub fn beginning_of_commit(text: &str) -> Result<String, InvalidValue> {
     let is_hex = text.bytes().all(|c| c.is_ascii_hexdigit());
     if is_hex && (7..=40).contains(&text.len()) {
         Ok(text.to_ascii_lowercase())
     } else {
-        Err("a commit has 40 hexadecimal digits; the first 7 are enough".to_owned())
+        Err(InvalidValue::new(
+            "a commit has 40 hexadecimal digits; the first 7 are enough",
+        ))
     }
 }

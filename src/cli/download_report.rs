@@ -1,4 +1,4 @@
-//! The output of `hfdl download`: progress, problems, paths, documents.
+//! The download of targets with its output: progress, problems, paths, documents.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::explain::{self, Explanation};
+use super::status::leave_status_file;
+use super::watcher::Watcher;
 use crate::domain::alert::RunFacts;
 use crate::domain::hold::Hold;
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome};
@@ -19,11 +21,47 @@ use crate::domain::session::{ByteCounts, Session, SessionProgress, StopCause, Tr
 use crate::domain::units::ByteSize;
 use crate::json::{RunResult, RunView, document};
 use crate::ops;
+use crate::ops::download::download;
+use crate::ops::finish::{EndedRuns, Finish};
 use crate::ops::published::{NotPublished, published};
+use crate::ops::run::Bounds;
 use crate::ops::scrub::ScrubReport;
 use crate::ops::services::Services;
 use crate::ops::sync::Target;
+use crate::sys::lock::FileLock;
 use crate::ui::{Output, text};
+
+/// Downloads targets, shows the progress, and ends the run with its report.
+pub(super) fn fetch(
+    context: &Context,
+    services: &Services<'_>,
+    lock: FileLock,
+    targets: Vec<Target>,
+    bounds: &Bounds,
+    report: impl FnOnce(&RunFacts, Duration) -> Result<ExitStatus>,
+) -> Result<ExitStatus> {
+    let mut watcher = Watcher::new(context);
+    let run = download(services, targets, bounds, &mut |event| watcher.note(event));
+    watcher.finish();
+    let write_status_file = || leave_status_file(context, &services.store, &services.settings);
+    let run = run.inspect_err(|_| write_status_file())?;
+    let finish = Finish {
+        services,
+        lock,
+        status_file: Some(&write_status_file),
+        metrics_file: None,
+        ping: None,
+    };
+    // The services that use a model need its update, also from a download by hand.
+    let runs = EndedRuns {
+        run: Some(&run),
+        ..EndedRuns::default()
+    };
+    finish.finish(runs, |_| {
+        context.show_hub_warnings(services);
+        report(&run, watcher.elapsed())
+    })
+}
 
 /// Shows the result of each model: problems on stderr, paths or the document on stdout.
 pub fn report_run(
@@ -292,7 +330,7 @@ pub fn run_document(run: &RunFacts, due: &DueReport<'_>) -> Value {
     .document()
 }
 
-/// Tells whether a person reads stderr and wants more than problems.
+/// Tells whether stderr is a terminal, and `--quiet` is not given.
 pub fn is_watched(context: &Context) -> bool {
     context.host.stderr_is_terminal() && !context.out.quiet
 }

@@ -58,7 +58,7 @@ pub fn show_dry_run(
     Ok(worst)
 }
 
-/// Says that a plan does not fit into the cache, and what `prune.auto` would remove.
+/// Explains that a plan does not fit into the cache, with the removals of `prune.auto`.
 pub fn explain_room(room: &LackingRoom) -> Explanation {
     let missing = room.missing.render_short();
     let removed = room.removed.iter().map(|item| {

@@ -8,7 +8,7 @@ use std::fmt;
 use anyhow::Error;
 use serde_json::Value;
 
-use crate::domain::advice::split_advice;
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::nearest::nearest;
 use crate::domain::outcome::ExitStatus;
 use crate::json;
@@ -41,15 +41,6 @@ impl Complaint {
         Self::new(ExitStatus::Usage, headline)
     }
 
-    /// Refuses a value by a message that ends with the correct form.
-    pub fn refused(message: &str) -> Self {
-        let (headline, step) = split_advice(message);
-        Self {
-            next: step.map(str::to_owned),
-            ..Self::usage(headline)
-        }
-    }
-
     /// Reports that no entry has a name, and suggests a similar one.
     pub fn unknown(entity: &str, name: &str, known: &[&str], list_command: &str) -> Self {
         let complaint = Self::usage(format!("there is no {entity} `{name}`"));
@@ -66,15 +57,18 @@ impl Complaint {
         self
     }
 
-    /// Adds a next step where there is none yet.
-    pub fn or_next(mut self, next: impl FnOnce() -> String) -> Self {
-        self.next.get_or_insert_with(next);
-        self
-    }
-
     pub fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
         self
+    }
+}
+
+impl From<InvalidValue> for Complaint {
+    fn from(value: InvalidValue) -> Self {
+        Self {
+            next: value.next_step().map(str::to_owned),
+            ..Self::usage(value.to_string())
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use super::context::Context;
 use super::explain::Complaint;
 use crate::domain::field::{Entity, Field, FieldValue, Read, listed};
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::model::Destination;
 use crate::domain::settings::Settings;
 use crate::ops::directories::Reserved;
@@ -126,7 +127,7 @@ impl<S: Entity, const CAN_CLEAR: bool> FieldFlags<S, CAN_CLEAR> {
             let Some(given) = self.given.iter().find(|given| given.key == field.key) else {
                 continue;
             };
-            let refuse = |why: String| Complaint::refused(&format!("`--{flag}`: {why}"));
+            let refuse = |why: InvalidValue| Complaint::from(why.within(format!("`--{flag}`")));
             let values = &given.values;
             let text = values.as_ref().and_then(|values| values.first());
             let text = text.map(String::as_str);

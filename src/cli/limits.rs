@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::model::Destination;
 use crate::domain::schedule::RateTable;
 use crate::domain::settings::{SettingKey, Settings};
@@ -96,10 +97,9 @@ impl Limits {
 }
 
 /// Parses a limit of bytes; a run with a limit of 0 could fetch nothing.
-fn size_above_zero(text: &str) -> Result<ByteSize, String> {
-    match text.parse::<ByteSize>() {
-        Ok(size) if size.bytes() > 0 => Ok(size),
-        Ok(_) => Err("it must be more than 0; give a larger one".to_owned()),
-        Err(err) => Err(err.to_string()),
+fn size_above_zero(text: &str) -> Result<ByteSize, InvalidValue> {
+    match text.parse()? {
+        ByteSize(0) => Err(InvalidValue::new("it must be more than 0").next("give a larger one")),
+        size => Ok(size),
     }
 }

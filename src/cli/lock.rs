@@ -26,8 +26,8 @@ use crate::ui::Format;
 /// The longest wait for another run.
 const WITHOUT_LIMIT: Seconds = Seconds(100 * 365 * 24 * 3_600);
 
-/// Takes the lock. A person at a terminal waits for the run that holds it, any other command
-/// for as long as `wait`; then this says who holds the lock, and records a skipped run.
+/// Takes the lock. At a terminal the command waits for the run that holds it, elsewhere
+/// for up to `wait`. After that it names the holder, and records a skipped run.
 pub fn take_lock(
     context: &Context,
     command: RunCommand,
@@ -59,7 +59,7 @@ pub fn take_lock(
     refuse(context, (command, trigger), store, holder.as_ref(), hung)
 }
 
-/// Records that the run was skipped, and says why.
+/// Records the skipped run, and reports the reason.
 fn refuse<T>(
     context: &Context,
     (command, trigger): (RunCommand, Trigger),

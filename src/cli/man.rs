@@ -106,7 +106,7 @@ fn shown(command: &clap::Command) -> impl Iterator<Item = &clap::Command> {
     command.get_subcommands().filter(|one| !one.is_hide_set())
 }
 
-/// Renders the page of a command; the first one has what holds for all.
+/// Renders the page of a command; the first one has the parts that hold for all.
 fn command_page(command: &clap::Command, is_first: bool) -> Result<String> {
     let summary = command.get_about().map(ToString::to_string);
     let mut page = roff::head(&roff::PageHead {

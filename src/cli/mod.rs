@@ -68,7 +68,8 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::context::Context;
 use self::explain::{Complaint, Quiet, explain};
-use crate::domain::outcome::{ExitStatus, UnknownWord};
+use crate::domain::invalid_value::InvalidValue;
+use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::SettingKey;
 use crate::ops::login::known_tokens;
 use crate::sys::child;
@@ -123,8 +124,8 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 integrity, 4 auth, 5 temporary, 6 disk, 8
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 struct Global {
-    // Not read by clap: what stands in the environment would make it print
-    // `--home <DIR>` in every usage line and keep it from showing its help.
+    // The variable is not read by clap: with a value in the environment it would print
+    // `--home <DIR>` in every usage line and not show its help.
     /// Directory of the database, the logs and the lock [env: HFDL_HOME]
     #[arg(long, global = true, value_name = "DIR")]
     home: Option<PathBuf>,
@@ -365,7 +366,7 @@ fn verbosity(host: &Host, global: &Global) -> i8 {
 }
 
 /// Parses a format; `text` is another word for the table.
-fn parse_format(text: &str) -> Result<Format, UnknownWord> {
+fn parse_format(text: &str) -> Result<Format, InvalidValue> {
     if text == "text" {
         return Ok(Format::Table);
     }

@@ -10,8 +10,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error};
 
 use super::explain::Complaint;
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::nearest::nearest;
-use crate::domain::outcome::UnknownWord;
 
 /// Returns the complaint about a line. `arguments` are those of the process, without the
 /// program; `root` is the description of all commands.
@@ -215,11 +215,10 @@ impl<'a> RefusedLine<'a> {
             return Complaint::usage(format!("{subject}{number} is out of range"))
                 .next(format!("write a number from {least} to {most}"));
         }
-        let text = match source.downcast_ref::<UnknownWord>() {
-            Some(unknown) => format!("{text}; {}", unknown.hint()),
-            None => text,
-        };
-        let complaint = Complaint::refused(&format!("{subject}{text}"));
-        complaint.or_next(|| format!("`{} --help` describes the value", self.words))
+        let step = source
+            .downcast_ref::<InvalidValue>()
+            .and_then(InvalidValue::next_step);
+        let help = || format!("`{} --help` describes the value", self.words);
+        Complaint::usage(format!("{subject}{text}")).next(step.map_or_else(help, str::to_owned))
     }
 }

@@ -357,7 +357,7 @@ impl RunDue {
     }
 
     /// Refuses a home that has lost the database of its timer, or has another one:
-    /// a new and empty database would find nothing due, for ever and without a word.
+    /// with a new and empty database nothing would ever be due, without an error.
     ///
     /// A person must act, as after any trouble with a disk: exit 6.
     fn check_database(&self, context: &Context, store: Option<&Store>) -> Result<()> {

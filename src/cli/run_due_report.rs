@@ -102,8 +102,8 @@ pub fn report_wait(
     Ok(status)
 }
 
-/// Reports that begun slots wait for an allowance. Ticks of a timer are silent: the first
-/// one has told of it.
+/// Reports that begun slots wait for an allowance. Ticks of a timer are silent after the
+/// first one.
 pub fn report_spent(
     context: &Context,
     spent: &Allowance,

@@ -11,8 +11,9 @@ use super::list_options::ListOptions;
 use super::models;
 use super::runs::find_run;
 use super::sessions_show::SessionsShow;
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::model::EntryName;
-use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome, UnknownWord, VerifyOutcome};
+use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome, VerifyOutcome};
 use crate::domain::run::Run;
 use crate::domain::session::Session;
 use crate::domain::units::ByteSize;
@@ -97,15 +98,15 @@ impl EndWord {
 }
 
 impl FromStr for EndWord {
-    type Err = UnknownWord;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> std::result::Result<Self, UnknownWord> {
+    fn from_str(text: &str) -> std::result::Result<Self, InvalidValue> {
         if let Ok(outcome) = text.parse() {
             return Ok(Self::Verification(outcome));
         }
         let words = Outcome::ALL.iter().map(|word| word.as_str());
         let all = words.chain(VerifyOutcome::ALL.iter().map(|word| word.as_str()));
-        let unknown = UnknownWord::new(text, all);
+        let unknown = InvalidValue::unknown_word(text, all);
         text.parse().map(Self::Session).map_err(|_| unknown)
     }
 }

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::context::Context;
 use super::explain::Complaint;
+use crate::domain::invalid_value::shown;
 use crate::domain::time::{Present, Timestamp, Toward};
 use crate::domain::units::Seconds;
 
@@ -23,12 +24,14 @@ pub fn parse_since(context: &Context, text: &str) -> Result<Timestamp> {
         return Ok(ago.unwrap_or(Timestamp::UNIX_EPOCH));
     }
     present(context, Toward::Past).parse(text).map_err(|_| {
-        let text: String = text.chars().take(80).flat_map(char::escape_debug).collect();
-        Complaint::usage(format!("`{text}` is neither a duration nor a time"))
-            .next(
-                "write `6h` or `2d` for a duration before now, or a time such as \
+        Complaint::usage(format!(
+            "`{}` is neither a duration nor a time",
+            shown(text)
+        ))
+        .next(
+            "write `6h` or `2d` for a duration before now, or a time such as \
                  `2026-06-01 08:00`, `08:00`, `yesterday 22:00` or `mon`",
-            )
-            .into()
+        )
+        .into()
     })
 }

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::explain::Complaint;
-use crate::domain::outcome::{ExitStatus, UnknownWord};
+use crate::domain::invalid_value::InvalidValue;
+use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::{SettingError, SettingKey, Settings};
 use crate::domain::timer::TimerKind;
 use crate::domain::units::Seconds;
@@ -59,7 +60,7 @@ pub struct StartCommand {
 pub(super) struct Backend(pub Option<TimerKind>);
 
 impl std::str::FromStr for Backend {
-    type Err = UnknownWord;
+    type Err = InvalidValue;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         match word {
@@ -67,7 +68,7 @@ impl std::str::FromStr for Backend {
             word => {
                 let kind = word.parse();
                 kind.map(|kind| Self(Some(kind)))
-                    .map_err(|_| UnknownWord::new(word, Self::words()))
+                    .map_err(|_| InvalidValue::unknown_word(word, Self::words()))
             }
         }
     }
@@ -113,9 +114,8 @@ impl StartCommand {
         };
         let value = match SettingKey::TimerEvery.check(text) {
             Err(SettingError::WrongValue { value, why, .. }) if typed.is_some() => {
-                return Err(Complaint::refused(&format!("`--every {value}`: {why}"))
-                    .or_next(|| "write one of these, such as `--every 15m`".to_owned())
-                    .into());
+                let why = why.or_next("write one of these, such as `--every 15m`");
+                return Err(Complaint::from(why.within(format!("`--every {value}`"))).into());
             }
             value => value?,
         };

@@ -12,7 +12,7 @@ use crate::domain::units::ByteSize;
 use crate::domain::view::ViewState;
 use crate::json::document;
 use crate::ops;
-use crate::ops::views::{ListedView, ViewContext, ViewFailure, settle_and_refresh};
+use crate::ops::views::{ListedView, ViewContext, settle_and_refresh};
 use crate::store::Store;
 use crate::ui::table::Column;
 use crate::ui::{table, text};
@@ -155,14 +155,9 @@ pub fn update_views(
         None => context.say_to_people("a run holds the lock; the next run updates the views"),
         Some((_, failures)) => {
             for failure in &failures {
-                warn_of_failure(context, failure);
+                context.warn(&failure.sentence());
             }
         }
     }
     Ok(())
-}
-
-/// Shows a view that could not be made; the command goes on.
-pub fn warn_of_failure(context: &Context, failure: &ViewFailure) {
-    context.warn(&failure.sentence());
 }

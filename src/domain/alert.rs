@@ -1,7 +1,7 @@
 //! The notices of a run: hooks are called for changes of health, not for states.
 //!
 //! A timer starts a run every few minutes, and a model that fails would be reported
-//! each time. So [`Standing`] keeps what was reported: trouble is reported when it
+//! each time. So [`Standing`] keeps the reported trouble. Trouble is reported when it
 //! begins, when it becomes other trouble, when it lasts, once a day while it does,
 //! and once when it is over.
 

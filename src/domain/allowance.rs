@@ -20,6 +20,7 @@ use super::schedule::{ScheduleId, shift};
 use super::session::Trouble;
 use super::time::{Timestamp, render_utc};
 use super::units::{ByteSize, Seconds};
+use crate::domain::invalid_value::InvalidValue;
 
 /// The smallest allowance, and the rest that is too small to start a run for.
 pub const BLOCK: u64 = 1 << 20;
@@ -307,10 +308,10 @@ pub fn tell_once(spent: &[Allowance], told: &str, now: Timestamp) -> (Vec<Allowa
 }
 
 /// Parses a limit of a day or a month.
-pub fn parse_limit(text: Option<&str>) -> Result<Option<ByteSize>, String> {
+pub fn parse_limit(text: Option<&str>) -> Result<Option<ByteSize>, InvalidValue> {
     let size: Option<ByteSize> = parsed(text)?;
     match size {
-        Some(size) if size.bytes() < BLOCK => Err("it must be at least 1M".to_owned()),
+        Some(size) if size.bytes() < BLOCK => Err(InvalidValue::new("it must be at least 1M")),
         size => Ok(size),
     }
 }

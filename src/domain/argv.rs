@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use thiserror::Error;
+use crate::domain::invalid_value::InvalidValue;
 
 /// A program and its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,30 +17,29 @@ pub struct Argv {
     arguments: Vec<String>,
 }
 
-/// A text that is neither a program nor an array of a program and its
-/// arguments.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0}")]
-pub struct ArgvError(&'static str);
-
-const FORM: &str = r#"write the program alone, or a JSON array such as ["/usr/local/bin/notify", "hfdl"]; nothing is split at spaces"#;
-const RELATIVE: &str = "the program must be a bare name, which PATH finds, or a whole path: a relative path depends on the current directory";
+fn not_a_program() -> InvalidValue {
+    InvalidValue::new("it is neither a program nor a JSON array of words").next(
+        r#"write the program alone, or a JSON array such as ["/usr/local/bin/notify", "hfdl"]; nothing is split at spaces"#,
+    )
+}
 
 impl Argv {
     /// Builds a command from separate words; the first is the program.
-    pub fn from_words(words: Vec<String>) -> Result<Self, ArgvError> {
+    pub fn from_words(words: Vec<String>) -> Result<Self, InvalidValue> {
         let mut words = words.into_iter();
         let program = words.next().filter(|program| !program.trim().is_empty());
-        let program = program.ok_or(ArgvError(FORM))?;
+        let program = program.ok_or_else(not_a_program)?;
         let arguments: Vec<String> = words.collect();
         let has_nul = |word: &String| word.contains('\0');
         if has_nul(&program) || arguments.iter().any(has_nul) {
-            return Err(ArgvError("it contains a NUL"));
+            return Err(InvalidValue::new("it contains a NUL"));
         }
         let is_path = program.contains('/') || (cfg!(windows) && program.contains('\\'));
         let is_whole = Path::new(&program).is_absolute() || program.starts_with("~/");
         if is_path && !is_whole {
-            return Err(ArgvError(RELATIVE));
+            return Err(InvalidValue::new(
+                "the program must be a bare name, which PATH finds, or a whole path: a relative path depends on the current directory",
+            ));
         }
         Ok(Self { program, arguments })
     }
@@ -60,16 +59,16 @@ impl Argv {
 }
 
 impl FromStr for Argv {
-    type Err = ArgvError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, ArgvError> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let text = text.trim();
         if text.starts_with('[') {
-            let words = serde_json::from_str(text).map_err(|_| ArgvError(FORM))?;
+            let words = serde_json::from_str(text).map_err(|_| not_a_program())?;
             return Self::from_words(words);
         }
         if text.is_empty() || text.contains(char::is_whitespace) {
-            return Err(ArgvError(FORM));
+            return Err(not_a_program());
         }
         Self::from_words(vec![text.to_owned()])
     }

@@ -11,13 +11,13 @@ use super::xet::{FileMap, Term, XetHash};
 pub(super) struct ChunkPosition {
     source: usize,
     offset: u64,
-    pub(super) length: u32,
+    length: u32,
 }
 
 /// The chunks and terms of the old files, by address.
 pub(super) struct ChunkIndex {
     /// The chunks of each xorb, by chunk number.
-    pub(super) chunks: HashMap<XetHash, Vec<Option<ChunkPosition>>>,
+    chunks: HashMap<XetHash, Vec<Option<ChunkPosition>>>,
     terms: HashMap<Term, ChunkPosition>,
 }
 
@@ -58,20 +58,32 @@ impl ChunkIndex {
         index
     }
 
+    /// Reports whether an old file has the same term.
+    pub(super) fn has_term(&self, term: &Term) -> bool {
+        self.terms.contains_key(term)
+    }
+
+    /// Returns the length of a chunk, if an old file has it.
+    pub(super) fn length(&self, xorb: &XetHash, chunk: u32) -> Option<u32> {
+        self.chunk(xorb, chunk).map(|spot| spot.length)
+    }
+
+    fn chunk(&self, xorb: &XetHash, chunk: u32) -> Option<ChunkPosition> {
+        *self.chunks.get(xorb)?.get(chunk as usize)?
+    }
+
     /// Splits a term into known chunks at its start, known chunks at its end,
     /// and the part between.
     ///
     /// Offsets behind an unknown chunk cannot be computed, so known chunks
-    /// between two unknown ones are fetched as well. This is rare: new chunks
-    /// usually lie in new xorbs.
+    /// between two unknown ones are fetched as well.
     pub(super) fn look_up(&self, term: &Term, pieces: &mut Pieces) {
         let total = u64::from(term.length);
         if let Some(spot) = self.terms.get(term) {
             pieces.copy(spot);
             return;
         }
-        let known = self.chunks.get(&term.xorb);
-        let known = |chunk: u32| known.and_then(|known| *known.get(chunk as usize)?);
+        let known = |chunk: u32| self.chunk(&term.xorb, chunk);
         let front: Vec<ChunkPosition> = term.chunks().map_while(known).collect();
         let rest = term.start + front.len() as u32..term.end;
         let mut back: Vec<ChunkPosition> = rest.rev().map_while(known).collect();

@@ -1,5 +1,5 @@
-//! The one rule about deleting: only what this home made for this repository,
-//! that no one else claims, and that is still as it was written.
+//! The one rule about deleting: a file is deleted only if this home made it for this
+//! repository, no other home claims it, and it is still as it was written.
 //!
 //! Each home keeps a record in every folder that it writes to: commits and
 //! contents that it wants (*claims*), and blobs, snapshots and partial files

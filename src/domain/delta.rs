@@ -142,11 +142,9 @@ pub fn plan_delta(
 pub fn known_lengths(new: &[Term], old: &[FileMap]) -> Vec<Option<u32>> {
     let index = ChunkIndex::new(old);
     let chunks = new.iter().flat_map(|term| {
-        let known = index.chunks.get(&term.xorb);
-        term.chunks().map(move |chunk| {
-            let spot = *known?.get(chunk as usize)?;
-            spot.map(|spot| spot.length)
-        })
+        let index = &index;
+        term.chunks()
+            .map(move |chunk| index.length(&term.xorb, chunk))
     });
     chunks.collect()
 }

@@ -7,6 +7,7 @@
 use std::str::FromStr;
 
 use super::model::Destination;
+use crate::domain::invalid_value::InvalidValue;
 
 /// A kind of entry with a table of its fields.
 pub trait Entity: Clone + 'static {
@@ -43,14 +44,14 @@ pub struct Field<S> {
 #[derive(Debug)]
 pub enum Read<S> {
     Switch(fn(&mut S, bool)),
-    Text(fn(&mut S, Option<&str>) -> Result<(), String>),
+    Text(fn(&mut S, Option<&str>) -> Result<(), InvalidValue>),
     /// A text that a file may also spell as a number.
-    Number(fn(&mut S, Option<&str>) -> Result<(), String>),
-    List(fn(&mut S, Option<Vec<String>>) -> Result<(), String>),
+    Number(fn(&mut S, Option<&str>) -> Result<(), InvalidValue>),
+    List(fn(&mut S, Option<Vec<String>>) -> Result<(), InvalidValue>),
     /// The word `cache`, or a directory that the caller makes absolute.
     Place(fn(&mut S, Destination)),
     /// A list of `WORD=DIR`, in which the caller makes each directory absolute.
-    Places(fn(&mut S, Option<Vec<String>>) -> Result<(), String>),
+    Places(fn(&mut S, Option<Vec<String>>) -> Result<(), InvalidValue>),
     /// Read by the caller, because no entry can be built without it.
     Before,
 }
@@ -184,29 +185,30 @@ pub fn differences<S: Entity>(old: &S, new: &S) -> Vec<(&'static str, FieldValue
 }
 
 /// Sets a value, or its default without a text.
-pub fn set<T>(slot: &mut T, text: Option<&str>) -> Result<(), String>
+pub fn set<T>(slot: &mut T, text: Option<&str>) -> Result<(), InvalidValue>
 where
-    T: FromStr<Err: ToString> + Default,
+    T: FromStr<Err = InvalidValue> + Default,
 {
     *slot = parsed(text)?.unwrap_or_default();
     Ok(())
 }
 
-pub fn set_list<T, C>(slot: &mut C, texts: Option<Vec<String>>) -> Result<(), String>
+pub fn set_list<T, C>(slot: &mut C, texts: Option<Vec<String>>) -> Result<(), InvalidValue>
 where
-    T: FromStr<Err: ToString>,
+    T: FromStr<Err = InvalidValue>,
     C: FromIterator<T>,
 {
     let texts = texts.into_iter().flatten();
-    let values = texts.map(|text| text.parse().map_err(|err: T::Err| err.to_string()));
+    let values = texts.map(|text| text.parse());
     *slot = values.collect::<Result<_, _>>()?;
     Ok(())
 }
 
 /// Parses a text if there is one.
-pub fn parsed<T: FromStr<Err: ToString>>(text: Option<&str>) -> Result<Option<T>, String> {
-    let parse = |text: &str| text.parse().map_err(|err: T::Err| err.to_string());
-    text.map(parse).transpose()
+pub fn parsed<T: FromStr<Err = InvalidValue>>(
+    text: Option<&str>,
+) -> Result<Option<T>, InvalidValue> {
+    text.map(str::parse).transpose()
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! `fnmatch.fnmatchcase` on the whole path, so `*` crosses directories. The
 //! published glob crates give `*` and `**` another meaning, hence this
 //! implementation. One form is not the client's: an include pattern `:Q4_K_M` or
-//! `:FILE.gguf` selects a GGUF quantisation by the rule of [`super::quantisation`],
-//! which needs the whole listing.
+//! `:FILE.gguf` selects a GGUF quantisation. The rule of [`super::quantisation`]
+//! needs the whole listing for it.
 
 use std::collections::BTreeSet;
 

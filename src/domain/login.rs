@@ -7,9 +7,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::repo::NameError;
 use super::time::{Timestamp, render_utc};
 use super::units::Seconds;
+use crate::domain::invalid_value::InvalidValue;
 
 /// A login is renewed when less than this is left, as the official client does.
 const RENEW_BEFORE: Seconds = Seconds(24 * 3_600);
@@ -37,19 +37,21 @@ impl fmt::Display for TokenName {
 }
 
 impl FromStr for TokenName {
-    type Err = NameError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, NameError> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         const LONGEST: usize = 200;
         // A shorter word with this beginning is a name.
         const SHORTEST_TOKEN: usize = 20;
-        let refuse = |shown: &str, why: &str| Err(NameError::new("token name", shown, why));
+        let refuse =
+            |shown: &str, why: &str| Err(InvalidValue::not_valid("token name", shown).because(why));
         let trimmed = text.trim();
         if trimmed.is_empty() {
             return refuse(text, "it is empty");
         }
         if trimmed.starts_with("hf_") && trimmed.len() >= SHORTEST_TOKEN {
-            return refuse("hf_***", "it looks like a token; give the name of one");
+            return refuse("hf_***", "it looks like a token")
+                .map_err(|refusal| refusal.next("give the name of one"));
         }
         if trimmed.chars().any(char::is_control) || trimmed.chars().count() > LONGEST {
             return refuse("***", "it must be one line of at most 200 characters");

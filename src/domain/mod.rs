@@ -49,6 +49,7 @@
 //! | moved ref | a ref of the cache that names another commit than the published one |
 //! | route | one way to get the bytes of a file: the CDN, Xet chunks, a mirror |
 //! | delta | a new file built from ranges of old files and fetched ranges |
+//! | chunk_search | the bytes to ask about where the terms of a new file are too long for a delta |
 //! | proof | a record that a file was read whole and had its hash; valid while the file is unchanged |
 //! | scrub | the reading of published files again, a part each night, so that damage on disk is found |
 //! | claim | the record, written before the first byte, that a run is working on a slot |
@@ -58,13 +59,13 @@
 //! | home | the directory with the database, logs and locks of one installation |
 
 pub mod adopt;
-pub mod advice;
 pub mod alert;
 pub mod allowance;
 pub mod argv;
 pub mod changes;
 pub mod checksums;
 mod chunk_index;
+pub mod chunk_search;
 pub mod content;
 pub mod deletion;
 pub mod delta;
@@ -75,6 +76,7 @@ pub mod gate;
 pub mod guard;
 pub mod health;
 pub mod hold;
+pub mod invalid_value;
 pub mod licence;
 pub mod lock_file;
 pub mod login;

@@ -7,7 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::outcome::words;
-use super::repo::{CommitSha, NameError, Revision};
+use super::repo::{CommitSha, Revision};
+use crate::domain::invalid_value::InvalidValue;
 
 /// The target of a ref as it was found. As text it is the commit, or `nothing`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,9 +96,9 @@ impl fmt::Display for RefTarget {
 }
 
 impl FromStr for RefTarget {
-    type Err = NameError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, NameError> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         if text == NOTHING {
             return Ok(Self::Nothing);
         }

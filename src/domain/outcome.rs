@@ -1,17 +1,5 @@
 //! The words for the ends of sessions and runs, and the exit codes.
 
-use thiserror::Error;
-
-use super::nearest::nearest;
-
-/// A stored or typed word that is none of the known ones.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{word}` is not one of {allowed}")]
-pub struct UnknownWord {
-    word: String,
-    allowed: String,
-}
-
 /// Defines an enum with one word for each value. Database, JSON and command line
 /// use the same words. The database keeps no list of them, so that a new word is a
 /// new line here.
@@ -37,11 +25,12 @@ macro_rules! words {
         }
 
         impl std::str::FromStr for $name {
-            type Err = $crate::domain::outcome::UnknownWord;
+            type Err = $crate::domain::invalid_value::InvalidValue;
 
             fn from_str(text: &str) -> ::std::result::Result<Self, Self::Err> {
                 Self::ALL.iter().copied().find(|value| value.as_str() == text).ok_or_else(|| {
-                    $crate::domain::outcome::UnknownWord::new(text, Self::ALL.iter().map(|v| v.as_str()))
+                    let words = Self::ALL.iter().map(|value| value.as_str());
+                    $crate::domain::invalid_value::InvalidValue::unknown_word(text, words)
                 })
             }
         }
@@ -49,26 +38,6 @@ macro_rules! words {
 }
 #[allow(unused_imports)]
 pub(crate) use words;
-
-impl UnknownWord {
-    pub(crate) fn new(word: &str, allowed: impl Iterator<Item = &'static str>) -> Self {
-        Self {
-            word: word.chars().take(80).flat_map(char::escape_debug).collect(),
-            allowed: allowed.collect::<Vec<_>>().join(", "),
-        }
-    }
-
-    /// Returns the next step: the word that was probably meant, or a choice.
-    pub fn hint(&self) -> String {
-        let mut allowed = self.allowed.split(", ");
-        let near = nearest(&self.word, allowed.clone());
-        let is_begun = |word: &&str| self.word.len() >= 3 && word.starts_with(&self.word);
-        match near.or_else(|| allowed.find(is_begun)) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "write one of these words".to_owned(),
-        }
-    }
-}
 
 words! {
     /// The result word of a session.

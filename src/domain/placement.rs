@@ -120,8 +120,8 @@ impl Placement {
         Ok(())
     }
 
-    /// Like `check`, and also tries names on the disk where only the disk knows
-    /// which are equal, or whether it stores them.
+    /// Like `check`, and also tries names on the disk where its rules are not known: it
+    /// may store two names as one, or refuse a name.
     ///
     /// `first_problem` receives the folder of the writer's own records and the paths
     /// to try.

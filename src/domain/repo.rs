@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use thiserror::Error;
+use crate::domain::invalid_value::InvalidValue;
 
 /// The kind of a repository; it decides URL prefixes and the cache folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,49 +60,16 @@ impl fmt::Display for RepoType {
 }
 
 impl FromStr for RepoType {
-    type Err = NameError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, NameError> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         Self::ALL
             .into_iter()
             .find(|kind| kind.as_str() == text || kind.plural() == text)
             .ok_or_else(|| {
-                NameError::new(
-                    "repository type",
-                    text,
-                    "write model, dataset, space or kernel",
-                )
+                InvalidValue::not_valid("repository type", text)
+                    .next("write model, dataset, space or kernel")
             })
-    }
-}
-
-/// The name that was refused and the rule it broke.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{kind} `{text}` is not valid: {why}")]
-pub struct NameError {
-    kind: &'static str,
-    text: String,
-    why: String,
-}
-
-impl NameError {
-    pub(crate) fn new(kind: &'static str, text: &str, why: impl Into<String>) -> Self {
-        // A hostile name may be megabytes long or full of control characters.
-        let text = text
-            .chars()
-            .take(120)
-            .flat_map(char::escape_debug)
-            .collect();
-        Self {
-            kind,
-            text,
-            why: why.into(),
-        }
-    }
-
-    /// Returns the broken rule.
-    pub fn why(&self) -> &str {
-        &self.why
     }
 }
 
@@ -119,41 +86,41 @@ impl RepoId {
 }
 
 impl FromStr for RepoId {
-    type Err = NameError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        let refuse = |why: &str| Err(NameError::new("repository id", text, why));
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let refusal = || InvalidValue::not_valid("repository id", text).next("write `org/name`");
+        let refuse = |why: &str| Err(refusal().because(why));
         if text.is_empty() {
-            return refuse("it is empty; write `org/name`");
+            return refuse("it is empty");
         }
         if text.len() > Self::MAX_LEN {
-            return refuse("it is longer than 96 characters; write `org/name`");
+            return refuse("it is longer than 96 characters");
         }
         if let Some(c) = text
             .chars()
             .find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '_' | '-' | '/'))
         {
-            return refuse(&format!(
-                "`{}` is not allowed; write `org/name` with letters, digits, `-`, `_` and `.`",
-                c.escape_debug()
-            ));
+            return Err(refusal()
+                .because(format!("`{}` is not allowed", c.escape_debug()))
+                .next("write `org/name` with letters, digits, `-`, `_` and `.`"));
         }
         if text.matches('/').count() > 1 {
-            return refuse("it has more than one `/`; write `org/name`");
+            return refuse("it has more than one `/`");
         }
         for part in text.split('/') {
             if part.is_empty() {
-                return refuse("a part of it is empty; write `org/name`");
+                return refuse("a part of it is empty");
             }
             if part.starts_with(['-', '.']) || part.ends_with(['-', '.']) {
-                return refuse("a part of it starts or ends with `-` or `.`; write `org/name`");
+                return refuse("a part of it starts or ends with `-` or `.`");
             }
         }
         if text.contains("--") || text.contains("..") {
-            return refuse("it contains `--` or `..`; write `org/name`");
+            return refuse("it contains `--` or `..`");
         }
         if text.ends_with(".git") {
-            return refuse("it ends in `.git`; write `org/name`");
+            return refuse("it ends in `.git`");
         }
         Ok(Self(text.to_owned()))
     }
@@ -213,14 +180,14 @@ impl From<&CommitSha> for Revision {
 }
 
 impl FromStr for Revision {
-    type Err = NameError;
+    type Err = InvalidValue;
 
-    /// Accepts what git accepts as a reference name, because the name becomes
-    /// a path below `refs/` in the cache.
-    fn from_str(text: &str) -> Result<Self, NameError> {
+    /// Accepts the reference names of git, because the name becomes a path below
+    /// `refs/` in the cache.
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let refuse = |why: &str| {
-            let why = format!("{why}; write a branch, a tag or a commit");
-            Err(NameError::new("revision", text, why))
+            let refusal = InvalidValue::not_valid("revision", text).because(why);
+            Err(refusal.next("write a branch, a tag or a commit"))
         };
         if text.is_empty() {
             return refuse("it is empty");
@@ -274,18 +241,15 @@ impl CommitSha {
 }
 
 impl FromStr for CommitSha {
-    type Err = NameError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, NameError> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
         if text.len() == 40 && text.bytes().all(hex) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(NameError::new(
-                "commit",
-                text,
-                "write 40 lower-case hexadecimal digits",
-            ))
+            let refusal = InvalidValue::not_valid("commit", text);
+            Err(refusal.next("write 40 lower-case hexadecimal digits"))
         }
     }
 }
@@ -312,10 +276,10 @@ impl RepoPath {
 }
 
 impl FromStr for RepoPath {
-    type Err = NameError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        let refuse = |why: &str| Err(NameError::new("path", text, why));
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let refuse = |why: &str| Err(InvalidValue::not_valid("path", text).because(why));
         if text.is_empty() {
             return refuse("it is empty");
         }

@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use super::model::ModelId;
 use super::outcome::{RunOutcome, Trigger, words};
-use super::repo::NameError;
 use super::time::Timestamp;
 use super::units::Seconds;
+use crate::domain::invalid_value::InvalidValue;
 
 /// The id of a run: a UUID of version 7, so that ids sort by start time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,9 +82,9 @@ fn millis(at: Timestamp) -> u128 {
 }
 
 impl FromStr for RunId {
-    type Err = NameError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, NameError> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let well_formed = text.len() == 36
             && text.bytes().enumerate().all(|(at, byte)| match at {
                 8 | 13 | 18 | 23 => byte == b'-',
@@ -95,7 +95,7 @@ impl FromStr for RunId {
             Ok(Self(text.to_owned()))
         } else {
             let why = "it must be a UUID of version 7, as `hfdl runs list` shows it";
-            Err(NameError::new("run id", text, why))
+            Err(InvalidValue::not_valid("run id", text).because(why))
         }
     }
 }

@@ -6,11 +6,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
-use thiserror::Error;
 
 use super::repo::{Repo, Revision};
 use super::time::{Timestamp, believed};
 use super::units::Seconds;
+use crate::domain::invalid_value::InvalidValue;
 
 /// The shard with this index, counted from 0, out of `count`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,16 +25,6 @@ pub enum ShardArg {
     Fixed(Shard),
     Auto { count: u32 },
 }
-
-/// A text that is no shard.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{text}` is not a shard: {why}")]
-pub struct ShardError {
-    text: String,
-    why: String,
-}
-
-const FORM: &str = "write I/N such as 0/4, where I counts from 0, or auto/N";
 
 impl Shard {
     /// All models: shard 0 of 1.
@@ -54,7 +44,7 @@ impl Shard {
         self.count
     }
 
-    fn new(text: &str, index: u32, count: u32) -> Result<Self, ShardError> {
+    fn new(text: &str, index: u32, count: u32) -> Result<Self, InvalidValue> {
         if index < count {
             return Ok(Self { index, count });
         }
@@ -62,7 +52,7 @@ impl Shard {
             "of {count} shards the last one has the number {}",
             count - 1
         );
-        Err(ShardError::new(text, why))
+        Err(InvalidValue::is_not(text, "a shard").because(why))
     }
 
     /// Reports whether a model belongs to this shard.
@@ -115,41 +105,35 @@ impl ShardTicks {
 
 impl ShardArg {
     /// Returns the shard; `index` is the value of the cluster's variable.
-    pub fn resolve(self, index: Option<&str>) -> Result<Shard, ShardError> {
+    pub fn resolve(self, index: Option<&str>) -> Result<Shard, InvalidValue> {
         let count = match self {
             Self::Fixed(shard) => return Ok(shard),
             Self::Auto { count } => count,
         };
         let text = format!("auto/{count}");
         let Some(index) = index else {
-            let why = "neither `JOB_COMPLETION_INDEX` nor `SLURM_ARRAY_TASK_ID` is set; write I/N such as 0/4";
-            return Err(ShardError::new(&text, why));
+            return Err(InvalidValue::is_not(&text, "a shard")
+                .because("neither `JOB_COMPLETION_INDEX` nor `SLURM_ARRAY_TASK_ID` is set")
+                .next("write I/N such as 0/4"));
         };
         match index.trim().parse() {
             Ok(number) => Shard::new(&format!("{index}/{count}"), number, count),
-            Err(_) => Err(ShardError::new(&text, format!("`{index}` is not a number"))),
-        }
-    }
-}
-
-impl ShardError {
-    fn new(text: &str, why: impl Into<String>) -> Self {
-        Self {
-            text: text.chars().take(80).flat_map(char::escape_debug).collect(),
-            why: why.into(),
+            Err(_) => Err(InvalidValue::is_not(&text, "a shard")
+                .because(format!("`{index}` is not a number"))),
         }
     }
 }
 
 impl FromStr for ShardArg {
-    type Err = ShardError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, ShardError> {
-        let form = || ShardError::new(text, FORM);
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let error = || InvalidValue::is_not(text, "a shard");
+        let form = || error().next("write I/N such as 0/4, where I counts from 0, or auto/N");
         let (index, count) = text.split_once('/').ok_or_else(form)?;
         let count = count.parse().map_err(|_| form())?;
         if count == 0 {
-            return Err(ShardError::new(text, "there must be at least one shard"));
+            return Err(error().because("there must be at least one shard"));
         }
         if index == "auto" {
             return Ok(Self::Auto { count });

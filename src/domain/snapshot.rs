@@ -161,3 +161,13 @@ pub struct RemoteFile {
     /// The Xet file hash, if the content is in Xet storage and may be read.
     pub xet_hash: Option<XetHash>,
 }
+
+/// Files up to this size are fetched in one request anyway.
+const SMALLEST_WITH_DELTA: u64 = 1 << 20;
+
+impl RemoteFile {
+    /// Reports whether a delta of the file may be worth its requests.
+    pub fn may_have_delta(&self) -> bool {
+        self.xet_hash.is_some() && self.size_bytes > SMALLEST_WITH_DELTA
+    }
+}

@@ -11,6 +11,7 @@ use super::policy::{
     HasRules, PolicyChoice, UpdateRules, delay_field, follow_tags_field, guards_field, policy_field,
 };
 use super::units::ByteSize;
+use crate::domain::invalid_value::InvalidValue;
 
 /// A tag with its defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,9 +43,10 @@ impl HasRules for TagSpec {
         &mut self.update
     }
 
-    fn check_policy(choice: &PolicyChoice) -> Result<(), String> {
+    fn check_policy(choice: &PolicyChoice) -> Result<(), InvalidValue> {
         match &choice.commit {
-            Some(_) => Err("a commit belongs to one repository; write `pin` for a tag".to_owned()),
+            Some(_) => Err(InvalidValue::new("a commit belongs to one repository")
+                .next("write `pin` for a tag")),
             None => Ok(()),
         }
     }

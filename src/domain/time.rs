@@ -4,9 +4,9 @@ pub use jiff::Timestamp;
 use jiff::ToSpan;
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::{AmbiguousOffset, TimeZone};
-use thiserror::Error;
 
 use super::units::Seconds;
+use crate::domain::invalid_value::InvalidValue;
 
 /// A system clock before this date is wrong: the program is younger.
 pub const EARLIEST_BELIEVABLE: Timestamp = Timestamp::constant(1_767_225_600, 0);
@@ -58,14 +58,6 @@ pub fn render_utc(at: Timestamp) -> String {
     whole_seconds(at).to_string()
 }
 
-/// A text that is no time.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error(
-    "`{0}` is not a time: write `2026-06-01 08:00`, `2026-06-01`, `08:00`, `tomorrow 08:00`, \
-     `mon 08:00`, `in 2h`, `2h ago` or RFC 3339"
-)]
-pub struct MomentError(String);
-
 /// The direction in which `08:00` and `mon` are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Toward {
@@ -83,14 +75,16 @@ pub struct Present {
 
 impl Present {
     /// Parses a moment: RFC 3339, a local date or time, or one that is relative to now.
-    pub fn parse(&self, text: &str) -> Result<Timestamp, MomentError> {
+    pub fn parse(&self, text: &str) -> Result<Timestamp, InvalidValue> {
         let text = text.trim();
         let found = text.parse().ok();
         let found = found.or_else(|| self.relative(text));
         let found = found.or_else(|| self.local(local_time(text)?));
         found.ok_or_else(|| {
-            let start = text.chars().take(80);
-            MomentError(start.flat_map(char::escape_debug).collect())
+            InvalidValue::is_not(text, "a time").next(
+                "write `2026-06-01 08:00`, `2026-06-01`, `08:00`, `tomorrow 08:00`, `mon 08:00`, \
+                 `in 2h`, `2h ago` or RFC 3339",
+            )
         })
     }
 

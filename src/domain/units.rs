@@ -6,23 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use thiserror::Error;
-
-/// A text that is no size or duration, with the expected form.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{text}` is not a {kind}: {why}")]
-pub struct UnitError {
-    text: String,
-    kind: &'static str,
-    why: &'static str,
-}
-
-impl UnitError {
-    fn new(text: &str, kind: &'static str, why: &'static str) -> Self {
-        let text = text.chars().take(80).flat_map(char::escape_debug).collect();
-        Self { text, kind, why }
-    }
-}
+use crate::domain::invalid_value::InvalidValue;
 
 /// Renders a number with its noun: `1 file`, `2 files`.
 pub fn count(number: u64, one: &str, many: &str) -> String {
@@ -68,12 +52,13 @@ impl ByteSize {
 }
 
 impl FromStr for ByteSize {
-    type Err = UnitError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, UnitError> {
-        let error = |why| UnitError::new(text, "size", why);
-        const FORM: &str =
-            "write a number of bytes with K, M, G, T or P behind it, such as 500K or 2G";
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let error = || {
+            InvalidValue::is_not(text, "a size")
+                .next("write a number of bytes with K, M, G, T or P behind it, such as 500K or 2G")
+        };
         let upper = text.trim().to_ascii_uppercase();
         let number = upper
             .strip_suffix("IB")
@@ -84,16 +69,20 @@ impl FromStr for ByteSize {
                 Some((_, shift)) => (&number[..number.len() - 1], *shift),
                 None => (number, 0),
             },
-            None => return Err(error(FORM)),
+            None => return Err(error()),
         };
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         let all_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
         let fraction_is_wrong =
             digits.contains('.') && (fraction.is_empty() || shift == 0 || fraction.len() > 6);
         if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) || fraction_is_wrong {
-            return Err(error(FORM));
+            return Err(error());
         }
-        let too_large = || error("it is larger than 16 EiB; write a smaller one");
+        let too_large = || {
+            error()
+                .because("it is larger than 16 EiB")
+                .next("write a smaller one")
+        };
         let unit = 1u128 << shift;
         let mut bytes = whole
             .parse::<u128>()
@@ -101,7 +90,7 @@ impl FromStr for ByteSize {
             .checked_mul(unit)
             .ok_or_else(too_large)?;
         if !fraction.is_empty() {
-            let part = fraction.parse::<u128>().map_err(|_| error(FORM))?;
+            let part = fraction.parse::<u128>().map_err(|_| error())?;
             bytes += part * unit / 10u128.pow(fraction.len() as u32);
         }
         u64::try_from(bytes).map(Self).map_err(|_| too_large())
@@ -158,42 +147,45 @@ impl Seconds {
 }
 
 impl FromStr for Seconds {
-    type Err = UnitError;
+    type Err = InvalidValue;
 
     /// Parses `90s`, `15m`, `6h`, `2d`, `1w` and sums such as `1h30m`.
-    fn from_str(text: &str) -> Result<Self, UnitError> {
-        let error = |why| UnitError::new(text, "duration", why);
-        const FORM: &str = "write numbers with s, m, h, d or w, such as 90s, 15m, 1h30m or 2d";
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let error = || {
+            InvalidValue::is_not(text, "a duration")
+                .next("write numbers with s, m, h, d or w, such as 90s, 15m, 1h30m or 2d")
+        };
+        let too_long = || {
+            error()
+                .because("it is longer than a century")
+                .next("write a shorter one")
+        };
         let mut total = 0u64;
         let mut previous_unit = u64::MAX;
         let mut rest = text.trim();
         if rest.is_empty() {
-            return Err(error(FORM));
+            return Err(error());
         }
         while !rest.is_empty() {
-            let end = rest
-                .find(|c: char| !c.is_ascii_digit())
-                .ok_or_else(|| error(FORM))?;
+            let end = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(error)?;
             let (digits, tail) = rest.split_at(end);
-            let letter = tail.chars().next().ok_or_else(|| error(FORM))?;
+            let letter = tail.chars().next().ok_or_else(error)?;
             let unit = DURATION_UNITS
                 .iter()
                 .find(|(name, _)| *name == letter)
                 .map(|(_, unit)| *unit);
             let unit = unit
                 .filter(|unit| *unit < previous_unit)
-                .ok_or_else(|| error(FORM))?;
+                .ok_or_else(error)?;
             if digits.is_empty() {
-                return Err(error(FORM));
+                return Err(error());
             }
-            let count = digits
-                .parse::<u64>()
-                .map_err(|_| error("it is longer than a century"))?;
+            let count = digits.parse::<u64>().map_err(|_| too_long())?;
             total = count
                 .checked_mul(unit)
                 .and_then(|part| total.checked_add(part))
                 .filter(|sum| *sum <= LONGEST)
-                .ok_or_else(|| error("it is longer than a century"))?;
+                .ok_or_else(too_long)?;
             previous_unit = unit;
             rest = &tail[letter.len_utf8()..];
         }

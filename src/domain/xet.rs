@@ -110,6 +110,9 @@ impl Term {
 
 /// The structure of a file: its terms and, if known, the lengths of all its
 /// chunks in file order.
+///
+/// A file that was read without asking the storage has chunk lengths only, perhaps of its
+/// first chunks only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileMap {
     pub hash: XetHash,
@@ -118,6 +121,31 @@ pub struct FileMap {
 }
 
 impl FileMap {
+    /// Describes the first chunks of a file with unknown terms.
+    pub fn of_lengths(hash: XetHash, chunk_lengths: Vec<u32>) -> Self {
+        Self {
+            hash,
+            terms: Vec::new(),
+            chunk_lengths: Some(chunk_lengths),
+        }
+    }
+
+    pub fn has_only_lengths(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    /// Reports whether chunks of these lengths can be the first ones of a file.
+    pub fn is_sound_beginning(&self, size_bytes: u64) -> bool {
+        let mut left = size_bytes;
+        let lengths = self.chunk_lengths.iter().flatten();
+        let mut fits = |length: &u32| {
+            let fits = (1..=MAX_CHUNK as u32).contains(length) && u64::from(*length) <= left;
+            left = left.saturating_sub(u64::from(*length));
+            fits
+        };
+        self.has_only_lengths() && lengths.into_iter().all(&mut fits)
+    }
+
     /// Reports whether all lengths agree with each other and with the file's
     /// size.
     pub fn is_sound(&self, size_bytes: u64) -> bool {

@@ -1,6 +1,6 @@
 //! The backlog of verified files that have no final name yet.
 //!
-//! Each of these files holds an open lock file. Connections can be faster than the thread that
+//! Each large one holds an open lock file. Connections can be faster than the thread that
 //! publishes, so they wait while the backlog is full.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,8 +11,14 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
-    n_files: Mutex<usize>,
+    state: Mutex<State>,
     fewer: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    n_files: usize,
+    n_waiting: usize,
 }
 
 /// One file in the backlog, removed on drop.
@@ -21,29 +27,34 @@ pub(crate) struct BacklogEntry(Arc<Backlog>);
 
 impl Backlog {
     pub(crate) fn enter(self: &Arc<Self>) -> BacklogEntry {
-        *self.n_files() += 1;
+        self.state().n_files += 1;
         BacklogEntry(Arc::clone(self))
     }
 
     /// Waits until the backlog holds fewer than `most` files, or `is_stopped` returns true.
     pub(crate) fn wait_until_below(&self, most: usize, is_stopped: impl Fn() -> bool) {
-        let mut n_files = self.n_files();
-        while *n_files >= most && !is_stopped() {
-            n_files = match self.fewer.wait_timeout(n_files, POLL_INTERVAL) {
-                Ok((n_files, _)) => n_files,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
+        let mut state = self.state();
+        while state.n_files >= most && !is_stopped() {
+            state.n_waiting += 1;
+            let waited = self.fewer.wait_timeout(state, POLL_INTERVAL);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.n_waiting -= 1;
         }
     }
 
-    fn n_files(&self) -> MutexGuard<'_, usize> {
-        self.n_files.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for BacklogEntry {
     fn drop(&mut self) {
-        *self.0.n_files() -= 1;
-        self.0.fewer.notify_all();
+        let mut state = self.0.state();
+        state.n_files -= 1;
+        let is_awaited = state.n_waiting > 0;
+        drop(state);
+        if is_awaited {
+            self.0.fewer.notify_all();
+        }
     }
 }

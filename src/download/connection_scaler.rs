@@ -24,6 +24,8 @@ pub(crate) struct ConnectionScaler {
     /// Start of the first request. More connections start after its response.
     asked_at: Option<Instant>,
     window: Option<SpeedWindow>,
+    /// All connections start with the first one.
+    starts_all: bool,
 }
 
 /// The time span of a speed measurement.
@@ -36,12 +38,13 @@ struct SpeedWindow {
 }
 
 impl ConnectionScaler {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(starts_all: bool) -> Self {
         Self {
             connections: 0,
             target: 1,
             asked_at: None,
             window: None,
+            starts_all,
         }
     }
 
@@ -84,6 +87,9 @@ impl ConnectionScaler {
 
     /// Adjusts the target when the speed window has ended.
     pub(crate) fn evaluate(&mut self, now: Instant, fetched: u64, most: usize, rate_limited: bool) {
+        if self.starts_all && !rate_limited {
+            self.target = most.max(1);
+        }
         let Some(window) = self.window else {
             let is_unanswered = self
                 .asked_at
@@ -143,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_target_changes_only_after_a_response_and_a_full_window() {
-        let mut scaler = ConnectionScaler::new();
+        let mut scaler = ConnectionScaler::new(false);
         let started_at = Instant::now();
         scaler.connection_started(started_at);
         scaler.evaluate(started_at + SECOND, 0, 8, false);
@@ -157,8 +163,21 @@ mod tests {
     }
 
     #[test]
+    fn connections_to_a_far_source_start_together() {
+        let mut scaler = ConnectionScaler::new(true);
+        scaler.evaluate(Instant::now(), 0, 8, true);
+        assert_eq!(
+            scaler.target(),
+            1,
+            "a rate limit needs no second connection"
+        );
+        scaler.evaluate(Instant::now(), 0, 8, false);
+        assert_eq!(scaler.target(), 8);
+    }
+
+    #[test]
     fn at_a_medium_speed_the_target_doubles_step_by_step() {
-        let mut scaler = ConnectionScaler::new();
+        let mut scaler = ConnectionScaler::new(false);
         let started_at = Instant::now();
         scaler.connection_started(started_at);
         scaler.response_started(started_at, 0);
@@ -177,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_speed_window_is_reset_after_all_connections_ended() {
-        let mut scaler = ConnectionScaler::new();
+        let mut scaler = ConnectionScaler::new(false);
         let started_at = Instant::now();
         scaler.connection_started(started_at);
         scaler.response_started(started_at, 0);
@@ -189,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_source_that_does_not_respond_does_not_block_other_connections() {
-        let mut scaler = ConnectionScaler::new();
+        let mut scaler = ConnectionScaler::new(false);
         let started_at = Instant::now();
         scaler.connection_started(started_at);
         scaler.evaluate(

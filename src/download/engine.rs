@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use super::engine_state::EngineState;
@@ -56,7 +55,6 @@ pub fn fetch(
 /// with their bytes flushed.
 pub struct Engine {
     state: Arc<EngineState>,
-    inbox: Receiver<EngineEvent>,
     /// Received events that `next` has not returned yet.
     ready: VecDeque<EngineEvent>,
     n_added: usize,
@@ -89,10 +87,8 @@ impl Engine {
     /// Creates an engine without threads. They are started with the jobs that need them, at most
     /// one for each connection.
     pub fn start(options: EngineOptions) -> Self {
-        let (events, inbox) = channel();
         Self {
-            state: Arc::new(EngineState::new(options, events)),
-            inbox,
+            state: Arc::new(EngineState::new(options)),
             ready: VecDeque::new(),
             n_added: 0,
             open: BTreeMap::new(),
@@ -166,9 +162,7 @@ impl Engine {
                 return Some(event);
             }
             let left = until.saturating_duration_since(Instant::now());
-            if let Ok(event) = self.inbox.recv_timeout(left.min(POLL_INTERVAL)) {
-                self.take(event);
-            } else if left.is_zero() {
+            if !self.take_all(left.min(POLL_INTERVAL)) && left.is_zero() {
                 return None;
             }
         }
@@ -190,6 +184,15 @@ impl Engine {
                 on_event(event);
             }
         }
+    }
+
+    /// Waits up to `wait` for events and queues all that are there; false if there is none.
+    fn take_all(&mut self, wait: Duration) -> bool {
+        let has_many = self.open.len() > self.state.options.connections;
+        let events = self.state.inbox.take(wait, has_many);
+        let is_any = !events.is_empty();
+        events.into_iter().for_each(|event| self.take(event));
+        is_any
     }
 
     /// Queues an event, unless its job has ended: an abandoned connection may still send events.
@@ -266,9 +269,7 @@ impl Engine {
     fn abandon_stuck_jobs(&mut self) {
         let active = self.state.active();
         // A large file that is not active any more has already sent its report.
-        while let Ok(event) = self.inbox.try_recv() {
-            self.take(event);
-        }
+        self.take_all(Duration::ZERO);
         let is_past = |abandon_at: Option<Instant>| {
             abandon_at.is_some_and(|abandon_at| self.checked_at >= abandon_at + POLL_INTERVAL)
         };

@@ -1,7 +1,6 @@
 //! The state that all threads of an engine share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use super::budget::Grant;
 use super::counters::FileCounters;
 use super::event::{EngineEvent, EngineOptions, FetchResult, FileError, FileId, FileReport};
 use super::hash_buffers::BufferPool;
+use super::inbox::Inbox;
 use super::large_file::LargeFile;
 use super::limits::LimitGroup;
 use super::partial::VerifiedFile;
@@ -18,6 +18,9 @@ use super::scheduler::{FetchTask, Scheduler, remove_one};
 
 /// Longest wait of an idle connection before it checks for work again.
 const IDLE_WAIT: Duration = Duration::from_millis(250);
+
+/// Verified files of each connection that may wait for their final name.
+const BACKLOG_PER_CONNECTION: usize = 4;
 
 /// Longest wait without a check of the stop flags.
 const STOP_POLL: Duration = Duration::from_millis(100);
@@ -32,12 +35,12 @@ pub(crate) struct EngineState {
     flush_requested: Condvar,
     scheduler: Mutex<Scheduler>,
     work_available: Condvar,
-    events: Sender<EngineEvent>,
+    pub(crate) inbox: Inbox,
     backlog: Arc<Backlog>,
 }
 
 impl EngineState {
-    pub(crate) fn new(options: EngineOptions, events: Sender<EngineEvent>) -> Self {
+    pub(crate) fn new(options: EngineOptions) -> Self {
         Self {
             options,
             closed: AtomicBool::new(false),
@@ -45,7 +48,7 @@ impl EngineState {
             flush_requested: Condvar::new(),
             scheduler: Mutex::default(),
             work_available: Condvar::new(),
-            events,
+            inbox: Inbox::default(),
             backlog: Arc::default(),
         }
     }
@@ -56,13 +59,12 @@ impl EngineState {
         for (id, job) in jobs {
             scheduler.queue.add(id, job);
         }
-        drop(scheduler);
-        self.work_available.notify_all();
+        self.wake_idle(scheduler);
     }
 
     /// Blocks until a connection has work, or has to exit.
     pub(crate) fn next_task(&self) -> FetchTask {
-        let most = self.options.connections.max(1);
+        let most = BACKLOG_PER_CONNECTION * self.options.connections.max(1);
         self.backlog.wait_until_below(most, || self.is_stopping());
         let mut scheduler = self.scheduler();
         loop {
@@ -85,6 +87,7 @@ impl EngineState {
                 .filter(|wait| !wait.is_zero())
                 .fold(IDLE_WAIT, Duration::min);
             // New work notifies `work_available`. Only active files and rate limits change with time.
+            scheduler.n_idle += 1;
             scheduler = if scheduler.is_quiet() {
                 let woken = self.work_available.wait(scheduler);
                 woken.unwrap_or_else(PoisonError::into_inner)
@@ -92,6 +95,7 @@ impl EngineState {
                 let woken = self.work_available.wait_timeout(scheduler, wait);
                 woken.unwrap_or_else(PoisonError::into_inner).0
             };
+            scheduler.n_idle -= 1;
         }
     }
 
@@ -100,21 +104,29 @@ impl EngineState {
         let mut scheduler = self.scheduler();
         remove_one(&mut scheduler.starting, limits);
         scheduler.active.extend(large);
-        drop(scheduler);
-        self.work_available.notify_all();
+        self.wake_idle(scheduler);
         self.flush_requested.notify_all();
     }
 
     pub(crate) fn small_file_done(&self, limits: &LimitGroup) {
-        remove_one(&mut self.scheduler().small, limits);
-        self.work_available.notify_all();
+        let mut scheduler = self.scheduler();
+        remove_one(&mut scheduler.small, limits);
+        self.wake_idle(scheduler);
     }
 
     /// Wakes idle threads to check for work.
     pub(crate) fn wake_workers(&self) {
-        drop(self.scheduler());
-        self.work_available.notify_all();
+        self.wake_idle(self.scheduler());
         self.flush_requested.notify_all();
+    }
+
+    /// Wakes the idle connections, if there are any: a wake-up is a system call.
+    fn wake_idle(&self, scheduler: MutexGuard<'_, Scheduler>) {
+        let is_any_idle = scheduler.n_idle > 0;
+        drop(scheduler);
+        if is_any_idle {
+            self.work_available.notify_all();
+        }
     }
 
     pub(crate) fn active(&self) -> Vec<Arc<LargeFile>> {
@@ -206,8 +218,7 @@ impl EngineState {
     }
 
     pub(crate) fn send(&self, event: EngineEvent) {
-        // The receiver is gone after the engine was closed; the event is not needed then.
-        let _ = self.events.send(event);
+        self.inbox.add(event);
     }
 
     /// Reports the result of a file and removes it from the active files.
@@ -240,8 +251,9 @@ impl EngineState {
             },
         };
         self.send(event);
-        self.scheduler().active.retain(|large| large.id != id);
-        self.work_available.notify_all();
+        let mut scheduler = self.scheduler();
+        scheduler.active.retain(|large| large.id != id);
+        self.wake_idle(scheduler);
     }
 
     /// Closes a failed large file after its last connection has ended.

@@ -23,8 +23,11 @@ pub struct FetchJob {
     pub name: Arc<str>,
     pub content: ContentId,
     pub size_bytes: u64,
-    /// Path of the partial file; its directory exists.
+    /// Path of the partial file; its directory exists. A small file is not resumed and not
+    /// locked: no other process may use its path.
     pub partial: PathBuf,
+    /// Path for bytes with the wrong hash, on the same file system.
+    pub evidence: PathBuf,
     pub source: Arc<dyn ByteSource>,
     /// Limits shared with other files: those of the run or a descendant.
     pub limits: LimitGroup,

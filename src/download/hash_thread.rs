@@ -139,7 +139,7 @@ fn finish(engine: &EngineState, large: &LargeFile) -> Result<(), FileError> {
     if large.mark_ended() {
         engine.send(EngineEvent::Saved { id, bytes });
         let path = large.partial.path().to_owned();
-        let file = VerifiedFile::new(path, large.partial.take_lock());
+        let file = VerifiedFile::large(path, large.partial.take_lock());
         engine.report(id, &large.counters, FileEnd::Verified(file, true));
     }
     Ok(())

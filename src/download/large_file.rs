@@ -57,7 +57,7 @@ impl LargeFile {
     ) -> Self {
         let counters = FileCounters::default();
         counters.reused.store(on_disk.total(), Ordering::Relaxed);
-        let state = LargeFileState::new(job.size_bytes, on_disk);
+        let state = LargeFileState::new(job.size_bytes, on_disk, job.source.is_far());
         Self {
             id,
             job,

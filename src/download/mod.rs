@@ -5,8 +5,8 @@
 //! one end event, and a failed file never stops the others. Files of a [`LimitGroup`] share limits
 //! and stop together.
 //!
-//! A verified file stays at its partial path, locked until its [`VerifiedFile`] is dropped; the
-//! caller renames it. Final names, the database and the choice of sources are deliberately
+//! A verified file stays at its partial path, and a large one is locked until its
+//! [`VerifiedFile`] is dropped; the caller renames it. Final names, the database and the choice of sources are deliberately
 //! absent.
 //!
 //! Two kinds of locks exist, always taken in this order: the scheduler's, then one large
@@ -21,7 +21,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `engine` | interface: jobs in, events out, end of stopped jobs |
-//! | `engine_state` | state shared by all threads |
+//! | `engine_state`, `inbox` | state shared by all threads; their events |
 //! | `scheduler`, `queue` | next task of a connection; files not started yet |
 //! | `limits`, `budget`, `pace` | limit groups, transfer budgets, rate limits and stalls |
 //! | `worker` | connection thread: from a source to the partial file |
@@ -47,6 +47,7 @@ mod failures;
 mod flush_thread;
 mod hash_buffers;
 mod hash_thread;
+mod inbox;
 mod journal;
 mod large_file;
 mod limits;
@@ -68,6 +69,7 @@ pub use engine::fetch;
 pub use event::{EngineEvent, EngineOptions, FetchJob, FetchResult, FileError, FileId, FileReport};
 pub use limits::LimitGroup;
 pub use partial::{VerifiedFile, reusable_bytes, reusable_ranges};
+pub use queue::SMALL_FILE_MAX;
 pub use source::{ByteSource, ByteStream, SourceError};
 pub use verify::{
     PartRead, PartialHash, WholeRead, has_content, hash_both_ways, prove_content, prove_part,

@@ -1,8 +1,9 @@
 //! A partial file and the files beside it.
 //!
 //! `NAME` holds the bytes at their final offsets, `NAME.journal` records the valid ranges,
-//! `NAME.lock` excludes other processes, and `NAME.bad` keeps bytes after the second hash
-//! mismatch. The final name is not known here.
+//! `NAME.lock` excludes other processes. The final name is not known here.
+//!
+//! A small file has none of these: it is never resumed, and its path is its own.
 
 use std::fs::{self, File};
 use std::io;
@@ -27,17 +28,15 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Locks a partial file; `None` while another process holds the lock.
-pub(crate) fn lock(path: &Path) -> io::Result<Option<FileLock>> {
+fn lock(path: &Path) -> io::Result<Option<FileLock>> {
     FileLock::try_acquire_temporary(&beside(path, ".lock"))
 }
 
 /// Moves bytes with the wrong hash aside for inspection.
-pub(crate) fn keep_evidence(path: &Path) -> io::Result<PathBuf> {
-    let evidence = beside(path, ".bad");
+pub(crate) fn keep_evidence(path: &Path, evidence: &Path) -> io::Result<()> {
     // Remove the journal first: it must not outlive the bytes that it describes.
     remove_if_present(&PartialJournal::path_of(path))?;
-    rename_over(path, &evidence)?;
-    Ok(evidence)
+    rename_over(path, evidence)
 }
 
 /// Returns how many bytes of earlier runs can be reused.
@@ -266,20 +265,31 @@ impl PartialFile {
 
 /// A verified file at its partial path.
 ///
-/// The file stays locked until this value is dropped, so rename it first. If it was not
+/// A large file stays locked until this value is dropped, so rename it first. If it was not
 /// renamed, the next run only hashes it again.
 #[derive(Debug)]
 pub struct VerifiedFile {
     path: PathBuf,
     _lock: Option<FileLock>,
+    has_journal: bool,
     backlog_entry: Option<BacklogEntry>,
 }
 
 impl VerifiedFile {
-    pub(crate) fn new(path: PathBuf, lock: Option<FileLock>) -> Self {
+    pub(crate) fn large(path: PathBuf, lock: Option<FileLock>) -> Self {
         Self {
             path,
             _lock: lock,
+            has_journal: true,
+            backlog_entry: None,
+        }
+    }
+
+    pub(crate) fn small(path: PathBuf) -> Self {
+        Self {
+            path,
+            _lock: None,
+            has_journal: false,
             backlog_entry: None,
         }
     }
@@ -292,12 +302,19 @@ impl VerifiedFile {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Gives up a file that could not be stored. A large one stays for the next run.
+    pub fn discard(self) {
+        if !self.has_journal {
+            let _ = remove_if_present(&self.path);
+        }
+    }
 }
 
 impl Drop for VerifiedFile {
     fn drop(&mut self) {
         // Keep the journal until the rename: after a crash the next run reuses the bytes.
-        if !self.path.exists() {
+        if self.has_journal && !self.path.exists() {
             let _ = remove_if_present(&PartialJournal::path_of(&self.path));
         }
     }
@@ -383,9 +400,9 @@ mod tests {
         let path = dir.path().join("blob");
         saved_half(&path);
         let journal = PartialJournal::path_of(&path);
-        drop(VerifiedFile::new(path.clone(), None));
+        drop(VerifiedFile::large(path.clone(), None));
         assert!(journal.exists());
-        let verified = VerifiedFile::new(path.clone(), None);
+        let verified = VerifiedFile::large(path.clone(), None);
         fs::rename(&path, dir.path().join("final")).unwrap();
         drop(verified);
         assert!(!journal.exists());

@@ -7,7 +7,7 @@ use super::event::{FetchJob, FileId};
 use super::limits::LimitGroup;
 
 /// Largest size that is fetched in one request and not resumed.
-pub(crate) const SMALL_FILE_MAX: u64 = 1 << 20;
+pub const SMALL_FILE_MAX: u64 = 1 << 20;
 
 /// A job with its number.
 pub(crate) type NumberedJob = (FileId, FetchJob);

@@ -18,6 +18,8 @@ pub(super) struct Scheduler {
     pub(super) starting: Vec<LimitGroup>,
     /// Limit groups of the small files in progress.
     pub(super) small: Vec<LimitGroup>,
+    /// Number of connections that wait for work.
+    pub(super) n_idle: usize,
 }
 
 /// The next unit of work of a connection.

@@ -1,4 +1,7 @@
-//! Fetches a small file in one request, without a journal, and hashes it on the fly.
+//! Fetches a small file in one request and hashes it on the fly.
+//!
+//! It has no lock, no journal and no fixed name: nothing of it is resumed. Creating and removing
+//! a lock file costs a file system as much as the file.
 
 use std::io::Write;
 use std::sync::atomic::Ordering;
@@ -8,7 +11,7 @@ use super::budget::Grant;
 use super::counters::FileCounters;
 use super::engine_state::{EngineState, FileEnd};
 use super::event::{EngineEvent, FetchJob, FileError, FileId};
-use super::partial::{self, VerifiedFile, keep_evidence};
+use super::partial::{VerifiedFile, keep_evidence};
 use super::verify::ContentHasher;
 use super::worker::{ReceiveError, StreamReader, check_response, drain};
 use crate::domain::content::ContentId;
@@ -25,20 +28,11 @@ pub(crate) fn fetch(
     grant: &mut Grant,
     buffer: &mut [u8],
 ) -> FileEnd {
-    let lock = match partial::lock(&job.partial) {
-        Ok(Some(lock)) => lock,
-        Ok(None) => return FileEnd::Busy,
-        Err(err) => return FileEnd::Failed(disk_error(job, &err)),
-    };
     engine.send(EngineEvent::Started { id, reused: 0 });
     let end = attempts(engine, id, job, counters, grant, buffer);
     match end {
-        Ok(()) => {
-            let file = VerifiedFile::new(job.partial.clone(), Some(lock));
-            FileEnd::Verified(file, false)
-        }
+        Ok(()) => FileEnd::Verified(VerifiedFile::small(job.partial.clone()), false),
         Err(end) => {
-            // Small files are never resumed, so nothing is kept.
             let _ = remove_if_present(&job.partial);
             end
         }
@@ -135,11 +129,10 @@ pub(crate) fn mismatch(job: &FetchJob, found: &ContentId) -> FileError {
 
 /// Keeps the bytes of the second hash mismatch, and adds their path to the error.
 pub(crate) fn with_evidence(job: &FetchJob, mismatch: FileError) -> FileError {
-    let evidence = keep_evidence(&job.partial)
-        .inspect_err(|err| log::warn!("could not keep the wrong bytes of `{}`: {err}", job.name))
-        .ok();
+    let kept = keep_evidence(&job.partial, &job.evidence)
+        .inspect_err(|err| log::warn!("could not keep the wrong bytes of `{}`: {err}", job.name));
     FileError {
-        evidence,
+        evidence: kept.is_ok().then(|| job.evidence.clone()),
         ..mismatch
     }
 }

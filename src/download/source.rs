@@ -21,6 +21,12 @@ pub trait ByteSource: Send + Sync {
     /// Opens a range of the file; `None` opens the whole file.
     fn open(&self, range: Option<ByteRange>) -> Result<ByteStream, SourceError>;
 
+    /// Tells whether answers take long, so that all connections should start together instead
+    /// of after the first answer.
+    fn is_far(&self) -> bool {
+        false
+    }
+
     /// Called after a hash mismatch: use the simplest route from now on.
     fn distrust(&self) {}
 

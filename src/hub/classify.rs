@@ -105,20 +105,20 @@ fn total_of_unsatisfied(headers: &Headers) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::domain::repo::{Repo, RepoType};
     use crate::hub::endpoint::Endpoint;
     use crate::hub::token::{TokenInputs, find_token};
 
-    fn about(has_token: bool) -> RequestContext {
+    pub fn about(has_token: bool) -> RequestContext {
         let repo = Repo::new(RepoType::Model, "acme/tiny".parse().unwrap());
         RequestContext::new(&Endpoint::official(), Some(&repo), has_token)
             .revision("v9")
             .path("x/y.bin")
     }
 
-    fn refused(status: u16, pairs: &[(&str, &str)]) -> HubError {
+    pub fn refused(status: u16, pairs: &[(&str, &str)]) -> HubError {
         classify(status, &Headers::of(pairs), "", &about(false), None)
     }
 

@@ -1,6 +1,7 @@
 //! Requests to the Hub: token, redirects, retries, limits.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +54,9 @@ pub struct HubClient {
     is_counted: bool,
 }
 
+/// The time to an answer from which a line counts as a long one.
+const LONG_LINE: Duration = Duration::from_millis(40);
+
 /// The state that clients with different tokens share.
 struct ClientState {
     http: Http,
@@ -60,6 +64,8 @@ struct ClientState {
     is_offline: bool,
     pause: Sleeper,
     limits: Mutex<RateLimits>,
+    /// The shortest time to an answer of the Hub, in microseconds.
+    fastest_answer: AtomicU64,
     warnings: Mutex<Vec<HubWarning>>,
     /// Pauses before retries: the error, the length, the time since its begin.
     pauses: Mutex<Vec<(String, Duration, Stopwatch)>>,
@@ -139,6 +145,7 @@ impl HubClient {
                 is_offline: options.is_offline,
                 pause: options.pause,
                 limits: Mutex::default(),
+                fastest_answer: AtomicU64::new(0),
                 warnings: Mutex::default(),
                 pauses: Mutex::default(),
                 needs_token: Mutex::default(),
@@ -380,17 +387,32 @@ impl HubClient {
         if is_hub && self.is_counted {
             http_request = http_request.counted();
         }
+        let sent = Stopwatch::start();
         let answer = state
             .http
             .send(&http_request)
             .map_err(|error| about.error(Fault::Network(error)))?;
         if is_hub {
+            self.note_time(sent.elapsed());
             lock(&state.limits).note(&answer);
             self.note_warning(&answer.headers);
         } else {
             lock(&state.limits).note_storage(&answer);
         }
         Ok(answer)
+    }
+
+    fn note_time(&self, taken: Duration) {
+        let micros = u64::try_from(taken.as_micros()).unwrap_or(u64::MAX).max(1);
+        let shorter = |known| (known == 0 || micros < known).then_some(micros);
+        let fastest = &self.state.fastest_answer;
+        let _ = fastest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, shorter);
+    }
+
+    /// Tells whether even the fastest answer of the Hub took so long that the line is a long
+    /// one: waiting for the first byte of a file costs more there than a connection too many.
+    pub fn is_far(&self) -> bool {
+        Duration::from_micros(self.state.fastest_answer.load(Ordering::Relaxed)) >= LONG_LINE
     }
 
     /// Repeats `attempt` while its failure is transient and the policy allows it.

@@ -4,9 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use thiserror::Error;
 
 use super::files::FileAddress;
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::sys::http::{Url, UrlError};
 
@@ -27,13 +27,6 @@ const PATH: &AsciiSet = &SEGMENT.remove(b'/');
 pub struct Endpoint {
     base: String,
     url: Url,
-}
-
-/// The reason why a text is no endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the Hub's address is not valid: {reason}; write something like `{OFFICIAL}`")]
-pub struct EndpointError {
-    reason: String,
 }
 
 impl Endpoint {
@@ -152,16 +145,19 @@ fn segment(text: &str) -> String {
 }
 
 impl FromStr for Endpoint {
-    type Err = EndpointError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, EndpointError> {
-        let url: Url = text.parse().map_err(|error: UrlError| EndpointError {
-            reason: error.to_string(),
-        })?;
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let refusal = |reason: &str| {
+            InvalidValue::new("the Hub's address is not valid")
+                .because(reason)
+                .next(format!("write something like `{OFFICIAL}`"))
+        };
+        let url: Url = text
+            .parse()
+            .map_err(|error: UrlError| refusal(&error.to_string()))?;
         if url.as_str().contains('?') {
-            return Err(EndpointError {
-                reason: "it has a query".to_owned(),
-            });
+            return Err(refusal("it has a query"));
         }
         Ok(Self {
             base: url.as_str().trim_end_matches('/').to_owned(),

@@ -298,18 +298,8 @@ impl AttemptError for HubError {
 mod tests {
     use super::*;
     use crate::hub::classify::classify;
+    use crate::hub::classify::tests::{about, refused};
     use crate::sys::http::Headers;
-
-    fn about(has_token: bool) -> RequestContext {
-        let repo = Repo::new(RepoType::Model, "acme/tiny".parse().unwrap());
-        RequestContext::new(&Endpoint::official(), Some(&repo), has_token)
-            .revision("v9")
-            .path("x/y.bin")
-    }
-
-    fn refused(status: u16, pairs: &[(&str, &str)]) -> HubError {
-        classify(status, &Headers::of(pairs), "", &about(false), None)
-    }
 
     #[test]
     fn kinds_lead_to_the_exit_codes_of_the_contract() {

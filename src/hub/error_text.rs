@@ -12,6 +12,13 @@ use crate::sys::http::HttpErrorKind;
 impl HubError {
     /// Returns the next step for a user, where one is certain.
     pub fn hint(&self) -> Option<String> {
+        self.access_hint()
+            .or_else(|| self.name_hint())
+            .or_else(|| self.transfer_hint())
+    }
+
+    /// Returns the next step after missing rights.
+    fn access_hint(&self) -> Option<String> {
         let about = self.about();
         let (page, tokens) = (&about.page, &about.tokens_page);
         match self.fault() {
@@ -40,6 +47,15 @@ impl HubError {
             Fault::Forbidden => Some(format!(
                 "give the token read access to this repository at {tokens}"
             )),
+            _ => None,
+        }
+    }
+
+    /// Returns the next step after a wrong name.
+    fn name_hint(&self) -> Option<String> {
+        let about = self.about();
+        let page = &about.page;
+        match self.fault() {
             Fault::RepoNotFoundOrPrivate { anonymous: true } => Some(
                 "check the name; if the repository is private, set `HF_TOKEN` or run `hf auth login`"
                     .to_owned(),
@@ -52,12 +68,20 @@ impl HubError {
                 repo.map(|repo| format!("write `{}/{}`", kind.plural(), repo.id))
             }
             Fault::RevisionNotFound => Some(format!("choose one of the revisions at {page}")),
-            Fault::RateLimited { .. } if !about.has_token => {
+            Fault::EntryNotFound => Some(format!("choose one of the files at {page}")),
+            Fault::Disabled => Some(format!("read the notice at {page}")),
+            _ => None,
+        }
+    }
+
+    /// Returns the next step after a failed request.
+    fn transfer_hint(&self) -> Option<String> {
+        match self.fault() {
+            Fault::RateLimited { .. } if !self.about().has_token => {
                 Some("set `HF_TOKEN`: the limits of an account are higher".to_owned())
             }
             Fault::RateLimited { retry_after: Some(_), .. } => Some(self.again(" after that time")),
             Fault::RateLimited { .. } => Some(self.again(" in some minutes")),
-            Fault::EntryNotFound => Some(format!("choose one of the files at {page}")),
             Fault::Server { status: 404 } => Some(
                 "check the name, and that `HF_ENDPOINT` is the address of a Hub or of a mirror"
                     .to_owned(),
@@ -92,7 +116,6 @@ impl HubError {
                     .to_owned(),
             ),
             Fault::WrongPart(_) => Some(self.again("")),
-            Fault::Disabled => Some(format!("read the notice at {page}")),
             Fault::Offline => Some("unset `HF_HUB_OFFLINE` and run it again".to_owned()),
             _ => None,
         }
@@ -163,13 +186,7 @@ impl fmt::Display for HubError {
                 retry_after,
                 bucket,
             } => write_rate_limit(f, bucket.as_deref(), *retry_after),
-            Fault::BadRange { total } => {
-                write!(f, "{about} does not have the requested bytes")?;
-                match total {
-                    Some(total) => write!(f, ": it has {total}"),
-                    None => Ok(()),
-                }
-            }
+            Fault::BadRange { total } => write_missing_bytes(f, about, *total),
             Fault::Server { status } => write!(f, "the Hub answered HTTP {status} for {about}"),
             Fault::Storage { status, host } => write!(
                 f,
@@ -199,6 +216,18 @@ fn write_missing_file(f: &mut fmt::Formatter<'_>, about: &RequestContext) -> fmt
     write!(f, "{} has no file `{}`", about.subject(), clean(path))?;
     match &about.revision {
         Some(revision) => write!(f, " at `{revision}`"),
+        None => Ok(()),
+    }
+}
+
+fn write_missing_bytes(
+    f: &mut fmt::Formatter<'_>,
+    about: &RequestContext,
+    total: Option<u64>,
+) -> fmt::Result {
+    write!(f, "{about} does not have the requested bytes")?;
+    match total {
+        Some(total) => write!(f, ": it has {total}"),
         None => Ok(()),
     }
 }

@@ -109,7 +109,8 @@ impl HubClient {
         };
         for _ in 0..MAX_FRESH_LINKS {
             match self.open_at(&location, range, about) {
-                Err(error) if is_refused_link(&error) => {
+                // The signed URL has expired, or was signed for another request.
+                Err(error) if matches!(error.fault(), Fault::Storage { status: 403, .. }) => {
                     log::debug!("{error}; requesting a new link");
                     location = self.cached_or_requested(file, about, Some(location.serial))?;
                 }
@@ -198,12 +199,6 @@ impl fmt::Display for FileAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}/{}", self.repo, self.commit.short(), self.path)
     }
-}
-
-/// Tells whether a new signed URL may help: this one has expired, or was signed for
-/// another request.
-fn is_refused_link(error: &HubError) -> bool {
-    matches!(error.fault(), Fault::Storage { status: 403, .. })
 }
 
 /// Checks a response against the requested range and returns its body.

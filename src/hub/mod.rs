@@ -41,7 +41,7 @@ mod wire;
 
 pub use api::{Gated, Identity, RevisionInfo, XetToken};
 pub use client::{HubClient, HubOptions};
-pub use endpoint::{Endpoint, EndpointError};
+pub use endpoint::Endpoint;
 pub use error::{Fault, HubError};
 pub use files::{ContentRange, FileAddress, FileStream};
 pub use history::{CommitList, RepoCommit};

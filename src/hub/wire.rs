@@ -1,4 +1,4 @@
-//! The JSON of the Hub's API, as structs that accept what mirrors leave out.
+//! The JSON of the Hub's API, as structs without the fields that mirrors leave out.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;

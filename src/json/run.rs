@@ -102,7 +102,7 @@ impl RunView {
         }
     }
 
-    /// Adds what the run has removed to make room.
+    /// Adds the removals that made room.
     pub fn with_removed(mut self, removed: &[Removal]) -> Self {
         self.removed = removed.iter().map(RemovedView::from).collect();
         self

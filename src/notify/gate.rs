@@ -5,11 +5,12 @@
 
 use std::path::Path;
 
-use super::hooks::{self, EVENT_VARIABLE, HookOptions, LEAVE_OUT};
+use super::hooks::{self, EVENT_VARIABLE, HookOptions, LEAVE_OUT, RUN_VARIABLE};
 use crate::domain::argv::Argv;
 use crate::domain::gate::{GateAgain, GateVerdict};
 use crate::json::{GateDocument, gate_line};
 use crate::sys::child::{ChildOutput, Ended, Stream};
+use crate::sys::process::kill_with_variables;
 
 /// The number of lines of the gate's stderr in its finding.
 const LAST_LINES: usize = 5;
@@ -70,12 +71,17 @@ fn last_lines(output: &ChildOutput) -> Option<String> {
     texts.find(|text| !text.is_empty())
 }
 
+/// Ends the processes that the gates of a crashed run left, and returns their number.
+pub fn end_orphans(run_id: &str) -> usize {
+    kill_with_variables(&[(EVENT_VARIABLE, EVENT), (RUN_VARIABLE, run_id)])
+}
+
 /// Returns the variables of the gate, under the names that hooks have.
 fn facts(document: &GateDocument, home: &Path) -> Vec<(&'static str, Option<String>)> {
     vec![
         (EVENT_VARIABLE, Some(EVENT.to_owned())),
         ("HFDL_HOME", Some(home.display().to_string())),
-        ("HFDL_RUN_ID", Some(document.run_id.clone())),
+        (RUN_VARIABLE, Some(document.run_id.clone())),
         ("HFDL_MODEL", Some(document.model.clone())),
         ("HFDL_REPO", Some(document.repo.clone())),
         ("HFDL_REVISION", Some(document.revision.clone())),

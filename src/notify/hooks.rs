@@ -25,6 +25,7 @@ const MOST_VARIABLE_CHARS: usize = 4_096;
 
 /// The variable by which an `hfdl` that a hook starts knows that it runs in a hook.
 pub const EVENT_VARIABLE: &str = "HFDL_EVENT";
+pub const RUN_VARIABLE: &str = "HFDL_RUN_ID";
 
 /// The variables of hooks, each with its meaning; the manual has the same list. One
 /// without a value is not set.
@@ -33,7 +34,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     (EVENT_VARIABLE, "The event: `on_update`, `on_failure`, `on_recovery`, `on_hold`, `on_ref_moved`, `on_skip` or `finally`; of the gate `gate`."),
     ("HFDL_REASON", "The reason of the call, such as `published`, `began` or `reminder`."),
     ("HFDL_HOME", "The directory of the database, the logs and the lock."),
-    ("HFDL_RUN_ID", "The id of the run."),
+    (RUN_VARIABLE, "The id of the run."),
     ("HFDL_TRIGGER", "The starter of the run: `timer`, `ci` or `manual`."),
     ("HFDL_EXIT_CODE", "The exit code of the run."),
     ("HFDL_OUTCOME", "The outcome of the session; for events of the whole run, that of the run."),
@@ -158,7 +159,7 @@ fn facts(call: &HookCall<'_>, home: &Path) -> Vec<(&'static str, Option<String>)
         (EVENT_VARIABLE, Some(call.event.to_string())),
         ("HFDL_REASON", Some(call.reason.to_string())),
         ("HFDL_HOME", Some(home.display().to_string())),
-        ("HFDL_RUN_ID", Some(run.run_id.to_string())),
+        (RUN_VARIABLE, Some(run.run_id.to_string())),
         ("HFDL_TRIGGER", Some(run.trigger.to_string())),
         ("HFDL_EXIT_CODE", Some(run.status.code().to_string())),
     ];

@@ -8,8 +8,8 @@ use super::entries::{Entry, Objection, Wanted};
 use crate::domain::model::Model;
 use crate::domain::nearest::nearest;
 use crate::domain::schedule::{
-    Impossible, RateTable, Schedule, ScheduleId, ScheduleSpec, ScheduleState, check_possible,
-    duplicate_of, find_zone, overlaps,
+    RateTable, Schedule, ScheduleId, ScheduleSpec, ScheduleState, check_possible, duplicate_of,
+    find_zone, has_passed, overlaps,
 };
 
 pub(super) fn plan_schedules(
@@ -164,7 +164,7 @@ fn check_schedule(
 ) -> Result<(), Objection> {
     let spec = &schedule.spec;
     let refuse = |message: String| Objection::new(&entry.place, message);
-    let zone = find_zone(&spec.time_zone).map_err(|err| refuse(err.to_string()))?;
+    let zone = find_zone(&spec.time_zone).map_err(|err| Objection::to(&entry.place, err))?;
     let anchor = schedule.state.anchor_at;
     if let Some(twin) = duplicate_of(spec, others) {
         return Err(refuse(format!(
@@ -178,15 +178,14 @@ fn check_schedule(
     match check_possible(spec, &zone, anchor, rules.now, rules.tick) {
         Ok(()) => {}
         // An export may hold a schedule that has had its day.
-        Err(err @ Impossible::OnceInThePast { .. }) => plan.warnings.push(format!(
-            "the schedule `{}` will never run: {err}",
-            spec.name
+        Err(err) if has_passed(spec, &zone, rules.now) => plan.warnings.push(format!(
+            "the schedule `{}` will never run: {}",
+            spec.name,
+            err.with_next_step()
         )),
         Err(err) => {
-            return Err(refuse(format!(
-                "the schedule `{}` can never run: {err}",
-                spec.name
-            )));
+            let fact = format!("the schedule `{}` can never run", spec.name);
+            return Err(Objection::to(&entry.place, err.within(fact)));
         }
     }
     for overlap in overlaps(spec, &zone, anchor, rules.now, others, &models.list) {

@@ -8,7 +8,6 @@
 use anyhow::Error;
 
 use super::known_errors::{Known, known_error};
-use crate::domain::advice::split_advice;
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome};
 use crate::domain::session::Trouble;
 use crate::hub::HubError;
@@ -26,25 +25,6 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// Makes the form at the end of a refusal the next step, unless there is another one.
-    fn take_advice(&mut self) {
-        let Some(message) = self.messages.last_mut() else {
-            return;
-        };
-        let (fact, Some(advice)) = split_advice(message) else {
-            return;
-        };
-        if self
-            .hint
-            .as_ref()
-            .is_some_and(|hint| !hint.starts_with(advice))
-        {
-            return;
-        }
-        self.hint.get_or_insert_with(|| advice.to_owned());
-        *message = fact.to_owned();
-    }
-
     /// Returns the messages as one text.
     pub fn cause(&self) -> String {
         self.messages.join(": ")
@@ -55,14 +35,12 @@ impl Diagnosis {
 pub fn diagnose(error: &Error) -> Diagnosis {
     let known = error.chain().find_map(known_error);
     let known = known.unwrap_or_else(|| Known::new(ErrorKind::Internal, None));
-    let mut diagnosis = Diagnosis {
+    Diagnosis {
         kind: known.kind,
         status: known.status,
         messages: messages(error),
         hint: known.hint,
-    };
-    diagnosis.take_advice();
-    diagnosis
+    }
 }
 
 /// Turns an error into the trouble that a session records.

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::document::{Document, FileFault, Node, Place};
 use super::entry_items::{EntryItem, Fields};
-use crate::domain::advice::split_advice;
 use crate::domain::argv::Argv;
 use crate::domain::field::{Entity, Read};
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::model::{Destination, EntryName, ModelSpec};
 use crate::domain::repo_arg::RepoArg;
 use crate::domain::schedule::{CADENCE_KEYS, Cadence, CadenceKind, SELECTION_KEYS, ScheduleSpec};
@@ -65,12 +65,18 @@ pub struct Objection {
 
 impl Objection {
     pub fn new(place: &Place, message: impl Into<String>) -> Self {
-        let message = message.into();
-        let (fact, hint) = split_advice(&message);
         Self {
             place: place.clone(),
-            message: fact.to_owned(),
-            hint: hint.map(str::to_owned),
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Objects to a value with its own next step.
+    pub fn to(place: &Place, value: InvalidValue) -> Self {
+        Self {
+            hint: value.next_step().map(str::to_owned),
+            ..Self::new(place, value.to_string())
         }
     }
 
@@ -152,10 +158,10 @@ fn read_settings(section: EntryItem<'_>) -> EntryResult<Vec<Entry<(SettingKey, S
             _ => item.text()?.to_owned(),
         };
         let value = key.check(&text).map_err(|err| match err {
-            SettingError::WrongValue { why, .. } => item.refuse(format!(
-                "`{}` is not a valid value for `{key}`: {why}",
-                key.shown(&text)
-            )),
+            SettingError::WrongValue { why, .. } => {
+                let fact = format!("`{}` is not a valid value for `{key}`", key.shown(&text));
+                Objection::to(&item.place, why.within(fact))
+            }
             other => item.refuse(other.to_string()),
         })?;
         settings.push(Entry::new((key, value.to_string()), item.place));
@@ -167,7 +173,7 @@ fn program(item: &EntryItem<'_>) -> EntryResult<Argv> {
     let words = item
         .list()
         .iter()
-        .map(EntryItem::text_owned)
+        .map(|word| word.text().map(str::to_owned))
         .collect::<EntryResult<Vec<_>>>()?;
     Argv::from_words(words).map_err(|err| item.refuse_value(err))
 }
@@ -182,7 +188,7 @@ fn expand_paths(
         let is_path = matches!(key.spec().kind, ValueKind::Path | ValueKind::File);
         if is_path && !key.is_off(value) {
             let path = directory(value, around)
-                .map_err(|why| Objection::new(&entry.place, format!("`{value}`: {why}")))?;
+                .map_err(|why| Objection::to(&entry.place, why.within(format!("`{value}`"))))?;
             *value =
                 paths::text(&path).map_err(|err| Objection::new(&entry.place, err.to_string()))?;
         }
@@ -262,11 +268,9 @@ fn read_fields<S: Entity>(
             }
             Read::Place(read) => {
                 let text = item.text()?;
-                let place = destination(text, around);
-                read(
-                    entry,
-                    place.map_err(|why| item.refuse(format!("`{text}`: {why}")))?,
-                );
+                let place = destination(text, around)
+                    .map_err(|why| Objection::to(&item.place, why.within(format!("`{text}`"))));
+                read(entry, place?);
             }
         }
     }
@@ -277,8 +281,8 @@ fn read_fields<S: Entity>(
 fn read_list<S: Entity>(
     item: &EntryItem<'_>,
     entry: &mut S,
-    read: fn(&mut S, Option<Vec<String>>) -> Result<(), String>,
-    complete: impl Fn(String) -> Result<String, &'static str>,
+    read: fn(&mut S, Option<Vec<String>>) -> Result<(), InvalidValue>,
+    complete: impl Fn(String) -> Result<String, InvalidValue>,
 ) -> EntryResult<()> {
     let mut texts = Vec::new();
     let mut scratch = entry.clone();
@@ -291,7 +295,7 @@ fn read_list<S: Entity>(
     read(entry, Some(texts)).map_err(|err| item.refuse_value(err))
 }
 
-fn destination(text: &str, around: &Surroundings) -> Result<Destination, &'static str> {
+fn destination(text: &str, around: &Surroundings) -> Result<Destination, InvalidValue> {
     Ok(match text {
         "cache" => Destination::Cache,
         path => Destination::Directory(directory(path, around)?),
@@ -299,19 +303,21 @@ fn destination(text: &str, around: &Surroundings) -> Result<Destination, &'stati
 }
 
 /// Accepts an absolute path, or one below the home directory.
-fn directory(text: &str, around: &Surroundings) -> Result<PathBuf, &'static str> {
+fn directory(text: &str, around: &Surroundings) -> Result<PathBuf, InvalidValue> {
     let path = match (text.strip_prefix("~/"), &around.home) {
         (Some(rest), Some(home)) => home.join(rest),
-        (Some(_), None) => return Err("no home directory is known; write the whole path"),
+        (Some(_), None) => {
+            let refusal = InvalidValue::new("no home directory is known");
+            return Err(refusal.next("write the whole path"));
+        }
         (None, _) => Path::new(text).to_path_buf(),
     };
     if text.contains('\0') {
-        return Err("it contains a NUL");
+        return Err(InvalidValue::new("it contains a NUL"));
     }
     if !path.is_absolute() {
-        return Err(
-            "a relative path would mean another place for each caller; write an absolute path, or `cache`",
-        );
+        let why = "a relative path would mean another place for each caller";
+        return Err(InvalidValue::new(why).next("write an absolute path, or `cache`"));
     }
     // Without `.` and final slashes, so that one place has one spelling.
     Ok(path.components().collect())

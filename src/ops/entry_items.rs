@@ -6,6 +6,7 @@ use std::str::FromStr;
 use super::document::{Node, Place};
 use super::entries::{EntryResult, Objection};
 use crate::domain::field::Entity;
+use crate::domain::invalid_value::{InvalidValue, shown};
 use crate::domain::model::EntryName;
 use crate::domain::nearest::nearest;
 
@@ -37,8 +38,8 @@ impl<'a> EntryItem<'a> {
         Objection::new(&self.place, message)
     }
 
-    pub(super) fn refuse_value(&self, err: impl ToString) -> Objection {
-        self.refuse(format!("`{}`: {}", self.name, err.to_string()))
+    pub(super) fn refuse_value(&self, value: InvalidValue) -> Objection {
+        Objection::to(&self.place, value.within(format!("`{}`", self.name)))
     }
 
     pub(super) fn refuse_kind(&self, wanted: &str) -> Objection {
@@ -64,10 +65,6 @@ impl<'a> EntryItem<'a> {
             }
             _ => Err(self.refuse_kind("a text")),
         }
-    }
-
-    pub(super) fn text_owned(&self) -> EntryResult<String> {
-        self.text().map(str::to_owned)
     }
 
     pub(super) fn number_or_text(&self) -> EntryResult<String> {
@@ -145,11 +142,6 @@ impl<'a> EntryItem<'a> {
     }
 }
 
-/// Shortens and escapes a key, which may be megabytes long or hold control characters.
-fn shown(key: &str) -> String {
-    key.chars().take(80).flat_map(char::escape_debug).collect()
-}
-
 /// A mapping whose keys are all known. A key without a value counts as absent.
 pub(super) struct Fields<'a> {
     pub(super) item: EntryItem<'a>,
@@ -171,7 +163,10 @@ impl<'a> Fields<'a> {
         self.get(name).ok_or_else(|| self.missing(name))
     }
 
-    pub(super) fn parsed<T: FromStr<Err: ToString>>(&self, name: &str) -> EntryResult<Option<T>> {
+    pub(super) fn parsed<T: FromStr<Err = InvalidValue>>(
+        &self,
+        name: &str,
+    ) -> EntryResult<Option<T>> {
         let parse =
             |item: EntryItem<'a>| item.text()?.parse().map_err(|err| item.refuse_value(err));
         self.get(name).map(parse).transpose()

@@ -14,26 +14,22 @@ use super::sync::{CacheFull, MissingFile, NoFiles, NoSpace, TooLarge};
 use super::timer::TimerRefusal;
 use super::timer_places::OtherPlace;
 use super::updates::{NothingWaits, OtherUpdate};
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::login::LOGIN_ADVICE;
-use crate::domain::outcome::{ErrorKind, ExitStatus, UnknownWord};
+use crate::domain::outcome::{ErrorKind, ExitStatus};
 use crate::domain::placement::PlacementError;
 use crate::domain::plan::PlanError;
 use crate::domain::policy::UnmetPolicy;
-use crate::domain::repo::NameError;
-use crate::domain::schedule::{Impossible, SpecError};
 use crate::domain::settings::SettingError;
-use crate::domain::shard::ShardError;
 use crate::domain::snapshot::NothingSelected;
-use crate::domain::time::MomentError;
-use crate::domain::units::UnitError;
 use crate::hub::{HubError, MalformedTokens, TokenError};
 use crate::store::StoreError;
 use crate::sys::file_limit;
 use crate::sys::files::{FORBIDDEN_ADVICE, is_disk_failure, is_forbidden, is_link_cycle};
 use crate::sys::host::VariableNotUtf8;
 use crate::sys::http::HttpError;
-use crate::sys::open::is_not_plain;
-use crate::sys::paths::PathNotUtf8;
+use crate::sys::open::{NOT_PLAIN_ADVICE, is_not_plain};
+use crate::sys::paths::{PathNotUtf8, UnknownUserHome};
 
 /// The hint for a file that is too large for its file system.
 const TOO_LARGE: &str =
@@ -96,10 +92,8 @@ fn configuration(link: &(dyn StdError + 'static)) -> Option<Known> {
         Some("name another directory: each model deletes files outside its revision".to_owned())
     } else if link.is::<VariableNotUtf8>() {
         Some("give it a value in UTF-8, or unset it".to_owned())
-    } else if let Some(wrong) = link.downcast_ref::<SpecError>() {
-        wrong.hint().map(str::to_owned)
-    } else if let Some(unknown) = link.downcast_ref::<UnknownWord>() {
-        Some(unknown.hint())
+    } else if let Some(value) = link.downcast_ref::<InvalidValue>() {
+        value.next_step().map(str::to_owned)
     } else if let Some(duplicate) = link.downcast_ref::<Duplicate>() {
         let name = &duplicate.existing;
         Some(format!(
@@ -107,13 +101,6 @@ fn configuration(link: &(dyn StdError + 'static)) -> Option<Known> {
         ))
     } else if link.is::<PathNotUtf8>() {
         Some("rename that path, or use another one".to_owned())
-    } else if link.is::<NameError>()
-        || link.is::<UnitError>()
-        || link.is::<Impossible>()
-        || link.is::<MomentError>()
-        || link.is::<ShardError>()
-    {
-        None
     } else {
         return None;
     };
@@ -191,12 +178,13 @@ fn database(error: &StoreError) -> Option<Known> {
     let kind = match error {
         StoreError::File { .. } => return None,
         StoreError::Busy => return Some(Known::temporary(hint)),
-        StoreError::DiskFull | StoreError::DiskFailed { .. } | StoreError::ReadOnly => {
-            ErrorKind::Disk
-        }
+        StoreError::DiskFull { .. }
+        | StoreError::DiskFailed { .. }
+        | StoreError::ReadOnly { .. } => ErrorKind::Disk,
         StoreError::NotUnique { .. }
         | StoreError::NotFound { .. }
         | StoreError::Refused(_)
+        | StoreError::Duplicate(_)
         | StoreError::PathNotUtf8(_)
         | StoreError::UnusableSchedule(_)
         | StoreError::MissingReference => ErrorKind::Config,
@@ -214,6 +202,9 @@ fn local(link: &(dyn StdError + 'static)) -> Option<Known> {
             ErrorKind::Internal
         };
         return Some(Known::new(kind, refusal.next.clone()));
+    }
+    if link.is::<UnknownUserHome>() {
+        return Some(Known::hinted(ErrorKind::Internal, "give --home DIR"));
     }
     if link.is::<WrongClock>() {
         let hint = "set the clock, or switch time synchronisation on; the next tick tries again";
@@ -280,8 +271,7 @@ fn file_operation(error: &io::Error) -> Option<Known> {
                 "check that the disk or network share is there and mounted, then run it again";
             return Some(Known::hinted(ErrorKind::Internal, hint));
         }
-        // The message names the path and the way out.
-        _ if is_not_plain(error) => None,
+        _ if is_not_plain(error) => Some(NOT_PLAIN_ADVICE),
         _ if is_disk_failure(error) => Some(
             "look for errors of this disk in the log of the system, and keep a copy of its files",
         ),

@@ -58,7 +58,7 @@ impl<'a> PublishedRef<'a> {
     /// Reads the ref; `None` if it names the published commit.
     ///
     /// A commit that this home publishes for another model, or is about to publish,
-    /// and one that another home of hfdl wants, are no trouble if they are whole:
+    /// and one that another home of hfdl claims, are no trouble if they are whole:
     /// those writers move a ref after the last file. A disk that is not mounted has no
     /// refs: `places` are asked only about a ref that is not right.
     pub fn look(

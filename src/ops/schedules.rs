@@ -5,11 +5,12 @@ use jiff::tz::TimeZone;
 use thiserror::Error;
 
 use super::ticks::note_look;
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::schedule::{
-    self as domain, DueContext, Impossible, NextStart, Overlap, PlannedSlot, Schedule,
-    ScheduleSpec, ScheduleState, assess, check_possible, check_tick, duplicate_of, find_zone,
-    jitter_offset, overlaps, planned,
+    self as domain, DueContext, NextStart, Overlap, PlannedSlot, Schedule, ScheduleSpec,
+    ScheduleState, assess, check_possible, check_tick, duplicate_of, find_zone, jitter_offset,
+    overlaps, planned,
 };
 use crate::domain::status::NextDue;
 use crate::domain::time::Timestamp;
@@ -50,7 +51,7 @@ pub fn impossible(
     schedules: &[Schedule],
     tick: Seconds,
     now: Timestamp,
-) -> Vec<(EntryName, Impossible)> {
+) -> Vec<(EntryName, InvalidValue)> {
     let enabled = schedules.iter().filter(|schedule| schedule.spec.enabled);
     let check = |schedule: &Schedule| {
         let (spec, anchor) = (&schedule.spec, schedule.state.anchor_at);
@@ -66,7 +67,10 @@ pub fn impossible(
 pub fn warnings_about_tick(store: &Store, tick: Seconds, now: Timestamp) -> Result<Vec<String>> {
     let schedules = store.enabled_schedules()?.readable;
     let found = impossible(&schedules, tick, now).into_iter();
-    let words = found.map(|(name, why)| format!("the schedule `{name}` can never run now: {why}"));
+    let words = found.map(|(name, why)| {
+        let why = why.with_next_step();
+        format!("the schedule `{name}` can never run now: {why}")
+    });
     Ok(words.collect())
 }
 

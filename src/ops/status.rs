@@ -30,7 +30,6 @@ use crate::domain::schedule::{Schedule, longest_gap, usable_zone};
 use crate::domain::scrub::ScrubState;
 use crate::domain::settings::Settings;
 use crate::domain::shard::Shard;
-use crate::domain::snapshot::Amount;
 use crate::domain::status::{
     DatabaseTrouble, DiskFacts, DiskUse, ModelStatus, RunInProgress, Status, TimerFacts,
 };
@@ -104,36 +103,12 @@ fn without_database(
             .try_exists()
             .with_context(|| format!("cannot look at `{}`", database.display()))?,
         timer,
-        last_timer_tick: None,
-        last_unattended_tick: None,
-        last_tick: None,
         tick_every: places.settings.timer_every(),
-        failed_tick: None,
-        pause: None,
-        next_due: Vec::new(),
-        unusable: Vec::new(),
-        impossible: Vec::new(),
-        empty: Vec::new(),
-        missed_slots: Vec::new(),
-        shards: Vec::new(),
-        asked_to_wait: None,
-        false_future: None,
-        bad_rows: Vec::new(),
-        run: None,
-        last_run: None,
-        crashed: Vec::new(),
-        models: Vec::new(),
-        failed_views: Vec::new(),
-        allowances: Vec::new(),
         disks: disks(places),
-        only_copies: Vec::new(),
-        cache_use: None,
-        leftover_bytes: 0,
-        adopted: Amount::default(),
         check_max_age: places.settings.check_max_age(),
         scrub: ScrubState::new(places.settings.verify_every(), &[]),
         logins: logins_in_use(places.host, places.settings, store),
-        database_trouble: None,
+        ..Status::default()
     })
 }
 
@@ -228,10 +203,6 @@ fn models(
         None => BTreeMap::new(),
     };
     let mut last = store.last_checks(status.now)?;
-    let is_ours = |spec: &ModelSpec| {
-        let mut shards = status.shards.iter();
-        status.shards.is_empty() || shards.any(|one| one.holds(&spec.repo, &spec.revision))
-    };
     let n_refs = store.n_published_in_cache()?;
     let (mut n_reads, mut n_listings) = (0, 0);
     let known: OnceCell<Arc<Places>> = OnceCell::new();
@@ -242,12 +213,16 @@ fn models(
         };
         Ok(known.get_or_init(|| loaded).clone())
     };
-    let oldest_proof = |spec: &ModelSpec| match &spec.destination {
-        Destination::Cache => proofs.get(cache.repo(&spec.repo).folder()).copied(),
-        Destination::Directory(path) => store.oldest_verified_below(path).ok().flatten(),
+    let verified_until = |model: &Model| {
+        let every = every.filter(|_| model.state.published_commit.is_some())?;
+        let oldest = match &model.spec.destination {
+            Destination::Cache => proofs.get(cache.repo(&model.spec.repo).folder()).copied(),
+            Destination::Directory(path) => store.oldest_verified_below(path).ok().flatten(),
+        };
+        oldest?.checked_add(every.span()).ok()
     };
     let mut describe = |model: Model| {
-        if !is_ours(&model.spec) {
+        if !is_run_here(&status.shards, &model.spec) {
             return None;
         }
         // Each goes when its model is described: together they are large.
@@ -255,10 +230,7 @@ fn models(
         let is_scheduled = covered.of(spec).is_some();
         let mut known = ModelStatus::new(&model, last.as_ref(), is_scheduled, status.now);
         known.next_due = slots.of(spec).filter(|_| spec.enabled);
-        if let Some(every) = every.filter(|_| model.state.published_commit.is_some()) {
-            let oldest = oldest_proof(spec);
-            known.verified_until = oldest.and_then(|at| at.checked_add(every.span()).ok());
-        }
+        known.verified_until = verified_until(&model);
         // The last session of a held, orphaned or rolled back model has other sizes.
         if known.size_bytes.is_none() && n_listings < MOST_REFS {
             n_listings += u64::from(model.state.published_commit.is_some());
@@ -285,6 +257,12 @@ fn models(
         known.extend(describe(model))
     })?;
     Ok(known)
+}
+
+/// Tells whether one of the shards of this home has a model.
+fn is_run_here(shards: &[Shard], spec: &ModelSpec) -> bool {
+    let mut all = shards.iter();
+    shards.is_empty() || all.any(|one| one.holds(&spec.repo, &spec.revision))
 }
 
 /// Adds the forecasts of models with bytes left to fetch.

@@ -67,7 +67,7 @@ pub struct TimerState {
     pub installed: bool,
     pub backend: Option<TimerKind>,
     pub every: Option<Seconds>,
-    /// Whether the entry is byte for byte what `start` would write now.
+    /// The entry is byte for byte the one that `start` would write now.
     pub is_current: bool,
     /// The path of the file, or the lines of the crontab.
     pub entry: Option<String>,

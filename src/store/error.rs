@@ -1,7 +1,6 @@
 //! Errors of the database, in the cases that callers distinguish.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
@@ -13,15 +12,6 @@ use crate::domain::schedule::Unusable;
 
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-/// The database of this process, which errors of its statements name: the first one that
-/// was opened. Only tests open another one.
-static OPENED: OnceLock<PathBuf> = OnceLock::new();
-
-/// Remembers the file that is opened.
-pub(super) fn remember_file(path: &Path) {
-    let _ = OPENED.set(path.to_owned());
-}
-
 /// Says which database is damaged.
 fn damaged(path: Option<&Path>) -> String {
     match path {
@@ -30,7 +20,7 @@ fn damaged(path: Option<&Path>) -> String {
     }
 }
 
-/// Returns SQLite's words about damage as a person would say them.
+/// Returns SQLite's message about damage in plain words.
 fn plain(text: &str) -> String {
     match text {
         "file is not a database" => "it is not an SQLite file".to_owned(),
@@ -70,16 +60,19 @@ pub enum StoreError {
 
     /// The directory may be missing, not accessible, or no directory.
     #[error("the database file cannot be opened")]
-    CannotOpen,
+    CannotOpen { path: Option<PathBuf> },
 
     #[error("the database cannot be written: it is read-only")]
-    ReadOnly,
+    ReadOnly { path: Option<PathBuf> },
 
     #[error("the database cannot be written: the disk is full")]
-    DiskFull,
+    DiskFull { path: Option<PathBuf> },
 
     #[error("the disk failed to read or write the database: {detail}")]
-    DiskFailed { detail: String },
+    DiskFailed {
+        detail: String,
+        path: Option<PathBuf>,
+    },
 
     /// `existing` is the name of the conflicting entry.
     #[error("{what} exists already: the {entity} `{existing}`")]
@@ -104,6 +97,11 @@ pub enum StoreError {
     #[error("the database refuses the value: {0}")]
     Refused(String),
 
+    /// A UNIQUE or PRIMARY KEY constraint failed; the file of the table turns it into
+    /// `NotUnique`.
+    #[error("the database refuses the value: {0}")]
+    Duplicate(String),
+
     #[error("the database holds a value that this hfdl cannot read: {0}")]
     Unreadable(#[from] UnreadableValue),
 
@@ -127,7 +125,7 @@ pub enum StoreError {
 impl StoreError {
     /// Returns the next step for the user, where it is certain.
     pub fn hint(&self) -> Option<String> {
-        let file = || match OPENED.get() {
+        let file = |path: &Option<PathBuf>| match path {
             Some(path) => format!("`{}`", path.display()),
             None => "the database".to_owned(),
         };
@@ -142,24 +140,24 @@ impl StoreError {
             Self::NotOurs(_) => Some("choose another directory with `--home`"),
             Self::Damaged { .. } => Some("restore a backup of the database"),
             Self::Busy => Some("try again; `hfdl status` shows whether a run is in progress"),
-            Self::CannotOpen | Self::ReadOnly => {
+            Self::CannotOpen { path } | Self::ReadOnly { path } => {
                 return Some(format!(
                     "make {} and its directory writable for this user",
-                    file()
+                    file(path)
                 ));
             }
-            Self::DiskFailed { .. } => {
-                let file = file();
+            Self::DiskFailed { path, .. } => {
                 return Some(format!(
-                    "look at the disk that holds {file}; `hfdl doctor` tests the database"
+                    "look at the disk that holds {}; `hfdl doctor` tests the database",
+                    file(path)
                 ));
             }
             Self::Unreadable(_) => Some("if a newer hfdl wrote it, update this one"),
             Self::Sqlite(_) => Some("`hfdl doctor` tests the database"),
-            Self::DiskFull => {
+            Self::DiskFull { path } => {
                 return Some(format!(
                     "free some space on the disk that holds {}, and run it again",
-                    file()
+                    file(path)
                 ));
             }
             _ => None,
@@ -167,24 +165,36 @@ impl StoreError {
         hint.map(str::to_owned)
     }
 
-    /// Names the file that could not be opened in an error whose next step depends on it.
+    /// Names the file in an error whose message or next step depends on it.
     pub(super) fn at(mut self, database: &Path) -> Self {
         match &mut self {
-            Self::NewerDatabase { path, .. } => *path = Some(database.to_owned()),
-            Self::Damaged { path, was_open, .. } => {
-                *path = Some(database.to_owned());
-                *was_open = false;
-            }
+            Self::NewerDatabase { path, .. }
+            | Self::Damaged { path, .. }
+            | Self::CannotOpen { path }
+            | Self::ReadOnly { path }
+            | Self::DiskFull { path }
+            | Self::DiskFailed { path, .. } => *path = Some(database.to_owned()),
             _ => {}
         }
         self
     }
 
-    /// Builds the error about damage in the database of this process.
-    pub fn damaged(detail: impl Into<String>) -> Self {
+    /// Names the file that could not be opened; a context names it in the message.
+    pub(super) fn while_opening(self, database: &Path) -> Self {
+        match self.at(database) {
+            Self::Damaged { detail, path, .. } => Self::Damaged {
+                detail,
+                path,
+                was_open: false,
+            },
+            other => other,
+        }
+    }
+
+    pub(super) fn damaged(detail: impl Into<String>) -> Self {
         Self::Damaged {
             detail: detail.into(),
-            path: OPENED.get().cloned(),
+            path: None,
             was_open: true,
         }
     }
@@ -201,15 +211,6 @@ impl StoreError {
     pub(super) fn not_found(entity: &'static str, name: impl ToString) -> Self {
         let name = name.to_string();
         Self::NotFound { entity, name }
-    }
-
-    /// Tells whether a UNIQUE or PRIMARY KEY constraint failed, which the file of
-    /// the table turns into `NotUnique`.
-    pub(super) fn is_duplicate(err: &rusqlite::Error) -> bool {
-        matches!(
-            err.sqlite_error().map(|inner| inner.extended_code),
-            Some(ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY)
-        )
     }
 }
 
@@ -231,16 +232,20 @@ impl From<rusqlite::Error> for StoreError {
         match inner.code {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Busy,
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::damaged(plain(&text())),
-            ErrorCode::ReadOnly => Self::ReadOnly,
-            ErrorCode::DiskFull => Self::DiskFull,
-            ErrorCode::SystemIoFailure => Self::DiskFailed { detail: text() },
-            ErrorCode::CannotOpen => Self::CannotOpen,
-            ErrorCode::ConstraintViolation
-                if inner.extended_code == ffi::SQLITE_CONSTRAINT_FOREIGNKEY =>
-            {
-                Self::MissingReference
-            }
-            ErrorCode::ConstraintViolation => Self::Refused(text()),
+            ErrorCode::ReadOnly => Self::ReadOnly { path: None },
+            ErrorCode::DiskFull => Self::DiskFull { path: None },
+            ErrorCode::SystemIoFailure => Self::DiskFailed {
+                detail: text(),
+                path: None,
+            },
+            ErrorCode::CannotOpen => Self::CannotOpen { path: None },
+            ErrorCode::ConstraintViolation => match inner.extended_code {
+                ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Self::MissingReference,
+                ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY => {
+                    Self::Duplicate(text())
+                }
+                _ => Self::Refused(text()),
+            },
             _ => Self::Sqlite(rusqlite::Error::SqliteFailure(inner, message)),
         }
     }

@@ -94,8 +94,8 @@ fn open(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Keeps large sorts out of the system's temporary folder, which may be small, and
-/// whose files other users could read.
+/// Keeps large sorts out of the system's temporary folder: it may be small, and other
+/// users could read its files.
 pub(super) fn keep_temporary_data_in_memory(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "temp_store", "MEMORY")
 }
@@ -138,8 +138,10 @@ fn can_be_written_beside(path: &Path) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let tried = tempfile::tempfile_in(folder).and_then(|mut file| file.write_all(&[0; BYTES]));
     match tried.map_err(|err| err.kind()) {
-        Err(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Err(StoreError::DiskFull),
-        Err(ErrorKind::ReadOnlyFilesystem) => Err(StoreError::ReadOnly),
+        Err(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+            Err(StoreError::DiskFull { path: None })
+        }
+        Err(ErrorKind::ReadOnlyFilesystem) => Err(StoreError::ReadOnly { path: None }),
         _ => Ok(()),
     }
 }

@@ -42,7 +42,7 @@ words! {
         RefusedLogins = "refused-logins",
         /// The size of the cache, the time of its measurement in seconds, and its folder.
         CacheSize = "cache-size",
-        /// The spent allowances that a person was told of, one a line.
+        /// The spent allowances that were reported, one a line.
         AllowancesTold = "allowances-told",
         /// The last run that hooks and mails have reported.
         LastRunTold = "last-run-told",

@@ -144,8 +144,8 @@ impl Store {
         self.map_models(filter, |model| model)
     }
 
-    /// Reads the readable models one after the other, by name, and returns what is made
-    /// of each: a list of ten thousand models takes much memory.
+    /// Reads the readable models one after the other, by name, and returns a value for
+    /// each: a list of ten thousand models takes much memory.
     pub fn map_models<T>(
         &self,
         filter: &ModelFilter,
@@ -231,10 +231,9 @@ impl Store {
             }
         };
         let (n_changed, id) = written.map_err(|err| {
-            let existing = StoreError::is_duplicate(&err)
-                .then(|| self.conflicting_model(id, spec))
-                .flatten();
-            existing.unwrap_or(err.into())
+            let is_duplicate = matches!(err, StoreError::Duplicate(_));
+            let existing = is_duplicate.then(|| self.conflicting_model(id, spec));
+            existing.flatten().unwrap_or(err)
         })?;
         expect_one(n_changed, id)?;
         Ok(id)

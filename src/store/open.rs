@@ -3,13 +3,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use rusqlite::{Connection, ErrorCode};
 
-use super::error::{Result, StoreError, remember_file};
+use super::error::{Result, StoreError};
 use super::journal::{self, Journal};
 use super::migrations::{self, MIGRATIONS, Migration, SchemaAge};
 use crate::domain::time::Timestamp;
@@ -37,6 +37,8 @@ const TRIES_AFTER_STOP: u32 = 4;
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
+    /// The file, which errors name.
+    path: PathBuf,
     journal: Journal,
     /// Set in a run: writes wait for other writers until this flag is raised.
     run: RefCell<Option<StopFlag>>,
@@ -59,9 +61,8 @@ impl Store {
         migrations: &[Migration],
         now: Timestamp,
     ) -> anyhow::Result<Self> {
-        remember_file(path);
         Self::open_file(path, migrations, now)
-            .map_err(|err| err.at(path))
+            .map_err(|err| err.while_opening(path))
             .with_context(|| format!("cannot open the database `{}`", path.display()))
     }
 
@@ -76,12 +77,13 @@ impl Store {
                 migrations::migrate(&mut connection, Some(path), migrations, now)?;
             }
         }
-        Ok(Self::new(connection, journal))
+        Ok(Self::new(connection, path, journal))
     }
 
-    fn new(connection: Connection, journal: Journal) -> Self {
+    fn new(connection: Connection, path: &Path, journal: Journal) -> Self {
         Self {
             connection,
+            path: path.to_owned(),
             journal,
             run: RefCell::default(),
             bad_rows: RefCell::default(),
@@ -93,9 +95,8 @@ impl Store {
     /// A missing file is read as an empty database, and an old one is migrated in
     /// memory.
     pub fn open_read_only(path: &Path, now: Timestamp) -> anyhow::Result<Self> {
-        remember_file(path);
         Self::open_file_read_only(path, MIGRATIONS, now)
-            .map_err(|err| err.at(path))
+            .map_err(|err| err.while_opening(path))
             .with_context(|| format!("cannot open the database `{}`", path.display()))
     }
 
@@ -111,16 +112,24 @@ impl Store {
             (memory, Journal::Rollback)
         };
         connection.pragma_update(None, "query_only", true)?;
-        Ok(Self::new(connection, journal))
+        Ok(Self::new(connection, path, journal))
     }
 
     /// Makes a database in memory, for unit tests.
     #[cfg(test)]
     pub fn in_memory(now: Timestamp) -> Result<Self> {
-        Ok(Self::new(
-            migrated_in_memory(None, MIGRATIONS, now)?,
-            Journal::Rollback,
-        ))
+        let memory = migrated_in_memory(None, MIGRATIONS, now)?;
+        Ok(Self::new(memory, Path::new(":memory:"), Journal::Rollback))
+    }
+
+    /// Names the file in the error of a statement.
+    pub(super) fn failed(&self, err: rusqlite::Error) -> StoreError {
+        StoreError::from(err).at(&self.path)
+    }
+
+    /// Returns the error about damage that a check of the open database has found.
+    pub fn damaged(&self, detail: impl Into<String>) -> StoreError {
+        StoreError::damaged(detail).at(&self.path)
     }
 
     /// Returns the journal mode of the file, for `doctor`.
@@ -149,9 +158,9 @@ impl Store {
         &self,
         work: impl FnOnce(&Self) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
-        let transaction = OpenTransaction::begin(self).map_err(StoreError::from)?;
+        let transaction = OpenTransaction::begin(self)?;
         let value = work(self)?;
-        transaction.commit().map_err(StoreError::from)?;
+        transaction.commit()?;
         Ok(value)
     }
 
@@ -169,10 +178,8 @@ impl Store {
 
     /// Makes one change. In a run it gets a transaction of its own, because only
     /// transactions wait for other writers.
-    pub(super) fn change(
-        &self,
-        work: impl FnOnce() -> rusqlite::Result<usize>,
-    ) -> rusqlite::Result<usize> {
+    pub(super) fn change(&self, work: impl FnOnce() -> rusqlite::Result<usize>) -> Result<usize> {
+        let work = || work().map_err(|err| self.failed(err));
         if self.run.borrow().is_none() || !self.connection.is_autocommit() {
             return work();
         }
@@ -193,10 +200,9 @@ impl Store {
 
     /// Stops forcing each commit to disk, for the many commits of a run.
     pub fn commit_lazily(&self) -> Result<()> {
-        let synchronous = self.journal.synchronous_in_runs();
-        Ok(self
-            .connection
-            .pragma_update(None, "synchronous", synchronous)?)
+        let mode = self.journal.synchronous_in_runs();
+        let set = self.connection.pragma_update(None, "synchronous", mode);
+        set.map_err(|err| self.failed(err))
     }
 
     /// Makes writes wait for other writers as long as the run may last. After a
@@ -204,27 +210,28 @@ impl Store {
     /// recorded.
     pub fn wait_for_writers(&self, stop: &StopFlag) -> Result<()> {
         if self.journal == Journal::Wal {
-            self.connection.busy_timeout(ONE_TRY)?;
+            let set = self.connection.busy_timeout(ONE_TRY);
+            set.map_err(|err| self.failed(err))?;
         }
         self.run.replace(Some(stop.clone()));
         Ok(())
     }
 
     /// Begins or ends a transaction, which may find the database busy.
-    fn execute_when_free(&self, sql: &str) -> rusqlite::Result<()> {
+    fn execute_when_free(&self, sql: &str) -> Result<()> {
         let mut tries_left = TRIES_AFTER_STOP;
         loop {
             let done = self.connection.execute_batch(sql);
             let is_busy = done.as_ref().is_err_and(is_busy);
             let run = self.run.borrow();
             let Some(stop) = run.as_ref().filter(|_| is_busy) else {
-                return done;
+                return done.map_err(|err| self.failed(err));
             };
             if stop.is_raised() {
                 tries_left -= 1;
             }
             if tries_left == 0 {
-                return done;
+                return done.map_err(|err| self.failed(err));
             }
         }
     }
@@ -264,7 +271,7 @@ fn make_file(path: &Path, migrations: &[Migration], now: Timestamp) -> Result<()
     if !is_whole {
         // SQLite closes without an error when it cannot move the log into the file.
         let detail = "its log could not be written into it".to_owned();
-        return Err(StoreError::DiskFailed { detail });
+        return Err(StoreError::DiskFailed { detail, path: None });
     }
     match unfinished.persist_noclobber(path) {
         Ok(()) => Ok(()),
@@ -327,7 +334,7 @@ fn migrated_in_memory(
     journal::keep_temporary_data_in_memory(&memory)?;
     if let Some(file) = file {
         let copy = rusqlite::backup::Backup::new(file, &mut memory)?;
-        copy.run_to_completion(i32::MAX, std::time::Duration::ZERO, None)?;
+        copy.run_to_completion(i32::MAX, Duration::ZERO, None)?;
     }
     migrations::migrate(&mut memory, None, migrations, now)?;
     Ok(memory)
@@ -341,7 +348,7 @@ struct OpenTransaction<'a> {
 }
 
 impl<'a> OpenTransaction<'a> {
-    fn begin(store: &'a Store) -> rusqlite::Result<Self> {
+    fn begin(store: &'a Store) -> Result<Self> {
         let is_inner = !store.connection.is_autocommit();
         store.execute_when_free(if is_inner {
             "SAVEPOINT inner"
@@ -355,7 +362,7 @@ impl<'a> OpenTransaction<'a> {
         })
     }
 
-    fn commit(mut self) -> rusqlite::Result<()> {
+    fn commit(mut self) -> Result<()> {
         self.store.execute_when_free(if self.is_inner {
             "RELEASE inner"
         } else {
@@ -426,7 +433,7 @@ mod tests {
         let setting = store.setting("disk.reserve").unwrap().unwrap();
         assert_eq!(setting.value, "20G of old");
         let err = store.unset_setting("disk.reserve").unwrap_err();
-        assert!(matches!(err, StoreError::ReadOnly), "{err:?}");
+        assert!(matches!(err, StoreError::ReadOnly { .. }), "{err:?}");
         drop(store);
         assert_eq!(std::fs::read(&path).unwrap(), before);
         assert_eq!(home.path().read_dir().unwrap().count(), 1);
@@ -440,11 +447,10 @@ mod tests {
         let made = Store::open(&path, NOW).unwrap();
         let looked_at = Store::open_read_only(&path, NOW).unwrap();
         for store in [unmade, made, looked_at] {
-            let connection = store.connection();
-            let memory: i64 = connection
-                .pragma_query_value(None, "temp_store", |row| row.get(0))
-                .unwrap();
-            assert_eq!(memory, 2);
+            let memory = store
+                .connection()
+                .pragma_query_value(None, "temp_store", |row| row.get(0));
+            assert_eq!(memory, Ok::<i64, _>(2));
         }
     }
 
@@ -453,10 +459,10 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let store = Store::open(&home.path().join("hfdl.db"), NOW).unwrap();
         let synchronous = || -> i64 {
-            let connection = store.connection();
-            connection
-                .pragma_query_value(None, "synchronous", |row| row.get(0))
-                .unwrap()
+            let value = store
+                .connection()
+                .pragma_query_value(None, "synchronous", |row| row.get(0));
+            value.unwrap()
         };
         assert_eq!(synchronous(), 2, "FULL");
         store.commit_lazily().unwrap();
@@ -468,9 +474,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let store = Store::open(&home.path().join("hfdl.db"), NOW).unwrap();
         let connection = store.connection();
-        let n_pages: i64 = connection
-            .pragma_query_value(None, "page_count", |row| row.get(0))
-            .unwrap();
+        let n_pages = connection.pragma_query_value(None, "page_count", |row| row.get(0));
+        let n_pages: i64 = n_pages.unwrap();
         let limit = |n_pages: i64| {
             let set = format!("PRAGMA max_page_count = {n_pages}");
             connection.query_row(&set, [], |_| Ok(())).unwrap();
@@ -481,7 +486,10 @@ mod tests {
             store.set_setting("small", "1", NOW)?;
             store.set_setting("large", &large, NOW)
         });
-        assert!(matches!(result, Err(StoreError::DiskFull)), "{result:?}");
+        let err = result.unwrap_err();
+        assert!(matches!(err, StoreError::DiskFull { .. }), "{err:?}");
+        let hint = err.hint().unwrap();
+        assert!(hint.contains(home.path().to_str().unwrap()), "{hint}");
         assert_eq!(store.settings().unwrap(), []);
         limit(n_pages + 100);
         store.set_setting("large", &large, NOW).unwrap();

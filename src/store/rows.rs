@@ -5,7 +5,7 @@
 //! and `doctor`: one bad row must not end a run about all the others.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{OptionalExtension, Params, ToSql, params_from_iter};
+use rusqlite::{OptionalExtension, Params, Statement, ToSql, params_from_iter};
 
 use super::error::Result;
 use super::models::ModelFilter;
@@ -24,23 +24,18 @@ pub(super) type Values<'v> = [(&'v str, &'v dyn ToSql)];
 
 impl Store {
     /// Runs a statement and returns the number of changed rows.
-    pub(super) fn execute(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
+    pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize> {
         self.change(|| self.connection().prepare_cached(sql)?.execute(params))
     }
 
     /// Inserts a row and returns its id.
-    pub(super) fn insert(&self, table: &str, values: &Values<'_>) -> rusqlite::Result<i64> {
+    pub(super) fn insert(&self, table: &str, values: &Values<'_>) -> Result<i64> {
         self.execute(&insert_sql(table, values), params_of(values))?;
         Ok(self.connection().last_insert_rowid())
     }
 
     /// Inserts a row, or changes the one with the same values in the `key` columns.
-    pub(super) fn upsert(
-        &self,
-        table: &str,
-        key: &[&str],
-        values: &Values<'_>,
-    ) -> rusqlite::Result<()> {
+    pub(super) fn upsert(&self, table: &str, key: &[&str], values: &Values<'_>) -> Result<()> {
         let others = values.iter().filter(|(column, _)| !key.contains(column));
         let set: Vec<String> = others
             .map(|(column, _)| format!("{column} = excluded.{column}"))
@@ -57,13 +52,24 @@ impl Store {
         id: i64,
         values: &Values<'_>,
         condition: &str,
-    ) -> rusqlite::Result<usize> {
+    ) -> Result<usize> {
         let columns = values.iter().map(|(column, _)| *column);
         let set = columns.collect::<Vec<_>>().join(" = ?, ");
         let sql = format!("UPDATE {table} SET {set} = ? WHERE id = ? AND {condition}");
         let id: [&dyn ToSql; 1] = [&id];
         let params = values.iter().map(|(_, value)| *value).chain(id);
         self.execute(&sql, params_from_iter(params))
+    }
+
+    /// Runs a query; its error names the file.
+    fn query<T>(
+        &self,
+        sql: &str,
+        read: impl FnOnce(&mut Statement<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        let statement = self.connection().prepare_cached(sql);
+        let answer = statement.and_then(|mut statement| read(&mut statement));
+        answer.map_err(|err| self.failed(err))
     }
 
     /// Returns the row that a query finds, if any. An unreadable one is an
@@ -74,10 +80,11 @@ impl Store {
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>> {
-        let mut statement = self.connection().prepare_cached(sql)?;
         let columns = ColumnOrder::default();
         let read = |row: &rusqlite::Row<'_>| read(&Row::new(row, &columns));
-        Ok(statement.query_row(params, read).optional()?)
+        self.query(sql, |statement| {
+            statement.query_row(params, read).optional()
+        })
     }
 
     /// Returns the row that a query finds, if it is there and can be read.
@@ -102,10 +109,11 @@ impl Store {
         params: impl Params,
         mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<C> {
-        let mut statement = self.connection().prepare_cached(sql)?;
         let columns = ColumnOrder::default();
-        let rows = statement.query_map(params, |row| read(&Row::new(row, &columns)))?;
-        Ok(rows.collect::<rusqlite::Result<C>>()?)
+        let read = |row: &rusqlite::Row<'_>| read(&Row::new(row, &columns));
+        self.query(sql, |statement| {
+            statement.query_map(params, read)?.collect()
+        })
     }
 
     /// Returns the rows of a query that can be read; `bad_rows` names the others.
@@ -129,11 +137,11 @@ impl Store {
                 }
             }
         };
-        let mut statement = self.connection().prepare_cached(sql)?;
-        let rows = statement.query_map(params, read_or_remember)?;
-        // Without a list between: of ten thousand models it would be the largest.
-        let readable = rows.filter_map(rusqlite::Result::transpose);
-        Ok(readable.collect::<rusqlite::Result<C>>()?)
+        self.query(sql, |statement| {
+            let rows = statement.query_map(params, read_or_remember)?;
+            // Without a list between: of ten thousand models it would be the largest.
+            rows.filter_map(rusqlite::Result::transpose).collect()
+        })
     }
 
     /// Reads the tables that runs and `status` use, so that `bad_rows` names their

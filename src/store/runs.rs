@@ -20,7 +20,7 @@ pub struct RunFilter {
     pub limit: Option<u32>,
 }
 
-/// The runs and sessions that dead processes had left open.
+/// The closed runs and sessions of crashed processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CrashedWork {
     pub runs: Vec<RunId>,
@@ -155,8 +155,8 @@ impl Store {
         )
     }
 
-    /// Returns the runs that have not ended, oldest first. At most one of them is
-    /// alive: the process that holds the lock.
+    /// Returns the runs that have not ended, oldest first. At most one of them still
+    /// runs: the process that holds the lock.
     pub fn unfinished_runs(&self) -> Result<Vec<Run>> {
         self.list_readable("runs", UNFINISHED_RUNS, [], read_run)
     }
@@ -166,10 +166,10 @@ impl Store {
         Ok(self.find(UNFINISHED_RUNS, [], |_| Ok(()))?.is_some())
     }
 
-    /// Closes the runs and sessions that dead processes left open.
+    /// Closes the runs and sessions of crashed processes.
     ///
-    /// The caller holds the run lock, which proves that all other open runs are
-    /// dead. Sessions that kept bytes become `partial`, the others `failed`. Slots
+    /// The caller holds the run lock, so that no other open run has a process.
+    /// Sessions that kept bytes become `partial`, the others `failed`. Slots
     /// stay unserved, so that the run that starts now continues them. The end is
     /// the time of the last heartbeat: a crash on Friday that is noticed on Monday
     /// did not run over the weekend.

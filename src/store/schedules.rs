@@ -209,15 +209,13 @@ impl Store {
                 inserted.map(|id| (1, ScheduleId(id)))
             }
         };
-        let (n_changed, id) = written.map_err(|err| {
-            if !StoreError::is_duplicate(&err) {
-                return err.into();
-            }
-            StoreError::NotUnique {
+        let (n_changed, id) = written.map_err(|err| match err {
+            StoreError::Duplicate(_) => StoreError::NotUnique {
                 entity: "schedule",
                 what: "the name".to_owned(),
                 existing: spec.name.to_string(),
-            }
+            },
+            other => other,
         })?;
         expect_one(n_changed, id)?;
         Ok(id)

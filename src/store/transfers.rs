@@ -19,14 +19,9 @@ impl Store {
         quarter: Timestamp,
         bytes: u64,
     ) -> Result<()> {
-        if bytes == 0 {
-            return Ok(());
-        }
-        let (word, name) = scope.key();
         let sql = "INSERT INTO transfers (scope, name, quarter, bytes) VALUES (?1, ?2, ?3, ?4)
             ON CONFLICT (scope, name, quarter) DO UPDATE SET bytes = bytes + excluded.bytes";
-        self.execute(sql, params![word, name, seconds(quarter), integer(bytes)])?;
-        Ok(())
+        self.change_transfer(sql, scope, quarter, bytes)
     }
 
     /// Takes bytes back that were recorded and not received.
@@ -36,13 +31,22 @@ impl Store {
         quarter: Timestamp,
         bytes: u64,
     ) -> Result<()> {
-        if bytes == 0 {
-            return Ok(());
-        }
-        let (word, name) = scope.key();
         let sql = "UPDATE transfers SET bytes = max(0, bytes - ?4)
             WHERE scope = ?1 AND name = ?2 AND quarter = ?3";
-        self.execute(sql, params![word, name, seconds(quarter), integer(bytes)])?;
+        self.change_transfer(sql, scope, quarter, bytes)
+    }
+
+    fn change_transfer(
+        &self,
+        sql: &str,
+        scope: &AllowanceScope,
+        quarter: Timestamp,
+        bytes: u64,
+    ) -> Result<()> {
+        if bytes > 0 {
+            let (word, name) = scope.key();
+            self.execute(sql, params![word, name, seconds(quarter), integer(bytes)])?;
+        }
         Ok(())
     }
 

@@ -19,11 +19,14 @@ use super::files::{is_absent, link_metadata_if_present, remove_if_present};
 
 /// A path that must be a plain file and is not.
 #[derive(Debug, thiserror::Error)]
-#[error("`{}` is {kind} where a plain file must be; move it away, and run it again", path.display())]
+#[error("`{}` is {kind} where a plain file must be", path.display())]
 pub struct NotPlain {
     path: PathBuf,
     kind: &'static str,
 }
+
+/// The next step where `is_not_plain` holds.
+pub const NOT_PLAIN_ADVICE: &str = "move it away, and run it again";
 
 /// Tells whether an error means that a path is no plain file.
 pub fn is_not_plain(err: &io::Error) -> bool {

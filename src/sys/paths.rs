@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use etcetera::BaseStrategy;
 use thiserror::Error;
 
@@ -11,6 +11,11 @@ use super::host::Host;
 /// The state directory of hfdl and the paths in it.
 #[derive(Clone, Debug)]
 pub struct Home(PathBuf);
+
+/// The state directory cannot be placed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot place the state directory: no home directory is known")]
+pub struct UnknownUserHome;
 
 impl Home {
     /// Uses the requested directory, or the platform's data directory.
@@ -30,9 +35,7 @@ impl Home {
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
             .or_else(|| user_home(host).ok().map(|home| home.join(".local/share")));
-        let base = base.context(
-            "cannot place the state directory: no home directory is known; give --home DIR",
-        )?;
+        let base = base.ok_or(UnknownUserHome)?;
         Ok(Self(base.join("hfdl")))
     }
 

@@ -70,6 +70,35 @@ pub fn terminate(_pid: u32, _start: &str) -> bool {
     false
 }
 
+/// Kills the other processes that have all these variables in their environment, and
+/// returns their number. Only Linux shows the environment of a process.
+pub fn kill_with_variables(variables: &[(&str, &str)]) -> usize {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
+        let wanted: Vec<String> = variables
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let kill = |entry: std::fs::DirEntry| {
+            let id = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+            // An open pidfd keeps the id from being used again before the signal.
+            let process = pidfd_open(id, PidfdFlags::empty()).ok()?;
+            let environment = std::fs::read(entry.path().join("environ")).ok()?;
+            let entries: Vec<&[u8]> = environment.split(|byte| *byte == 0).collect();
+            let is_meant = wanted.iter().all(|one| entries.contains(&one.as_bytes()));
+            (is_meant && id != getpid()).then(|| pidfd_send_signal(process, Signal::KILL))
+        };
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        processes.filter_map(kill).flatten().count()
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = variables;
+        0
+    }
+}
+
 /// Tells whether a program with one of these names runs; `None` where the
 /// platform has no list to read.
 pub fn is_running(host: &Host, names: &[&str]) -> Option<bool> {

@@ -5,9 +5,11 @@
 //! those go on.
 //!
 //! After a `kill -9` of this process the kernel of Linux ends the child, but not the
-//! child's own children: its signal at the death of a parent is for one process. macOS has
-//! no such signal, and a job object of Windows would also end the processes that a hook
-//! leaves in the background on purpose; there a child goes on until it ends by itself.
+//! child's own children: its signal at the death of a parent is for one process. Those of a
+//! gate are found by their variables and ended by the next run; those of a hook may stay in
+//! the background on purpose. macOS has no such signal and shows no environments, and a job
+//! object of Windows would also end the processes that a hook leaves; there a child goes on
+//! until it ends by itself.
 
 use std::io;
 use std::process::{Child, Command, ExitStatus};

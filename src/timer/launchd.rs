@@ -53,18 +53,6 @@ pub fn render(spec: &TimerSpec, session: LaunchSession) -> String {
             format!("\t\t<dict>\n\t\t\t<key>Minute</key>\n\t\t\t<integer>{minute}</integer>\n\t\t</dict>\n")
         })
         .collect();
-    let variables: String = spec
-        .variables
-        .iter()
-        .map(|(name, value)| {
-            let (name, value) = (escape(name), escape(value));
-            format!("\t\t<key>{name}</key>\n\t\t<string>{value}</string>\n")
-        })
-        .collect();
-    let environment = match variables.as_str() {
-        "" => String::new(),
-        all => format!("\t<key>EnvironmentVariables</key>\n\t<dict>\n{all}\t</dict>\n"),
-    };
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>
 <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">
@@ -96,8 +84,22 @@ pub fn render(spec: &TimerSpec, session: LaunchSession) -> String {
 ",
         label = label(&spec.id),
         program = strings(&words),
+        environment = environment(spec),
         session = session.names().0,
     )
+}
+
+/// Returns the variables of the job, if there are any.
+fn environment(spec: &TimerSpec) -> String {
+    let entry = |(name, value): &(String, String)| {
+        let (name, value) = (escape(name), escape(value));
+        format!("\t\t<key>{name}</key>\n\t\t<string>{value}</string>\n")
+    };
+    let entries: String = spec.variables.iter().map(entry).collect();
+    if entries.is_empty() {
+        return entries;
+    }
+    format!("\t<key>EnvironmentVariables</key>\n\t<dict>\n{entries}\t</dict>\n")
 }
 
 fn label(id: &TimerId) -> String {

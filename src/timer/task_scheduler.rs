@@ -31,11 +31,8 @@ pub struct TaskUser {
 /// would stop downloads silently: tasks do not start on battery, end when the power
 /// is unplugged, and end after three days.
 pub fn render(spec: &TimerSpec, user: &TaskUser) -> String {
-    let sid = user
-        .sid
-        .as_ref()
-        .map(|sid| format!("      <UserId>{}</UserId>\n", escape(sid)))
-        .unwrap_or_default();
+    let sid = user.sid.as_ref();
+    let sid = sid.map(|sid| format!("      <UserId>{}</UserId>\n", escape(sid)));
     let program = user.windowless.as_ref().unwrap_or(&spec.program);
     let arguments: Vec<String> = spec
         .arguments()
@@ -84,6 +81,7 @@ pub fn render(spec: &TimerSpec, user: &TaskUser) -> String {
   </Actions>
 </Task>
 ",
+        sid = sid.unwrap_or_default(),
         tick = escape(&spec.tick.to_string()),
         every = spec.tick.every(),
         offset = spec.tick.offset(),

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::chunking::Chunker;
+use super::chunking::{ChunkLengths, Chunker};
 use super::hashes::{MerkleTree, file_hash};
 use crate::domain::ranges::ByteRange;
 use crate::domain::xet::{MAX_CHUNK, XetHash};
@@ -234,14 +234,9 @@ pub fn complete_lengths(
 
 /// Returns the length of the chunk at the start of these bytes.
 fn first_length(bytes: &[u8]) -> u32 {
-    let mut first = None;
-    let mut chunker = Chunker::new();
-    let mut note = |_, length| {
-        first.get_or_insert(length);
-    };
-    chunker.update(bytes, &mut note);
-    chunker.finish(&mut note);
-    first.unwrap_or(0)
+    let mut chunks = ChunkLengths::default();
+    chunks.update(bytes);
+    chunks.finish().first().copied().unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! A rolling hash over the last 64 bytes sets the boundaries. It restarts at every boundary, so
 //! the same content has the same boundaries anywhere in a file.
 
+use super::chunked_file::ChunkedFile;
 use super::hashes::{MerkleTree, chunk_hasher, file_hash};
 use crate::domain::xet::{MAX_CHUNK, MIN_CHUNK, XetHash};
 
@@ -12,56 +13,26 @@ const MASK: u64 = 0xffff_0000_0000_0000;
 /// Number of bytes that determine the rolling hash.
 const WINDOW: usize = 64;
 
-/// Chunks bytes that arrive in blocks of any size.
-pub struct Chunker {
+/// Finds the boundaries of chunks, without their hashes.
+#[derive(Default)]
+struct Cutter {
     gear: gearhash::Hasher<'static>,
-    hasher: blake3::Hasher,
     /// Bytes of the current chunk.
     length: usize,
 }
 
-impl Default for Chunker {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Chunker {
-    pub fn new() -> Self {
-        Self {
-            gear: gearhash::Hasher::default(),
-            hasher: chunk_hasher(),
-            length: 0,
-        }
+impl Cutter {
+    /// Splits off the bytes of the current chunk; also returns its length if it ends there.
+    fn take<'b>(&mut self, bytes: &'b [u8]) -> (&'b [u8], &'b [u8], Option<u32>) {
+        let (n, is_cut) = self.next_cut(bytes);
+        let (own, rest) = bytes.split_at(n);
+        self.length += n;
+        (own, rest, is_cut.then(|| self.end_chunk()))
     }
 
-    /// Adds bytes; calls `on_chunk` with the hash and length of each chunk that ends in them.
-    pub fn update(&mut self, mut bytes: &[u8], on_chunk: &mut dyn FnMut(XetHash, u32)) {
-        while !bytes.is_empty() {
-            let (n, is_cut) = self.next_cut(bytes);
-            let (own, rest) = bytes.split_at(n);
-            self.hasher.update(own);
-            self.length += n;
-            if is_cut {
-                self.end_chunk(on_chunk);
-            }
-            bytes = rest;
-        }
-    }
-
-    /// Ends the last chunk of the file.
-    pub fn finish(mut self, on_chunk: &mut dyn FnMut(XetHash, u32)) {
-        if self.length > 0 {
-            self.end_chunk(on_chunk);
-        }
-    }
-
-    fn end_chunk(&mut self, on_chunk: &mut dyn FnMut(XetHash, u32)) {
-        let hash = XetHash::from_bytes(*self.hasher.finalize().as_bytes());
-        on_chunk(hash, self.length as u32);
-        self.hasher.reset();
+    fn end_chunk(&mut self) -> u32 {
         self.gear.set_hash(0);
-        self.length = 0;
+        std::mem::take(&mut self.length) as u32
     }
 
     /// Returns how many of the bytes belong to the current chunk, and whether it ends there.
@@ -87,11 +58,96 @@ impl Chunker {
     }
 }
 
+/// Chunks bytes that arrive in blocks of any size.
+pub struct Chunker {
+    cutter: Cutter,
+    hasher: blake3::Hasher,
+}
+
+impl Default for Chunker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Chunker {
+    pub fn new() -> Self {
+        Self {
+            cutter: Cutter::default(),
+            hasher: chunk_hasher(),
+        }
+    }
+
+    /// Adds bytes; calls `on_chunk` with the hash and length of each chunk that ends in them.
+    pub fn update(&mut self, mut bytes: &[u8], on_chunk: &mut dyn FnMut(XetHash, u32)) {
+        while !bytes.is_empty() {
+            let (own, rest, cut) = self.cutter.take(bytes);
+            self.hasher.update(own);
+            if let Some(length) = cut {
+                on_chunk(self.take_hash(), length);
+            }
+            bytes = rest;
+        }
+    }
+
+    /// Ends the last chunk of the file.
+    pub fn finish(mut self, on_chunk: &mut dyn FnMut(XetHash, u32)) {
+        if self.cutter.length > 0 {
+            on_chunk(self.take_hash(), self.cutter.end_chunk());
+        }
+    }
+
+    fn take_hash(&mut self) -> XetHash {
+        let hash = XetHash::from_bytes(*self.hasher.finalize().as_bytes());
+        self.hasher.reset();
+        hash
+    }
+}
+
+/// Finds the chunk lengths of a file whose bytes arrive in blocks.
+#[derive(Default)]
+pub struct ChunkLengths {
+    cutter: Cutter,
+    lengths: Vec<u32>,
+}
+
+impl ChunkLengths {
+    /// Continues after chunks that are known; the next block begins at their end.
+    pub fn after(lengths: Vec<u32>) -> Self {
+        Self {
+            cutter: Cutter::default(),
+            lengths,
+        }
+    }
+
+    pub fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (_, rest, cut) = self.cutter.take(bytes);
+            self.lengths.extend(cut);
+            bytes = rest;
+        }
+    }
+
+    /// Returns the lengths of the chunks that have ended.
+    pub fn ended(&self) -> &[u32] {
+        &self.lengths
+    }
+
+    /// Ends the last chunk of the file.
+    pub fn finish(mut self) -> Vec<u32> {
+        if self.cutter.length > 0 {
+            self.lengths.push(self.cutter.end_chunk());
+        }
+        self.lengths
+    }
+}
+
 /// Computes the Xet hash of a file whose bytes arrive in blocks.
 #[derive(Default)]
 pub struct FileHasher {
     chunker: Chunker,
     tree: MerkleTree,
+    chunk_lengths: Vec<u32>,
 }
 
 impl FileHasher {
@@ -100,16 +156,26 @@ impl FileHasher {
     }
 
     pub fn update(&mut self, bytes: &[u8]) {
-        let Self { chunker, tree } = self;
-        chunker.update(bytes, &mut |hash, length| {
-            tree.push(hash, u64::from(length));
+        self.chunker.update(bytes, &mut |hash, length| {
+            self.tree.push(hash, u64::from(length));
+            self.chunk_lengths.push(length);
         });
     }
 
     pub fn finish(self) -> XetHash {
-        let Self { chunker, mut tree } = self;
-        chunker.finish(&mut |hash, length| tree.push(hash, u64::from(length)));
-        file_hash(tree.root())
+        self.finish_chunks().hash
+    }
+
+    /// Returns the hash together with the chunk lengths.
+    pub fn finish_chunks(mut self) -> ChunkedFile {
+        self.chunker.finish(&mut |hash, length| {
+            self.tree.push(hash, u64::from(length));
+            self.chunk_lengths.push(length);
+        });
+        ChunkedFile {
+            hash: file_hash(self.tree.root()),
+            chunk_lengths: self.chunk_lengths,
+        }
     }
 }
 

@@ -37,7 +37,7 @@ mod wire;
 pub mod xorb;
 
 pub use chunked_file::{ChunkedFile, chunk_file, complete_lengths};
-pub use chunking::{Chunker, FileHasher};
+pub use chunking::{ChunkLengths, Chunker, FileHasher};
 pub use client::{CasToken, TokenSource, XetClient, XetStorage};
 pub use error::{TokenRequestError, XetError, XetFault};
 pub use hashes::{MerkleTree, file_hash};

@@ -92,8 +92,8 @@ impl RouteHealth {
         }
     }
 
-    /// Returns the changes to store for later runs: each changed route with the file size from
-    /// which it is unusable, if any.
+    /// Returns the changes to store for later runs: each changed route, with the smallest
+    /// file size for which it is unusable, if any.
     pub fn changes(&self) -> Vec<(Way, Option<u64>)> {
         let all = self.all();
         let changes = all

@@ -1,7 +1,8 @@
 //! The sidecar file: terms and chunk lengths of a file, stored for its next change.
 //!
 //! The terms come from the storage, the chunk lengths from the bytes. A few bytes per chunk
-//! save a request and another read of the file. The sidecar contains the content id and the Xet
+//! save a request and another read of the file. A scrub, which asks no storage, records the
+//! chunk lengths alone. The sidecar contains the content id and the Xet
 //! hash of its file, and ends in a checksum: a torn, altered or foreign sidecar is ignored.
 
 use std::collections::HashMap;
@@ -25,6 +26,22 @@ pub fn write(path: &Path, content: &ContentId, size_bytes: u64, map: &FileMap) -
     fs::create_dir_all(folder)?;
     // Not synced: after a power cut its checksum may fail, and it is made again.
     files::write_unsynced(path, &render(content, size_bytes, map), folder)
+}
+
+/// Writes chunk lengths without terms, unless the sidecar has terms or the same lengths. It
+/// creates no folder: files of other programs have no sidecars.
+pub fn write_lengths(
+    path: &Path,
+    content: &ContentId,
+    size_bytes: u64,
+    new: &FileMap,
+) -> io::Result<()> {
+    let is_known = read(path, content, size_bytes)?
+        .is_some_and(|known| !known.has_only_lengths() || known == *new);
+    if is_known || !path.parent().is_some_and(Path::is_dir) {
+        return Ok(());
+    }
+    write(path, content, size_bytes, new)
 }
 
 /// Reads the sidecar of a content; `None` if there is no valid one for this content.
@@ -113,7 +130,8 @@ pub fn parse(bytes: &[u8], content: &ContentId, size_bytes: u64) -> Option<FileM
         terms,
         chunk_lengths: (n_chunks > 0).then(|| lengths.collect()),
     };
-    map.is_sound(size_bytes).then_some(map)
+    let is_sound = map.is_sound(size_bytes) || map.is_sound_beginning(size_bytes);
+    is_sound.then_some(map)
 }
 
 fn header(content: &ContentId, size_bytes: u64) -> Vec<u8> {
@@ -183,6 +201,28 @@ mod tests {
     }
 
     #[test]
+    fn lengths_alone_are_written_unless_terms_are_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("folder/sidecar");
+        let of_lengths = |lengths: &[u32]| FileMap::of_lengths(map().hash, lengths.to_vec());
+        write_lengths(&path, &CONTENT, SIZE, &of_lengths(&[30_000])).unwrap();
+        assert!(!path.parent().unwrap().exists(), "no folder is created");
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        for lengths in [&[30_000][..], &[30_000, 40_000]] {
+            write_lengths(&path, &CONTENT, SIZE, &of_lengths(lengths)).unwrap();
+            let known = read(&path, &CONTENT, SIZE).unwrap();
+            assert_eq!(known, Some(of_lengths(lengths)));
+        }
+        write(&path, &CONTENT, SIZE, &map()).unwrap();
+        write_lengths(&path, &CONTENT, SIZE, &of_lengths(&[30_000])).unwrap();
+        assert_eq!(read(&path, &CONTENT, SIZE).unwrap(), Some(map()));
+        for wrong in [&[131_072, 131_072][..], &[131_073], &[0]] {
+            let wrong = render(&CONTENT, SIZE, &of_lengths(wrong));
+            assert_eq!(parse(&wrong, &CONTENT, SIZE), None);
+        }
+    }
+
+    #[test]
     fn lengths_that_do_not_add_up_are_rejected_despite_a_valid_checksum() {
         let mut wrong = map();
         wrong.chunk_lengths = Some(vec![30_001, 40_000, 9000, 131_072]);
@@ -214,7 +254,9 @@ mod tests {
                 bytes[end..].copy_from_slice(&check.as_bytes()[..CHECK_BYTES]);
             }
             match parse(&bytes, &CONTENT, SIZE) {
-                Some(found) => prop_assert!(found.is_sound(SIZE)),
+                Some(found) => {
+                    prop_assert!(found.is_sound(SIZE) || found.is_sound_beginning(SIZE));
+                }
                 None => prop_assert_ne!(bytes, whole),
             }
         }

@@ -1,9 +1,10 @@
-//! Requests all terms of a file, window by window.
+//! Requests the terms of a file, window by window, and positions of chunks within them.
 
 use super::client::XetClient;
 use super::error::{XetError, XetFault};
+use crate::domain::chunk_search::ChunkStart;
 use crate::domain::ranges::ByteRange;
-use crate::domain::xet::{Term, XetHash};
+use crate::domain::xet::{MAX_CHUNK, Term, XetHash};
 
 /// The official documentation advises against larger requests.
 const WINDOW: u64 = 8 << 30;
@@ -66,5 +67,20 @@ impl XetClient {
             return Err(bad("its terms are longer than the file"));
         }
         Ok(all)
+    }
+
+    /// Requests the chunk that contains a byte, and its start; `None` if the storage answers with
+    /// a whole term instead.
+    pub fn chunk_at(&self, file: XetHash, offset: u64) -> Result<Option<ChunkStart>, XetError> {
+        let byte = ByteRange::new(offset, offset + 1);
+        let answer = self.reconstruction(file, Some(byte))?;
+        let is_in_first_chunk = answer.offset < MAX_CHUNK as u64;
+        let start = offset.checked_sub(answer.offset);
+        let term = answer.terms.first().filter(|_| is_in_first_chunk);
+        Ok(term.zip(start).map(|(term, offset)| ChunkStart {
+            xorb: term.xorb,
+            chunk: term.start,
+            offset,
+        }))
     }
 }

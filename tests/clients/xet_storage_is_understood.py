@@ -2,7 +2,8 @@
 
 `local_cas_server` holds what `hf_xet` uploads; the test hub in front of it gives the listing and sends
 clients there. hfdl downloads, then updates twice by delta, with the second form of the storage's API and
-with the first, and what it has is compared byte for byte and verified.
+with the first, and what it has is compared byte for byte and verified. With each form it also updates to a
+file that was uploaded before the older one, so that the storage must tell where its chunks begin.
 
 Start it through `tests/clients/run-xet`.
 """
@@ -114,8 +115,35 @@ def main():
         with Storage(chosen.storage, scratch) as storage:
             write(root, "model", "acme/large", "main", {"config.json": b"{}", "model.safetensors": first})
             with Hub(chosen.hub, root, scratch, "--cas-url", storage.url) as hub:
+                way_back_is_short(chosen, hub, storage, "in the second form", root, scratch)
                 updates_are_right(chosen, hub, storage, revisions, root, scratch)
+                # The second form has been switched off meanwhile.
+                way_back_is_short(chosen, hub, storage, "in the first form", root, scratch)
     return 0
+
+
+def way_back_is_short(chosen, hub, storage, form, root, scratch):
+    home = scratch / form.replace(" ", "-")
+    client = Client(chosen.hf, hub.url, home)
+    client.environment["HF_HUB_DISABLE_XET"] = "0"
+    hfdl = Hfdl(chosen.hfdl, client, home / "state")
+    hfdl.environment["HFDL_DISK_RESERVE"] = "0"
+    noise = random.Random(form)
+    newer = noise.randbytes(20 * MIB)
+    older = bytearray(newer)
+    for place in range(1, 6):
+        at = place * len(newer) // 6
+        older[at : at + 1000] = noise.randbytes(1000)
+    for number, content in enumerate((newer, bytes(older))):
+        storage.upload(client, {"model.safetensors": content}, home / f"upload-{number}")
+    for content in (bytes(older), newer):
+        files = {"model.safetensors": content}
+        write(root, "model", "acme/back", "main", files)
+        hub.publish()
+        session = hfdl.download("acme/back")
+        same_files(files, session["path"], f"the way back {form}")
+    fetched, total = session["bytes"]["fetched"], session["bytes"]["total"]
+    check(fetched < total / 15, f"the way back {form}: {fetched} of {total} bytes were fetched")
 
 
 def updates_are_right(chosen, hub, storage, revisions, root, scratch):

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use hfdl_test_hub::{Fault, On};
 
+use crate::support::database::damage_behind_the_first_pages;
 use crate::support::env::TestEnv;
 
 /// A home with one model, which the hub has.
@@ -134,18 +135,10 @@ fn each_broken_place_is_named_with_a_next_step() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// The first pages are whole, so that opening finds nothing.
 #[test]
 fn damage_behind_the_first_page_names_the_file_and_the_copy_in_every_command() {
     let env = world();
-    for number in 0..60 {
-        let name = "x".repeat(80);
-        let line = format!("models add acme/{name}{number} --no-check");
-        env.line(&line).succeeds();
-    }
-    let mut bytes = fs::read(env.database()).unwrap();
-    bytes[4096 * 2..].fill(0xaa);
-    fs::write(env.database(), &bytes).unwrap();
+    damage_behind_the_first_pages(&env);
     fs::write(env.home().join("hfdl.db.before-v13"), "a copy").unwrap();
     let place = format!("`{}`", env.database().display());
     let mut n_named = 0;

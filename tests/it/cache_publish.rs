@@ -261,12 +261,14 @@ fn a_snapshot_that_another_program_left_incomplete_is_completed() {
 }
 
 // With hard links no name tells the blob.
-#[cfg(unix)]
 #[test]
 fn a_link_to_the_wrong_blob_is_replaced() {
     let env = TestCache::new();
     let first = commit('a', &[("x.bin", "one"), ("y.bin", "two")]);
     env.sync(&first);
+    if !env.has_symlinks() {
+        return;
+    }
     let at = |path: &str| {
         env.layout()
             .entry(&first.listing.commit, &path.parse().unwrap())

@@ -261,6 +261,9 @@ mod with_links {
 
     #[test]
     fn a_shared_blob_is_taken_over_by_another_repository_unharmed() {
+        if !has_blobs() {
+            return;
+        }
         let mut env = TestCache::new();
         shared_cache(&env, &first());
         let shared = env.cache.root().join("blobs/5a").join("5a".repeat(32));

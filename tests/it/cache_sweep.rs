@@ -228,6 +228,9 @@ fn snapshots_of_real_files_free_their_own_bytes() {
 #[cfg(unix)]
 #[test]
 fn a_blob_that_another_repository_links_to_stays() {
+    if !has_blobs() {
+        return;
+    }
     let mut env = owned_cache();
     let [a, _, c] = three_revisions(&env);
     let borrowed = a.listing.files[1].content;
@@ -248,6 +251,9 @@ fn a_blob_that_another_repository_links_to_stays() {
 #[cfg(unix)]
 #[test]
 fn the_shared_store_is_left_to_the_official_client() {
+    if !has_blobs() {
+        return;
+    }
     let env = owned_cache();
     let [a, _, c] = three_revisions(&env);
     let content = a.listing.files[1].content;
@@ -267,6 +273,9 @@ fn the_shared_store_is_left_to_the_official_client() {
 #[cfg(unix)]
 #[test]
 fn a_blob_with_another_name_elsewhere_goes_and_gains_nothing() {
+    if !has_blobs() {
+        return;
+    }
     let env = owned_cache();
     let [a, b, c] = three_revisions(&env);
     let blob = env.layout().blob(&a.listing.files[1].content);
@@ -283,6 +292,9 @@ fn a_blob_with_another_name_elsewhere_goes_and_gains_nothing() {
 #[cfg(unix)]
 #[test]
 fn a_kept_revision_that_cannot_be_read_keeps_all_blobs() {
+    if !has_blobs() {
+        return;
+    }
     let env = owned_cache();
     let [a, _, c] = three_revisions(&env);
     let odd = env

@@ -4,6 +4,8 @@
 use std::fs;
 
 use crate::support::cache::tree;
+#[cfg(unix)]
+use crate::support::database::damage_behind_the_first_pages;
 use crate::support::env::TestEnv;
 
 #[test]
@@ -237,19 +239,11 @@ fn the_commands_after_damage_put_the_newest_copy_back() {
     assert_eq!(damaged, "no database");
 }
 
-/// The first page is whole, so that opening finds nothing.
 #[cfg(unix)]
 #[test]
 fn damage_that_is_found_later_is_explained_with_the_file() {
     let env = TestEnv::new();
-    for number in 0..60 {
-        let name = "x".repeat(80);
-        let line = format!("models add acme/{name}{number} --no-check");
-        env.line(&line).succeeds();
-    }
-    let mut bytes = fs::read(env.database()).unwrap();
-    bytes[4096 * 2..].fill(0xaa);
-    fs::write(env.database(), &bytes).unwrap();
+    damage_behind_the_first_pages(&env);
     let path = env.database().display().to_string();
     env.line("models list --json")
         .exits(1)

@@ -240,3 +240,87 @@ fn a_token_that_is_not_given_is_asked_for_once_and_not_for_each_file() {
         "the attempts of one question"
     );
 }
+
+/// Publishes files as the whole repository.
+fn publish_files(env: &TestEnv, repo: &str, files: &[(String, &[u8])]) {
+    let mut draft = env.hub().repo(repo).commit("main").empty();
+    for (path, bytes) in files {
+        draft = draft.stored(path, *bytes);
+    }
+    draft.publish();
+}
+
+fn shards(bytes: &[u8], n: usize) -> Vec<(String, &[u8])> {
+    let parts = bytes.chunks(bytes.len().div_ceil(n)).enumerate();
+    parts
+        .map(|(at, part)| (format!("model-{:05}-of-{n:05}.safetensors", at + 1), part))
+        .collect()
+}
+
+#[test]
+fn shards_that_are_cut_anew_are_made_of_the_old_ones_which_are_asked_about_once() {
+    let env = world();
+    let model = noise(12 * MIB, 41);
+    publish_files(&env, "acme/tiny", &shards(&model, 4));
+    env.line("download acme/tiny").succeeds();
+    publish_files(&env, "acme/tiny", &shards(&model, 7));
+    env.hub().forget_requests();
+    env.line("download acme/tiny").succeeds();
+    let session = newest_session(&env);
+    assert!(bytes(&session, "fetched") < 2 * MIB as u64, "{session:#}");
+    let folder: PathBuf = session["path"].as_str().unwrap().into();
+    for (path, part) in shards(&model, 7) {
+        assert!(fs::read(folder.join(&path)).unwrap() == part, "{path}");
+    }
+    let requests = env.hub().requests();
+    let lists = requests
+        .iter()
+        .filter(|request| request.api == Api::Reconstruction && request.range().is_none());
+    assert_eq!(lists.count(), 4 + 7);
+}
+
+#[test]
+fn a_directory_is_filled_from_another_revision_in_the_cache() {
+    let env = world();
+    let mut model = noise(5 * MIB, 42);
+    publish(&env, &model);
+    env.line("download acme/tiny").succeeds();
+    model.splice(2 * MIB..2 * MIB, noise(20_000, 43));
+    publish(&env, &model);
+    env.line("download acme/tiny --to dir").succeeds();
+    assert!(fs::read(env.root().join("work/dir").join(FILE)).unwrap() == model);
+    assert!(bytes(&newest_session(&env), "fetched") < MIB as u64);
+}
+
+#[test]
+fn a_model_is_made_of_the_one_that_it_was_trained_from() {
+    let env = world();
+    let base = noise(6 * MIB, 44);
+    let mut tuned = base.clone();
+    tuned[4 * MIB..].copy_from_slice(&noise(2 * MIB, 45));
+    publish_files(&env, "acme/base", &[(FILE.to_owned(), &base)]);
+    env.line("download acme/base").succeeds();
+    publish_files(&env, "other/base-tuned", &[(FILE.to_owned(), &tuned)]);
+    env.line("download other/base-tuned").succeeds();
+    let session = newest_session(&env);
+    let folder: PathBuf = session["path"].as_str().unwrap().into();
+    assert!(fs::read(folder.join(FILE)).unwrap() == tuned);
+    assert!(
+        bytes(&session, "fetched") < 5 * MIB as u64 / 2,
+        "{session:#}"
+    );
+}
+
+#[test]
+fn a_model_that_shares_nothing_with_those_of_its_name_is_fetched_as_a_whole() {
+    let env = world();
+    for (repo, seed) in [("acme/one", 46), ("acme/two", 47)] {
+        let model = noise(3 * MIB, seed);
+        publish_files(&env, repo, &[(FILE.to_owned(), &model)]);
+        env.hub().forget_requests();
+        env.line(&format!("download {repo}")).succeeds();
+        assert_eq!(bytes(&newest_session(&env), "fetched"), 3 * MIB as u64);
+    }
+    let n_questions = env.hub().count(Api::Reconstruction);
+    assert_eq!(n_questions, 2, "the new file and the other one");
+}

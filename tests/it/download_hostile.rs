@@ -165,6 +165,32 @@ fn a_directory_takes_no_git_folder_and_no_reserved_name() {
     }
 }
 
+/// Windows takes no path of 260 characters without a prefix.
+#[test]
+fn paths_of_any_length_are_written_read_and_removed() {
+    let env = world();
+    let name = ["long".repeat(20), "folder".repeat(13), "names".repeat(16)].join("/");
+    let large = generated_bytes(MIB, 1);
+    let draft = env.hub().repo("acme/tiny").commit("main");
+    let draft = draft.file(&format!("{name}.json"), b"{}");
+    let commit = draft.lfs(&format!("{name}.bin"), large.clone()).publish();
+    let files = [(".json", b"{}".to_vec()), (".bin", large)];
+    let files = files.map(|(ending, bytes)| (format!("{name}{ending}"), bytes));
+    env.line("models add acme/tiny").succeeds();
+    env.line("download acme/tiny").succeeds();
+    damage(&env, &Truth::from([(commit, BTreeMap::from(files))])).unwrap();
+    env.line("verify acme/tiny").succeeds();
+    let to = env.root().join("out").to_string_lossy().into_owned();
+    env.hfdl(["download", "acme/tiny", "--to", &to]).succeeds();
+    assert_eq!(
+        fs::read(env.root().join(format!("out/{name}.json"))).unwrap(),
+        b"{}"
+    );
+    env.line("models remove acme/tiny --delete-files --yes")
+        .succeeds();
+    assert!(!env.cache().join("models--acme--tiny").exists());
+}
+
 #[test]
 fn accents_in_two_forms_are_two_files_or_refused_by_the_disk_itself() {
     let env = world();

@@ -719,6 +719,23 @@ fn a_gate_and_a_hook_end_with_a_tick_that_is_killed() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn a_child_of_a_gate_that_outlives_a_killed_tick_ends_with_the_next_one() {
+    let world = GateEnv::with_model("");
+    let file = world.0.root().join("child");
+    let path = file.display();
+    world.gate(&format!(
+        "sleep 300 & echo $! >'{path}.new'; mv '{path}.new' '{path}'; wait"
+    ));
+    let child = child_of_a_killed_tick(&world, &file);
+    let folder = format!("/proc/{child}");
+    assert!(Path::new(&folder).exists(), "it outlives the tick");
+    world.gate("exit 0");
+    world.night(0);
+    assert!(ends(child));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a_gate_receives_the_signals_that_threads_of_this_program_block() {
     let world = GateEnv::with_model("");
     let file = world.0.root().join("status");

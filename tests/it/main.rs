@@ -55,8 +55,10 @@ mod contract_flags;
 mod cron_examples;
 mod dead_ends;
 mod delta;
+mod delta_chunk_lengths;
 mod delta_crash;
 mod delta_places;
+mod delta_probes;
 mod delta_properties;
 mod doctor;
 mod download;
@@ -89,6 +91,8 @@ mod layers;
 mod lock_files;
 mod logins;
 mod manual;
+mod manual_pages;
+mod manual_tables;
 #[cfg(target_os = "linux")]
 mod moved_refs;
 #[cfg(target_os = "linux")]
@@ -139,10 +143,10 @@ mod schedule_truth_table;
 #[cfg(target_os = "linux")]
 mod screens;
 mod scrub;
-#[cfg(unix)]
 mod selections;
 #[cfg(unix)]
 mod signals;
+mod small_files;
 mod start_stop;
 mod store_entities;
 mod store_file;

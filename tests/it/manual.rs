@@ -1,23 +1,14 @@
-//! The manual: each topic can be shown everywhere, names only things that exist, and its
-//! tables are those of the code.
-//!
-//! `HFDL_UPDATE_README=1 cargo test --test it manual` writes the tables into the topics.
+//! The manual: each topic can be shown everywhere, and names only things that exist.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-#[cfg(unix)]
-use std::process::{Command, Stdio};
 
-use hfdl::domain::guard::GUARDS;
 use hfdl::domain::health::NoticeReason;
-use hfdl::domain::outcome::{ExitStatus, Outcome, VerifyOutcome};
 use hfdl::domain::settings::SettingKey;
 use hfdl::json::schema_names;
 use hfdl::manual::markdown::{Element, Inline};
 use hfdl::manual::{TOPICS, Topic, terminal};
-use hfdl::notify::hooks::VARIABLES;
-use hfdl::notify::metrics::FAMILIES;
 
 use crate::cron_examples::command_lines;
 use crate::readme::{README, blocks, pages, section};
@@ -37,11 +28,11 @@ const FOREIGN_FLAGS: &[&str] = &[
     "--vfs-cache-mode",
 ];
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn topic(name: &str) -> &'static Topic {
+pub(crate) fn topic(name: &str) -> &'static Topic {
     Topic::find(name).unwrap_or_else(|| panic!("there is no topic {name}"))
 }
 
@@ -72,7 +63,7 @@ fn code_words(topic: &Topic) -> Vec<String> {
 }
 
 /// Returns the source of the program, without its tests.
-fn sources() -> Vec<(String, String)> {
+pub(crate) fn sources() -> Vec<(String, String)> {
     fn visit(folder: &Path, found: &mut Vec<(String, String)>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -92,7 +83,7 @@ fn sources() -> Vec<(String, String)> {
 }
 
 /// Returns the string literals of a source that fit; none of them has escapes.
-fn literals(source: &str, fits: impl Fn(&str) -> bool) -> Vec<String> {
+pub(crate) fn literals(source: &str, fits: impl Fn(&str) -> bool) -> Vec<String> {
     let code = source
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"));
@@ -101,78 +92,8 @@ fn literals(source: &str, fits: impl Fn(&str) -> bool) -> Vec<String> {
     pieces.filter(|piece| fits(piece)).collect()
 }
 
-/// Compares the rows of the table below a heading of a topic with those of the code.
-fn check_table(name: &str, heading: &str, rows: &[String]) {
-    let text = topic(name).text;
-    let below = section(text, heading);
-    let shown: Vec<&str> = (below.lines().filter(|line| line.starts_with("| ")))
-        .skip(2)
-        .collect();
-    if shown == rows {
-        return;
-    }
-    let expected = rows.join("\n");
-    assert!(
-        std::env::var_os("HFDL_UPDATE_README").is_some(),
-        "the table `{heading}` of src/manual/{name}.md is not:\n{expected}\n(see the head of tests/it/manual.rs)"
-    );
-    let (before, after) = text.split_at(text.find(below).unwrap());
-    let mut lines: Vec<&str> = Vec::new();
-    let mut n_table_lines = 0;
-    for line in below.lines() {
-        n_table_lines += usize::from(line.starts_with("| "));
-        if !line.starts_with("| ") || n_table_lines <= 2 {
-            lines.push(line);
-        }
-        if line.starts_with("| ") && n_table_lines == 2 {
-            lines.push(&expected);
-        }
-    }
-    let new = format!("{before}{}\n{}", lines.join("\n"), &after[below.len()..]);
-    fs::write(root().join(format!("src/manual/{name}.md")), new).unwrap();
-}
-
-#[test]
-fn the_tables_of_settings_exit_codes_and_outcomes_are_those_of_the_code() {
-    let settings = SettingKey::ALL.iter().map(|key| {
-        let spec = key.spec();
-        let default = spec
-            .default
-            .map_or("-".to_owned(), |default| format!("`{default}`"));
-        format!("| `{key}` | {default} | {} |", spec.help)
-    });
-    check_table("settings", "Settings", &settings.collect::<Vec<_>>());
-    let codes = ExitStatus::ALL.iter().map(|status| {
-        let (code, word) = (status.code(), status.word());
-        format!("| {code} | `{word}` | {} |", status.meaning())
-    });
-    check_table("troubleshooting", "Exit codes", &codes.collect::<Vec<_>>());
-    for outcome in Outcome::ALL {
-        let row = format!("| `{outcome}` | ");
-        assert!(topic("json").text.contains(&row), "{outcome}");
-    }
-    for guard in GUARDS {
-        let row = format!("| `{guard}` | ");
-        assert!(topic("policies").text.contains(&row), "{guard}");
-    }
-    for outcome in VerifyOutcome::ALL {
-        let row = format!("| `{outcome}` | ");
-        assert!(topic("integrity").text.contains(&row), "{outcome}");
-    }
-}
-
-#[test]
-fn the_tables_of_metrics_and_of_hook_variables_are_those_of_the_code() {
-    let metrics = FAMILIES.iter();
-    let metrics = metrics.map(|(name, kind, help)| format!("| `{name}` | {kind} | {help} |"));
-    check_table("metrics", "Metrics", &metrics.collect::<Vec<_>>());
-    let variables = VARIABLES.iter();
-    let variables = variables.map(|(name, meaning)| format!("| `{name}` | {meaning} |"));
-    check_table("hooks", "Variables", &variables.collect::<Vec<_>>());
-}
-
 /// Returns the first column of the table below a heading.
-fn first_column(name: &str, heading: &str) -> BTreeSet<String> {
+pub(crate) fn first_column(name: &str, heading: &str) -> BTreeSet<String> {
     let rows = section(topic(name).text, heading).lines();
     let rows = rows.filter(|line| line.starts_with("| `"));
     let cells = rows.map(|row| row.split('|').nth(1).unwrap().trim().to_owned());
@@ -388,138 +309,6 @@ fn links_lead_to_files_and_the_readme_lists_every_topic() {
         let link = format!("(src/manual/{}.md)", topic.name);
         assert!(README.contains(&link), "README.md does not link to {link}");
     }
-}
-
-/// Reports whether a program is there; in CI it must be.
-#[cfg(unix)]
-fn has_program(name: &str) -> bool {
-    let found = Command::new(name)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .output();
-    assert!(
-        found.is_ok() || std::env::var_os("CI").is_none(),
-        "{name} is not installed"
-    );
-    found.is_ok()
-}
-
-#[cfg(unix)]
-fn is_topic(page: &Path) -> bool {
-    page.extension().is_some_and(|section| section == "7")
-}
-
-#[test]
-#[cfg(unix)]
-fn manual_pages_are_well_made() {
-    let env = TestEnv::new();
-    env.line("man man1").succeeds().silently();
-    let folder = env.root().join("work");
-    let mut pages: Vec<PathBuf> = ["man1", "man7"]
-        .iter()
-        .flat_map(|section| fs::read_dir(folder.join(section)).unwrap())
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    pages.sort();
-    for topic in TOPICS {
-        let page = folder.join(format!("man7/hfdl-{}.7", topic.name));
-        assert!(pages.contains(&page), "{page:?}");
-    }
-    if has_program("groff") {
-        for page in pages
-            .iter()
-            .filter(|page| page.ends_with("hfdl.1") || is_topic(page))
-        {
-            let mut groff = Command::new("groff");
-            groff
-                .args(["-ww", "-t", "-man", "-Tutf8", "-P-c"])
-                .arg(page);
-            let output = groff.stdin(Stdio::null()).output().unwrap();
-            let complaints = String::from_utf8_lossy(&output.stderr);
-            let on_paper = "table text block will not fit on one page";
-            let new = (complaints.lines()).any(|line| !line.is_empty() && !line.contains(on_paper));
-            assert!(output.status.success() && !new, "{page:?}: {complaints}");
-        }
-    }
-    if has_program("groff") {
-        // As `man` does on a terminal of 80 columns, without bold text.
-        let mut groff = Command::new("groff");
-        groff.args(["-t", "-man", "-Tutf8", "-P-cbou", "-rLL=78n"]);
-        let output = groff.args(&pages).stdin(Stdio::null()).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        let is_wide = |line: &&str| line.chars().count() > 80;
-        let wide: Vec<&str> = text.lines().filter(is_wide).collect();
-        assert!(wide.is_empty(), "{wide:#?}");
-        assert!(text.lines().count() > 3_000, "the pages are not shown");
-    }
-    if has_program("mandoc") {
-        let mut mandoc = Command::new("mandoc");
-        mandoc.args(["-Tlint", "-Wwarning"]).args(&pages);
-        let output = mandoc.stdin(Stdio::null()).output().unwrap();
-        let complaints = String::from_utf8_lossy(&output.stdout).into_owned();
-        // A page without a date is the same in each build; clap_mangen breaks lines twice.
-        let known = ["missing date", "skipping paragraph macro: br"];
-        let new: Vec<&str> = (complaints.lines())
-            .filter(|line| !known.iter().any(|known| line.contains(known)))
-            .collect();
-        assert!(new.is_empty(), "{new:#?}");
-    }
-}
-
-#[test]
-fn the_first_manual_page_has_all_codes_variables_and_settings() {
-    let env = TestEnv::new();
-    let page = env.line("man").succeeds().stdout().replace("\\-", "-");
-    for title in [
-        "SYNOPSIS",
-        "EXAMPLES",
-        "EXIT STATUS",
-        "ENVIRONMENT",
-        "FILES",
-        "SETTINGS",
-        "SEE ALSO",
-    ] {
-        let plain = format!(".SH {title}\n");
-        let quoted = format!(".SH \"{title}\"\n");
-        assert!(page.contains(&plain) || page.contains(&quoted), "{title}");
-    }
-    for status in ExitStatus::ALL {
-        let tag = format!("\\fB{} ({})\\fR", status.code(), status.word());
-        assert!(page.contains(&tag), "{tag}");
-    }
-    for key in SettingKey::ALL {
-        let tag = format!("\\fB{key}, {}\\fR", key.variable());
-        assert!(page.contains(&tag), "{tag}");
-    }
-    let hooks = first_column("hooks", "Variables");
-    let is_variable = |text: &str| {
-        let starts = ["HF_", "HFDL_", "HUGGING"];
-        let name = |c: char| c.is_ascii_uppercase() || c == '_';
-        starts.iter().any(|start| text.starts_with(start))
-            && text.chars().all(name)
-            && !text.starts_with("HFDL_TEST_")
-            && !text.ends_with('_')
-            && !hooks.contains(&format!("`{text}`"))
-    };
-    for (path, code) in sources() {
-        for name in literals(&code, is_variable) {
-            assert!(
-                page.contains(&name),
-                "{path} reads {name}, which `hfdl man` does not name"
-            );
-        }
-    }
-    env.line("man pages").succeeds();
-    let add = fs::read_to_string(env.root().join("work/pages/hfdl-models-add.1")).unwrap();
-    let add = add.replace("\\-", "-");
-    for usage in [
-        "[\\fB--revision\\fR \\fIREV\\fR]",
-        "[\\fB--include\\fR \\fIGLOB\\fR]...",
-        "\\fIREPO\\fR...\n",
-    ] {
-        assert!(add.contains(usage), "{usage} in {add}");
-    }
-    assert!(env.root().join("work/pages/hfdl-tutorial.7").exists());
 }
 
 #[test]

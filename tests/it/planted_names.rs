@@ -142,7 +142,6 @@ fn names_of_hfdl_alone_are_freed_and_the_download_succeeds() {
         ".hfdl/{large}.incomplete",
         ".hfdl/{large}.incomplete.journal",
         ".hfdl/{large}.incomplete.journal.new",
-        ".hfdl/{small}.incomplete",
         ".hfdl/trees/{commit}.json",
         "trees/{commit}.json",
         "blobs/{large}",

@@ -182,10 +182,10 @@ fn wrong_plan(env: &TestEnv, answer: &Answer) -> Option<String> {
     // Nothing has been fetched in this home, so a due model is asked about.
     let planned = env.line("run-due --dry-run --json").succeeds().json();
     let n_due = usize::from(answer.kind() == "due");
-    assert_eq!(planned["models"].as_array().unwrap().len(), n_due);
+    let is_right = planned["models"].as_array().unwrap().len() == n_due;
     let told = words_of(planned["schedules"].as_array().unwrap());
     let expected = &answer.text;
-    (told != *expected).then(|| format!("expected {expected}\n  but told {told}"))
+    (!is_right || told != *expected).then(|| format!("expected {expected}\n  but told {planned}"))
 }
 
 /// Returns the slots of the schedule in the database, and the time of the next check.

@@ -194,7 +194,10 @@ fn a_database_that_is_moved_where_shared_memory_is_missing_leaves_wal() {
     take_shared_memory_away(&home);
     let looking = Store::open_read_only(&home.database(), at(0)).unwrap_err();
     let looking = looking.downcast::<StoreError>().unwrap();
-    assert!(matches!(looking, StoreError::CannotOpen), "{looking:?}");
+    assert!(
+        matches!(looking, StoreError::CannotOpen { .. }),
+        "{looking:?}"
+    );
     let store = home.open();
     assert_eq!(store.journal(), Journal::Rollback);
     assert_eq!(store.setting("a").unwrap().unwrap().value, "b");
@@ -215,7 +218,7 @@ fn looking_makes_no_database_and_writes_to_none() {
     let store = Store::open_read_only(&home.database(), at(0)).unwrap();
     assert_eq!(store.models(&ModelFilter::default()).unwrap().len(), 1);
     let err = store.insert_model(&model("n"), at(0)).unwrap_err();
-    assert!(matches!(err, StoreError::ReadOnly), "{err:?}");
+    assert!(matches!(err, StoreError::ReadOnly { .. }), "{err:?}");
     drop(store);
     assert_eq!(files(&home), before);
 }

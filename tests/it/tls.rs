@@ -89,28 +89,50 @@ fn a_folder_of_certificates_will_do() {
     download(&env).succeeds();
 }
 
+/// Writes the CA of another hub where a variable names it.
+fn trust_another(env: &TestEnv, certificate: ServerCertificate) {
+    let other = TestHub::builder().tls_with(certificate).start();
+    let bundle = env.root().join("other.pem");
+    fs::write(&bundle, other.ca_pem()).unwrap();
+    env.set("SSL_CERT_FILE", &bundle.to_string_lossy());
+}
+
+/// Expects that nothing was asked of a server because of its certificate.
+fn refuses_the_certificate(env: &TestEnv, reason: &str) -> Ran {
+    let ran = download(env);
+    ran.exits(5)
+        .explains(reason)
+        .explains("set `SSL_CERT_FILE` to its CA bundle");
+    assert!(env.hub().requests().is_empty());
+    ran
+}
+
 #[test]
-fn an_unknown_certificate_is_an_error_with_a_hint() {
+fn a_certificate_that_no_ca_of_the_bundle_issued_is_an_error_with_a_hint() {
     let env = world();
-    let other = TestHub::builder().tls().start();
-    let foreign = env.root().join("other.pem");
-    fs::write(&foreign, other.ca_pem()).unwrap();
-    for bundle in [None, Some(foreign)] {
-        if let Some(bundle) = &bundle {
-            env.set("SSL_CERT_FILE", &bundle.to_string_lossy());
-        }
-        download(&env)
-            .exits(5)
-            .explains("no safe connection")
-            .explains("certificate")
-            .explains("set `SSL_CERT_FILE` to its CA bundle");
-        assert!(env.hub().requests().is_empty(), "nothing was asked");
-    }
-    env.set("SSL_CERT_FILE", "/no/such/bundle.pem");
+    trust_another(&env, ServerCertificate::default());
+    let ran = refuses_the_certificate(&env, "has an issuer that is not a trusted one");
+    ran.explains("no safe connection");
+    let missing = env.root().join("missing.pem");
+    env.set("SSL_CERT_FILE", &missing.to_string_lossy());
     download(&env)
         .exits(1)
         .explains("the CA certificates cannot be read")
-        .explains("/no/such/bundle.pem");
+        .explains("missing.pem");
+}
+
+/// Windows and macOS judge here, and they tell a self-signed certificate from others no more.
+#[test]
+fn a_certificate_that_the_system_does_not_trust_is_an_error_with_a_hint() {
+    let env = world();
+    refuses_the_certificate(&env, "has an issuer that is not a trusted one");
+    let env = world_with(own_ca());
+    let reason = if cfg!(target_os = "linux") {
+        "the server has a self-signed certificate, and it is not a trusted one"
+    } else {
+        "has an issuer that is not a trusted one"
+    };
+    refuses_the_certificate(&env, reason);
 }
 
 #[test]
@@ -124,25 +146,15 @@ fn a_certificate_that_is_its_own_ca_is_trusted_if_the_bundle_has_exactly_it() {
 #[test]
 fn a_certificate_that_is_its_own_ca_is_not_trusted_with_another_bundle() {
     let env = world_with(own_ca());
-    let foreign = env.root().join("other.pem");
-    let other = TestHub::builder().tls_with(own_ca()).start();
-    fs::write(&foreign, other.ca_pem()).unwrap();
-    for bundle in [None, Some(foreign)] {
-        if let Some(bundle) = &bundle {
-            env.set("SSL_CERT_FILE", &bundle.to_string_lossy());
-        }
-        let ran = download(&env);
-        ran.exits(5)
-            .explains("the server has a self-signed certificate, and it is not a trusted one")
-            .explains("set `SSL_CERT_FILE` to its CA bundle");
-        // The library of certificates logs the same in its own words.
-        assert!(
-            !ran.stderr().contains("failed to verify"),
-            "{}",
-            ran.stderr()
-        );
-        assert!(env.hub().requests().is_empty());
-    }
+    trust_another(&env, own_ca());
+    let reason = "the server has a self-signed certificate, and it is not a trusted one";
+    let ran = refuses_the_certificate(&env, reason);
+    // The library of certificates logs the same in its own words.
+    assert!(
+        !ran.stderr().contains("failed to verify"),
+        "{}",
+        ran.stderr()
+    );
 }
 
 #[test]

@@ -22,15 +22,13 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
-import urllib.request
 import uuid
 from pathlib import Path
 
 import yaml
 
 from tarball import run
-from tour import Failed, Hub, check, take
+from tour import Failed, Hub, check, slow_download, take
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "cron-examples"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -112,19 +110,11 @@ def fits_the_examples(config):
         check(variables[name] == service["environment"][name] == own[name], f"{name} is the same everywhere")
 
 
-def is_stopped_by_a_signal(command, hub, volume):
+def is_stopped_by_a_signal(command, hub):
     """hfdl is process 1 of the container: SIGTERM ends it as a stop that saves the state."""
-    with Hub(hub) as served:
-        urllib.request.urlopen(urllib.request.Request(f"{served.url}/__hub__/fault?slow=200000", method="POST")).read()
-        name = f"hfdl-{uuid.uuid4()}"
-        own = {"PATH": PATH, "HF_ENDPOINT": served.url, "HFDL_DISK_RESERVE": "0", "NO_PROXY": "127.0.0.1",
-               "HFDL_HOME": "/models/stopped", "HF_HOME": "/models/stopped", "TEST_CONTAINER": name}
-        words = ["download", "acme/tiny"]
-        process = subprocess.Popen([*command, *words], env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        deadline = time.monotonic() + 60
-        while not any(line.startswith("cdn GET") for line in served.requests()):
-            check(process.poll() is None and time.monotonic() < deadline, "a download is in progress")
-            time.sleep(0.1)
+    name = f"hfdl-{uuid.uuid4()}"
+    own = {"PATH": PATH, "HFDL_HOME": "/models/stopped", "HF_HOME": "/models/stopped", "TEST_CONTAINER": name}
+    with slow_download(hub, command, own) as process:
         run("runc", "kill", name, "TERM", PATH=PATH)
         said, _ = process.communicate(timeout=60)
         check(process.returncode == 128 + signal.SIGTERM, f"exit {process.returncode}: {said.decode()}")
@@ -161,7 +151,7 @@ def main():
             check(run(*command, HF_ENDPOINT=served.url) == "", "a tick with nothing due is silent")
         check((volume / "state/hfdl.db").stat().st_uid == 1000, "the state belongs to the user of the image")
         check((volume / "cache/hub/models--acme--tiny").is_dir(), "the cache is on the volume")
-        is_stopped_by_a_signal([str(word) for word in command], hub, volume)
+        is_stopped_by_a_signal(command, hub)
     print(f"{package.name}: read by skopeo, unpacked by umoci, toured in runc as the user 1000, stopped by SIGTERM")
 
 

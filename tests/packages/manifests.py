@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import jsonschema
@@ -23,7 +24,8 @@ import yaml
 from tour import Failed, check
 
 ROOT = Path(__file__).resolve().parents[2]
-REPOSITORY = "https://git.example/acme/hfdl"
+FACTS = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]
+REPOSITORY = FACTS["repository"]
 TARGETS = {
     "aarch64-apple-darwin": ".tar.gz",
     "x86_64-apple-darwin": ".tar.gz",
@@ -39,7 +41,7 @@ def manifests(out, *wrong):
     """Runs the recipe and returns the text of each file."""
     done = subprocess.run(
         ["bash", ROOT / "scripts/package", "manifests", "--out", out, *wrong],
-        env=os.environ | {"HFDL_REPOSITORY": REPOSITORY, "SOURCE_DATE_EPOCH": "1700000000"}, capture_output=True, text=True,
+        env=os.environ | {"SOURCE_DATE_EPOCH": "1700000000"}, capture_output=True, text=True,
     )
     check(done.returncode == 0, f"scripts/package manifests: {done.stderr}")
     return {Path(line).name: Path(line).read_text() for line in done.stdout.split()}
@@ -81,6 +83,7 @@ def windows(texts, release, schemas):
     check(one["InstallerUrl"] == address(package), "winget has the address")
     check(one["InstallerSha256"] == release[package].upper(), "winget has the checksum")
     check(len(documents["defaultLocale"]["ShortDescription"]) <= 256, "the description is short")
+    check(FACTS["authors"][0].startswith(f"{documents['defaultLocale']['Publisher']} <"), "the packager is the publisher")
     if schemas:
         jsonschema.Draft7Validator(json.loads((schemas / "scoop.json").read_text())).validate(scoop)
         for kind, document in documents.items():
@@ -112,9 +115,16 @@ def binstall(version, release):
     check(optional["hfdlw"] and not optional.get("hfdl"), "hfdlw may be missing, hfdl may not")
 
 
+def one_place():
+    """A new address of the repository or of the packager is one changed line."""
+    for fact in (REPOSITORY, *FACTS["authors"]):
+        found = subprocess.run(["git", "grep", "-lF", fact], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        check(found == "Cargo.toml\n", f"only Cargo.toml has {fact}: {found}")
+
+
 def main():
     schemas = Path(sys.argv[2]) if sys.argv[1:2] == ["--schemas"] else None
-    version = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
+    version = FACTS["version"]
     with tempfile.TemporaryDirectory(prefix="hfdl-manifests-") as out:
         release = {f"hfdl-{version}-{target}{ending}": "" for target, ending in TARGETS.items()}
         for name in release:
@@ -126,6 +136,7 @@ def main():
         formula(texts["hfdl.rb"], release)
         windows(texts, release, schemas)
         binstall(version, release)
+        one_place()
         # A release without Windows has no manifests for it, and none that name a missing package.
         Path(out, "SHA256SUMS").write_text("".join(line for line in lines if "linux-musl" in line))
         texts = manifests(out)

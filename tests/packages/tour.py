@@ -9,6 +9,7 @@ is removed); --inside is the name of that folder as COMMAND sees it.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -125,15 +126,34 @@ def take(hub_program, command, home=None, inside=None, **environment):
         tour(Installed(command, hub.url, inside, **environment), hub, home, inside)
 
 
+@contextlib.contextmanager
+def slow_download(hub_program, command, environment):
+    """A process that downloads a model on a slow line, for as long as the `with` block lasts."""
+    with Hub(hub_program) as hub:
+        urllib.request.urlopen(urllib.request.Request(f"{hub.url}/__hub__/fault?slow=200000", method="POST")).read()
+        own = {"HF_ENDPOINT": hub.url, "HFDL_DISK_RESERVE": "0", "NO_PROXY": "127.0.0.1", **environment}
+        words = [*map(str, command), "download", "acme/tiny"]
+        process = subprocess.Popen(words, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            deadline = time.monotonic() + 60
+            while not any(line.startswith("cdn GET") for line in hub.requests()):
+                check(process.poll() is None and time.monotonic() < deadline, "a download is in progress")
+                time.sleep(0.1)
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--home", type=Path)
     parser.add_argument("--inside", type=Path)
-    parser.add_argument("hub")
+    parser.add_argument("hub", type=Path)
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     try:
-        take(options.hub, options.command, options.home, options.inside)
+        take(options.hub.resolve(), options.command, options.home, options.inside)
     except (Failed, subprocess.TimeoutExpired) as failure:
         sys.exit(f"FAILED: {failure}")
     print("the tour passed")

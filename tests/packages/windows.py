@@ -8,6 +8,7 @@ and the programs run from the unpacked folder under Wine, which `scripts/with-wi
 """
 
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from tour import Failed, check, take
+from tour import Failed, check, slow_download, take
 
 TOP = {
     "hfdl.exe", "hfdlw.exe", "install.ps1", "LICENSE", "README.md", "CHANGELOG.md", "THIRD-PARTY.md", "hfdl.cdx.json",
@@ -82,6 +83,10 @@ def installed_by_powershell(folder, place, hub):
     check(user_path()[0].split(";").count(str(prefix)) == 1, "PATH has the folder once")
     check((prefix / "completion.ps1").stat().st_size > 0, "there is a script for completion")
     take(hub, [prefix / "hfdl.exe"], USERPROFILE=str(place), LOCALAPPDATA=str(place))
+    own = {**os.environ, "HFDL_HOME": str(place / "running"), "HF_HOME": str(place / "running")}
+    with slow_download(hub, [prefix / "hfdl.exe"], own) as running:
+        powershell(folder / "install.ps1", "-Prefix", prefix)
+        check(running.poll() is None, "an update leaves a running program alone")
     powershell(folder / "install.ps1", "-Prefix", prefix, "-Uninstall")
     check(not prefix.exists(), "nothing is left behind")
     check(user_path()[0].rstrip(";") == before[0].rstrip(";"), "PATH is as before")
@@ -103,6 +108,9 @@ def main():
             archive.extractall(place)
         folder = place / package.stem
         check({path.name for path in folder.iterdir()} == TOP, f"the package has {sorted(folder.iterdir())}")
+        for name in ("hfdl.exe", "hfdlw.exe"):
+            missing = re.findall(rb"(?i)(?:vcruntime|libgcc_s|libwinpthread)[\w-]*\.dll", (folder / name).read_bytes())
+            check(missing == [], f"{name} needs libraries that no Windows has: {missing}")
         check(subsystem(folder / "hfdl.exe") == CONSOLE, "hfdl is a program for the console")
         check(subsystem(folder / "hfdlw.exe") == WINDOWS, "hfdlw opens no console")
         check_syntax(folder / "install.ps1")

@@ -227,7 +227,7 @@ impl ScheduleFlags<'_> {
     }
 }
 
-/// Asks when to look; `None` if a schedule does so already or none is wanted.
+/// Asks for a schedule; `None` if there is one already, or the answer is none.
 pub fn schedule(
     context: &Context,
     found: &SetUp,

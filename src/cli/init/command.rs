@@ -14,7 +14,8 @@ use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
 use crate::cli::next_steps::NextSteps;
 use crate::cli::start::{Backend, InstalledTimer, install_timer};
-use crate::domain::outcome::{ExitStatus, UnknownWord};
+use crate::domain::invalid_value::InvalidValue;
+use crate::domain::outcome::ExitStatus;
 use crate::json::document;
 use crate::ops::apply::Current;
 use crate::ops::document::{Document, Node, to_yaml};
@@ -78,7 +79,7 @@ enum TimerChoice {
 }
 
 impl FromStr for TimerChoice {
-    type Err = UnknownWord;
+    type Err = InvalidValue;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         match word {
@@ -86,7 +87,7 @@ impl FromStr for TimerChoice {
             word => {
                 let words = Backend::words().chain(["none"]);
                 let backend = word.parse().map(Self::Install);
-                backend.map_err(|_| UnknownWord::new(word, words))
+                backend.map_err(|_| InvalidValue::unknown_word(word, words))
             }
         }
     }

@@ -68,7 +68,7 @@ impl ListModels {
         Ok(())
     }
 
-    /// Says that there are no models, or none of the wanted ones.
+    /// Reports that there are no models, or none that the flags select.
     fn say_nothing_found(&self, context: &Context) -> Result<()> {
         let tags = match context.existing_store()? {
             Some(store) if store.has_models()? => store.tags_in_use()?,

@@ -9,7 +9,6 @@ use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
 use crate::cli::lock::take_lock;
 use crate::cli::names::texts;
-use crate::cli::views::warn_of_failure;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::retention::{NoTarget, PublishedRevision};
@@ -66,7 +65,7 @@ impl Rollback {
         // The views of the others follow the ref as well.
         for name in [&self.name].into_iter().chain(&went.others) {
             for failure in ops::views::refresh(about, &known(&store, name)?)? {
-                warn_of_failure(context, &failure);
+                context.warn(&failure.sentence());
             }
         }
         context.out.done(

@@ -161,12 +161,15 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
     ];
     let error = last_trouble(facts).map(|(outcome, trouble)| {
         let is_held = outcome == Outcome::Held;
-        let label = if is_held {
-            "held because"
-        } else {
-            "last error"
-        };
-        (label, clock.told(&error_text(trouble, is_held)))
+        let text = clock.told(&error_text(trouble, is_held));
+        (
+            if is_held {
+                "held because"
+            } else {
+                "last error"
+            },
+            text,
+        )
     });
     let problem = facts.place_problem.clone();
     let rows: Vec<(&str, String)> = head

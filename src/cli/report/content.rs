@@ -10,8 +10,8 @@ use crate::ui::{Clock, text};
 /// Models beyond this number are summed up.
 const MOST_MODELS: usize = 30;
 
-/// Turns a report into a page. A section without anything to show is left out, except
-/// those that say that there was nothing.
+/// Turns a report into a page. An empty section is left out, unless it reports that
+/// there was nothing.
 pub(super) fn page(report: &PeriodReport, clock: &Clock) -> Page {
     let mut sections = vec![Section::new("Summary", summary(report))];
     if !report.is_empty() {

@@ -78,7 +78,7 @@ pub(super) fn offers(report: &PeriodReport, clock: &Clock) -> Vec<Block> {
     report.offers.iter().map(entry).collect()
 }
 
-/// Says in one sentence what became of an update.
+/// Returns the decision about an update as one sentence.
 fn decision(update: &OfferedUpdate, clock: &Clock) -> String {
     let on = |at| format!("on {}", clock.local(at));
     let decided = update.decided_at.map(|at| format!(" {}", on(at)));

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use thiserror::Error;
-
 use crate::domain::hold::HoldReason;
+use crate::domain::invalid_value::{InvalidValue, shown};
 use crate::domain::nearest::nearest;
 use crate::domain::repo::RepoType;
 
@@ -43,18 +42,13 @@ pub struct GuardRules {
     pub size_change: Option<u32>,
 }
 
-/// A text that is no selection of guards.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0}")]
-pub struct GuardError(String);
-
 impl Guards {
     pub fn all() -> Self {
         Self(GUARDS.iter().copied().collect())
     }
 
     /// Parses words, each of which may be a list with commas.
-    pub fn parse<T: AsRef<str>>(texts: &[T]) -> Result<Self, GuardError> {
+    pub fn parse<T: AsRef<str>>(texts: &[T]) -> Result<Self, InvalidValue> {
         let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
         texts.join(",").parse()
     }
@@ -85,9 +79,9 @@ impl Guards {
 }
 
 impl FromStr for Guards {
-    type Err = GuardError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, GuardError> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let text = text.trim();
         if text == OFF {
             return Ok(Self::default());
@@ -108,19 +102,18 @@ impl FromStr for Guards {
     }
 }
 
-fn guard(word: &str) -> Result<HoldReason, GuardError> {
+fn guard(word: &str) -> Result<HoldReason, InvalidValue> {
     let mut guards = GUARDS.iter().copied();
     guards.find(|guard| guard.as_str() == word).ok_or_else(|| {
         let words: Vec<&str> = GUARDS.iter().map(|guard| guard.as_str()).collect();
-        let shown: String = word.chars().take(40).flat_map(char::escape_debug).collect();
-        let message = match nearest(word, words.iter().copied()) {
-            Some(near) => format!("there is no guard `{shown}`; did you mean `{near}`?"),
-            None => format!(
-                "there is no guard `{shown}`; it must be `{ALL}`, `{OFF}`, or a list of {}",
-                words.join(", ")
-            ),
-        };
-        GuardError(message)
+        let refusal = InvalidValue::new(format!("there is no guard `{}`", shown(word)));
+        match nearest(word, words.iter().copied()) {
+            Some(near) => refusal.next(format!("did you mean `{near}`?")),
+            None => {
+                let words = words.join(", ");
+                refusal.next(format!("write `{ALL}`, `{OFF}`, or a list of {words}"))
+            }
+        }
     })
 }
 
@@ -151,7 +144,7 @@ mod tests {
 
     #[test]
     fn an_unknown_guard_is_refused_with_the_nearest_word() {
-        let refused = |text: &str| text.parse::<Guards>().unwrap_err().to_string();
+        let refused = |text: &str| text.parse::<Guards>().unwrap_err().with_next_step();
         assert!(refused("new-cod").contains("`new-code`"));
         assert!(refused("").contains("a list of new-code, changed-code"));
         // Losses are no guards: no setting lets an emptied repository through.

@@ -29,7 +29,7 @@ mod wire;
 pub use auto_map::{AutoMap, MAX_CONFIG_BYTES, auto_map_findings, names_code};
 pub use code::{CodeKind, code_findings, code_kind};
 pub use files::{ListingPair, file_findings};
-pub use guards::{GUARDS, GuardError, GuardRules, Guards};
+pub use guards::{GUARDS, GuardRules, Guards};
 pub use header::{HeaderKind, check_header, header_finding};
 pub use history::{Ancestry, history_finding};
 pub use index::{Index, index_finding, is_index};

@@ -6,10 +6,11 @@ use std::str::FromStr;
 use super::ModelSpec;
 use crate::domain::guard::Terms;
 use crate::domain::hold::{HeldUpdate, Pin, PinKind};
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::moved_ref::RefTarget;
 use crate::domain::outcome::{Outcome, UpstreamState, VerifyOutcome, words};
 use crate::domain::policy::{FollowedTag, Policy, UpdateWait};
-use crate::domain::repo::{CommitSha, NameError, Revision};
+use crate::domain::repo::{CommitSha, Revision};
 use crate::domain::time::{Timestamp, believed};
 
 /// The database's number of a model.
@@ -27,28 +28,29 @@ impl EntryName {
 }
 
 impl FromStr for EntryName {
-    type Err = NameError;
+    type Err = InvalidValue;
 
     /// Accepts anything that stays one readable word in a table, a shell and a log line.
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        let refuse = |why: &str| Err(NameError::new("name", text, why));
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let refuse = |why: &str, next: &str| {
+            Err(InvalidValue::not_valid("name", text)
+                .because(why)
+                .next(next))
+        };
         if text.is_empty() {
-            return refuse("it is empty; use letters and digits");
+            return refuse("it is empty", "use letters and digits");
         }
         if text.len() > 200 {
-            return refuse("it is longer than 200 bytes; use a shorter one");
+            return refuse("it is longer than 200 bytes", "use a shorter one");
         }
         if text.starts_with('-') {
-            return refuse(
-                "it starts with `-`, which would read as an option; use another first letter",
-            );
+            let why = "it starts with `-`, which would read as an option";
+            return refuse(why, "use another first letter");
         }
         let allowed = |c: char| c.is_alphanumeric() || "._-/:@+".contains(c);
         if let Some(c) = text.chars().find(|c| !allowed(*c)) {
-            return refuse(&format!(
-                "`{}` is not allowed; use letters, digits and any of . _ - / : @ +",
-                c.escape_debug()
-            ));
+            let why = format!("`{}` is not allowed", c.escape_debug());
+            return refuse(&why, "use letters, digits and any of . _ - / : @ +");
         }
         Ok(Self(text.to_owned()))
     }

@@ -1,9 +1,9 @@
 //! Models: the repositories to keep on disk, and their state as runs recorded it.
 //!
-//! A `ModelSpec` is what a person wrote: a repository at a revision, with
-//! filters and a destination. Its table of fields is the only place that knows
-//! how each field is read and written. A `ModelState` is what runs recorded; it
-//! survives an edit as long as the entry means the same copy.
+//! A `ModelSpec` is the entry of a person: a repository at a revision, with
+//! filters and a destination. Its table of fields defines the reading and
+//! writing of each field. A `ModelState` is the record of runs; it survives an
+//! edit as long as the entry means the same copy.
 //!
 //! Deliberately absent: the files of a model (`snapshot`, `plan`) and the
 //! schedules that select it (`schedule`).

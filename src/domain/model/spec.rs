@@ -8,11 +8,12 @@ use super::{EntryName, Tag};
 use crate::domain::field::Read::{Before, List, Number, Place, Places, Switch, Text};
 use crate::domain::field::{Entity, Field, FieldValue, parsed, set, set_list};
 use crate::domain::filter::Filter;
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::login::TokenName;
 use crate::domain::policy::{
-    HasRules, PolicyChoice, UpdateRules, delay_field, follow_tags_field, guards_field, policy_field,
+    HasRules, UpdateRules, delay_field, follow_tags_field, guards_field, policy_field,
 };
-use crate::domain::repo::{NameError, Repo, Revision};
+use crate::domain::repo::{Repo, Revision};
 use crate::domain::repo_arg::RepoArg;
 use crate::domain::view::{ViewMapping, ViewSpec};
 
@@ -42,16 +43,13 @@ impl Default for Priority {
 }
 
 impl FromStr for Priority {
-    type Err = NameError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, NameError> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         match text.parse() {
             Ok(value @ 0..=100) => Ok(Self(value)),
-            _ => Err(NameError::new(
-                "priority",
-                text,
-                "write a whole number from 0 to 100",
-            )),
+            _ => Err(InvalidValue::not_valid("priority", text)
+                .next("write a whole number from 0 to 100")),
         }
     }
 }
@@ -192,10 +190,6 @@ impl HasRules for ModelSpec {
     fn rules_mut(&mut self) -> &mut UpdateRules {
         &mut self.update
     }
-
-    fn check_policy(_: &PolicyChoice) -> Result<(), String> {
-        Ok(())
-    }
 }
 
 impl Entity for ModelSpec {
@@ -217,13 +211,13 @@ const FIELDS: &[ModelField] = &[
     ModelField::new("repo", |m| FieldValue::Text(repo_text(&m.repo)), Before).json(None).essential(),
     ModelField::new("name", |m| FieldValue::text(&m.name), Text(set_name)).json(None)
         .flag("name", "NAME", "Name of the entry (default: as the repository)"),
-    ModelField::new("revision", |m| FieldValue::text(&m.revision), Text(set_revision))
+    ModelField::new("revision", |m| FieldValue::text(&m.revision), Text(|m, text| { m.revision = parsed(text)?.unwrap_or_else(Revision::main); Ok(()) }))
         .flag("revision", "REV", "Branch, tag, refs/pr/N or full commit (default: main)"),
-    ModelField::new("include", |m| FieldValue::optional_list(m.filter.include.as_ref()), List(set_include))
+    ModelField::new("include", |m| FieldValue::optional_list(m.filter.include.as_ref()), List(|m, texts| { m.filter.include = texts.map(patterns).transpose()?; Ok(()) }))
         .absent("all files")
         .flag("include", "GLOB", "Keep only files that match; `*` crosses directories, `data/` takes a folder")
         .no("Keep all files again"),
-    ModelField::new("exclude", |m| FieldValue::list(&m.filter.exclude), List(set_exclude))
+    ModelField::new("exclude", |m| FieldValue::list(&m.filter.exclude), List(|m, texts| { m.filter.exclude = patterns(texts.unwrap_or_default())?; Ok(()) }))
         .flag("exclude", "GLOB", "Leave out files that match")
         .no("Exclude no files"),
     ModelField::new("to", |m| FieldValue::Text(place_text(&m.destination)), Place(|m, to| m.destination = to))
@@ -237,7 +231,7 @@ const FIELDS: &[ModelField] = &[
         .absent("default (keep.revisions)")
         .flag("keep-revisions", "N", "Revisions to keep on disk in all, the published one included (default: the setting keep.revisions)")
         .no("Follow the setting keep.revisions again"),
-    ModelField::new("token_name", |m| FieldValue::optional(m.token_name.as_ref()), Text(set_token_name))
+    ModelField::new("token_name", |m| FieldValue::optional(m.token_name.as_ref()), Text(|m, text| { m.token_name = parsed(text)?; Ok(()) }))
         .absent("none: the default token")
         .flag("token-name", "NAME", "Token to use, by its name in `hf auth list` (default: that of this machine)")
         .no("Use this machine's token again"),
@@ -260,46 +254,29 @@ const FIELDS: &[ModelField] = &[
     ModelField::new("enabled", |m| FieldValue::Switch(m.enabled), Switch(|m, enabled| m.enabled = enabled)),
 ];
 
-fn set_name(model: &mut ModelSpec, text: Option<&str>) -> Result<(), String> {
+fn set_name(model: &mut ModelSpec, text: Option<&str>) -> Result<(), InvalidValue> {
     if let Some(name) = parsed(text)? {
         model.name = name;
     }
     Ok(())
 }
 
-fn set_revision(model: &mut ModelSpec, text: Option<&str>) -> Result<(), String> {
-    model.revision = parsed(text)?.unwrap_or_else(Revision::main);
-    Ok(())
-}
-
-fn set_include(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), String> {
-    model.filter.include = texts.map(patterns).transpose()?;
-    Ok(())
-}
-
-fn set_exclude(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), String> {
-    model.filter.exclude = patterns(texts.unwrap_or_default())?;
-    Ok(())
-}
-
-fn set_token_name(model: &mut ModelSpec, text: Option<&str>) -> Result<(), String> {
-    model.token_name = parsed(text)?;
-    Ok(())
-}
-
 /// The word that means no view, beside an empty list.
 const NO_VIEW: &str = "none";
 
-fn set_views(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), String> {
+fn set_views(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), InvalidValue> {
     let texts = texts.filter(|texts| texts.as_slice() != [NO_VIEW]);
     set_list(&mut model.views, texts)
 }
 
-fn set_keep_revisions(model: &mut ModelSpec, text: Option<&str>) -> Result<(), String> {
+fn set_keep_revisions(model: &mut ModelSpec, text: Option<&str>) -> Result<(), InvalidValue> {
     let number = text.map(str::parse).transpose();
     model.keep_revisions = match number {
         Ok(count @ (None | Some(1..=1_000))) => count,
-        _ => return Err("it is out of range; write a whole number from 1 to 1000".to_owned()),
+        _ => {
+            let refusal = InvalidValue::new("it is out of range");
+            return Err(refusal.next("write a whole number from 1 to 1000"));
+        }
     };
     Ok(())
 }
@@ -315,13 +292,14 @@ fn repo_text(repo: &Repo) -> String {
 }
 
 /// Refuses an empty pattern, which an unset shell variable leaves behind.
-fn patterns(texts: Vec<String>) -> Result<Vec<String>, String> {
+fn patterns(texts: Vec<String>) -> Result<Vec<String>, InvalidValue> {
     for text in &texts {
         if text.is_empty() {
-            return Err("an empty pattern matches no file; write one such as `*.json`".to_owned());
+            let refusal = InvalidValue::new("an empty pattern matches no file");
+            return Err(refusal.next("write one such as `*.json`"));
         }
         if text.contains('\0') {
-            return Err("it contains a NUL".to_owned());
+            return Err(InvalidValue::new("it contains a NUL"));
         }
     }
     Ok(texts)

@@ -6,8 +6,9 @@ use std::str::FromStr;
 use super::TagPattern;
 use crate::domain::field::{Field, FieldValue, Read, parsed};
 use crate::domain::guard::Guards;
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::outcome::words;
-use crate::domain::repo::{CommitSha, NameError};
+use crate::domain::repo::CommitSha;
 use crate::domain::units::Seconds;
 
 words! {
@@ -43,16 +44,16 @@ impl PinnedCommit {
 }
 
 impl FromStr for PinnedCommit {
-    type Err = NameError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, NameError> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let digits = text.to_ascii_lowercase();
         let is_hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
         if is_hex && (Self::FEWEST_DIGITS..=40).contains(&digits.len()) {
             Ok(Self(digits))
         } else {
             let why = "it must be 7 to 40 hexadecimal digits";
-            Err(NameError::new("commit", text, why))
+            Err(InvalidValue::not_valid("commit", text).because(why))
         }
     }
 }
@@ -66,22 +67,19 @@ pub struct PolicyChoice {
 }
 
 impl FromStr for PolicyChoice {
-    type Err = String;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let (policy, commit) = match text.split_once('@') {
             Some((word, commit)) if word == Policy::Pin.as_str() => {
-                let commit = commit.parse().map_err(|err: NameError| err.to_string())?;
-                (Policy::Pin, Some(commit))
+                (Policy::Pin, Some(commit.parse()?))
             }
             _ => {
-                let policy = text.parse();
-                (
-                    policy.map_err(|_| {
-                        format!("`{text}` is no policy; write follow, approve, pin or pin@COMMIT")
-                    })?,
-                    None,
-                )
+                let policy = text.parse().map_err(|_| {
+                    InvalidValue::is_not(text, "a policy")
+                        .next("write follow, approve, pin or pin@COMMIT")
+                });
+                (policy?, None)
             }
         };
         Ok(Self { policy, commit })
@@ -112,30 +110,24 @@ pub trait HasRules: 'static {
     fn rules(&self) -> &UpdateRules;
     fn rules_mut(&mut self) -> &mut UpdateRules;
     /// Refuses a policy that the entity cannot have.
-    fn check_policy(choice: &PolicyChoice) -> Result<(), String>;
+    fn check_policy(_: &PolicyChoice) -> Result<(), InvalidValue> {
+        Ok(())
+    }
 }
 
-fn set_policy<S: HasRules>(entry: &mut S, text: Option<&str>) -> Result<(), String> {
+fn set_policy<S: HasRules>(entry: &mut S, text: Option<&str>) -> Result<(), InvalidValue> {
     let choice = parsed(text)?;
     choice.as_ref().map(S::check_policy).transpose()?;
     entry.rules_mut().policy = choice;
     Ok(())
 }
 
-fn set_delay<S: HasRules>(entry: &mut S, text: Option<&str>) -> Result<(), String> {
+fn set_delay<S: HasRules>(entry: &mut S, text: Option<&str>) -> Result<(), InvalidValue> {
     if let Some(word @ ("off" | "none" | "no" | "0")) = text {
-        return Err(format!(
-            "`{word}` is not a duration: write 0d for no delay, or `--no-delay` to follow the tags"
-        ));
+        return Err(InvalidValue::is_not(word, "a duration")
+            .next("write 0d for no delay, or `--no-delay` to follow the tags"));
     }
     entry.rules_mut().delay = parsed(text)?;
-    Ok(())
-}
-
-fn set_guards<S: HasRules>(entry: &mut S, texts: Option<Vec<String>>) -> Result<(), String> {
-    let guards = texts.map(|texts| Guards::parse(&texts)).transpose();
-    let guards = guards.map_err(|err| err.to_string())?;
-    entry.rules_mut().guards = guards;
     Ok(())
 }
 
@@ -183,7 +175,10 @@ pub const fn guards_field<S: HasRules>() -> Field<S> {
             Some(guards) => FieldValue::List(guards.words()),
             None => FieldValue::Absent,
         },
-        Read::List(set_guards),
+        Read::List(|entry: &mut S, texts| {
+            entry.rules_mut().guards = texts.map(|texts| Guards::parse(&texts)).transpose()?;
+            Ok(())
+        }),
     )
     .flag("guards", "LIST|off", "Guards that hold an update for a person: all, off, words with commas, or all,-WORD (default: those of the tags, else of update.guards)")
     .no("Follow the tags' guards again")

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::domain::filter::matches;
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::repo::Revision;
 
 /// A pattern for names of tags, such as `v*`; `*` and `?` as in file patterns.
@@ -18,11 +19,13 @@ impl TagPattern {
 }
 
 impl FromStr for TagPattern {
-    type Err = String;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         if text.is_empty() || text.len() > 255 || text.chars().any(char::is_control) {
-            return Err("a pattern of tags has 1 to 255 visible characters, such as `v*`".into());
+            return Err(InvalidValue::new(
+                "a pattern of tags has 1 to 255 visible characters, such as `v*`",
+            ));
         }
         Ok(Self(text.to_owned()))
     }

@@ -2,24 +2,25 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::argument::refuse;
+use super::argument::{refusal, refuse};
 use super::short::parse_short;
 use super::{RepoArg, RepoPart};
-use crate::domain::repo::{NameError, Repo, RepoId, RepoPath, RepoType};
+use crate::domain::invalid_value::InvalidValue;
+use crate::domain::repo::{Repo, RepoId, RepoPath, RepoType};
 
 /// Hosts that serve the Hub's own pages, besides the configured endpoint.
 pub(super) const HUB_HOSTS: [&str; 4] =
     ["huggingface.co", "www.huggingface.co", "hf.co", "www.hf.co"];
 
 /// `hf://[type/]org/name[@revision][/path]`
-pub(super) fn parse_uri(text: &str, rest: &str) -> Result<RepoArg, NameError> {
+pub(super) fn parse_uri(text: &str, rest: &str) -> Result<RepoArg, InvalidValue> {
     let (kind, rest) = split_type(rest);
     if rest.starts_with("buckets/") {
         return refuse(text, "a bucket has no revisions, so it cannot be kept");
     }
     let mut parts = rest.splitn(3, '/');
     let (Some(namespace), Some(name)) = (parts.next(), parts.next()) else {
-        return refuse(text, "write `hf://org/name`");
+        return Err(refusal(text).next("write `hf://org/name`"));
     };
     let (name, revision) = match name.split_once('@') {
         Some((name, revision)) => (name, Some(revision)),
@@ -86,21 +87,13 @@ fn whole_repo(repo: Repo) -> RepoArg {
 
 /// Parses a page of the Hub: the repository, `/tree/REV[/folder]`,
 /// `/blob/REV/file` or the `/resolve/` form of a download link.
-pub(super) fn parse_page(text: &str, rest: &str, endpoint: &str) -> Result<RepoArg, NameError> {
+pub(super) fn parse_page(text: &str, rest: &str, endpoint: &str) -> Result<RepoArg, InvalidValue> {
     let rest = rest
         .split(['?', '#'])
         .next()
         .unwrap_or(rest)
         .trim_end_matches('/');
-    let own = endpoint
-        .split_once("://")
-        .map_or(endpoint, |(_, own)| own)
-        .trim_end_matches('/');
-    let path = HUB_HOSTS.into_iter().chain([own]).find_map(|base| {
-        rest.strip_prefix(base)
-            .and_then(|path| path.strip_prefix('/'))
-    });
-    let Some(path) = path else {
+    let Some(path) = path_of_page(rest, endpoint) else {
         return refuse(text, format!("it is not a page of the Hub at {endpoint}"));
     };
     let (kind, path) = split_type(path);
@@ -124,12 +117,9 @@ pub(super) fn parse_page(text: &str, rest: &str, endpoint: &str) -> Result<RepoA
         Some("tree") => false,
         Some("blob" | "resolve" | "raw") => true,
         Some(other) => {
-            return refuse(
-                text,
-                format!(
-                    "a page `/{other}` is neither a file nor a folder; use the repository's own address"
-                ),
-            );
+            return Err(refusal(text)
+                .because(format!("a page `/{other}` is neither a file nor a folder"))
+                .next("use the repository's own address"));
         }
     };
     let Some(revision) = revision else {
@@ -150,12 +140,19 @@ pub(super) fn parse_page(text: &str, rest: &str, endpoint: &str) -> Result<RepoA
     })
 }
 
+/// Returns the path of an address without its scheme, if it is one of the Hub.
+fn path_of_page<'a>(address: &'a str, endpoint: &str) -> Option<&'a str> {
+    let own = endpoint.split_once("://").map_or(endpoint, |(_, own)| own);
+    let mut bases = HUB_HOSTS.into_iter().chain([own.trim_end_matches('/')]);
+    bases.find_map(|base| address.strip_prefix(base)?.strip_prefix('/'))
+}
+
 /// Parses a path; without further information a final `/` marks a folder.
 fn parse_part(
     text: &str,
     path: &str,
     is_file: Option<bool>,
-) -> Result<Option<RepoPart>, NameError> {
+) -> Result<Option<RepoPart>, InvalidValue> {
     let trimmed = path.trim_end_matches('/');
     if trimmed.is_empty() {
         return Ok(None);
@@ -164,11 +161,11 @@ fn parse_part(
     match trimmed.parse::<RepoPath>() {
         Ok(path) if is_file => Ok(Some(RepoPart::File(path))),
         Ok(path) => Ok(Some(RepoPart::Folder(path))),
-        Err(err) => refuse(text, err.why()),
+        Err(err) => Err(refusal(text).because_of(err)),
     }
 }
 
-fn decode(text: &str, part: &str) -> Result<String, NameError> {
+fn decode(text: &str, part: &str) -> Result<String, InvalidValue> {
     match percent_decode_str(part).decode_utf8() {
         Ok(decoded) => Ok(decoded.into_owned()),
         Err(_) => refuse(text, "it contains bytes that are not UTF-8"),

@@ -3,9 +3,9 @@
 use super::address::{HUB_HOSTS, parse_page, parse_uri};
 use super::patterns::escape_pattern;
 use super::short::parse_short;
-use crate::domain::advice::split_advice;
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::quantisation::Quantisation;
-use crate::domain::repo::{NameError, Repo, RepoPath, RepoType, Revision};
+use crate::domain::repo::{Repo, RepoPath, RepoType, Revision};
 
 /// A parsed repository argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum RepoPart {
 impl RepoArg {
     /// Parses a repository argument; pages of the base URL `endpoint` count as
     /// the Hub's.
-    pub fn parse(text: &str, endpoint: &str) -> Result<Self, NameError> {
+    pub fn parse(text: &str, endpoint: &str) -> Result<Self, InvalidValue> {
         let text = text.trim();
         if let Some(rest) = text.strip_prefix("hf://") {
             return parse_uri(text, rest);
@@ -52,7 +52,7 @@ impl RepoArg {
 
     /// Applies the type of repository that was given beside the argument; an argument
     /// without one names a model.
-    pub fn of_type(mut self, kind: Option<RepoType>) -> Result<Self, NameError> {
+    pub fn of_type(mut self, kind: Option<RepoType>) -> Result<Self, InvalidValue> {
         let Some(kind) = kind.filter(|kind| *kind != self.repo.kind) else {
             return Ok(self);
         };
@@ -87,12 +87,14 @@ impl RepoArg {
     }
 }
 
-pub(super) fn refuse<T>(text: &str, why: impl Into<String>) -> Result<T, NameError> {
-    let mut why = why.into();
-    if split_advice(&why).1.is_none() {
-        why.push_str("; write `org/name`, `datasets/org/name` or the address of its page");
-    }
-    Err(NameError::new("repository", text, why))
+pub(super) fn refuse<T>(text: &str, why: impl Into<String>) -> Result<T, InvalidValue> {
+    Err(refusal(text).because(why))
+}
+
+/// Returns the refusal of an argument with the general form as its next step.
+pub(super) fn refusal(text: &str) -> InvalidValue {
+    InvalidValue::not_valid("repository", text)
+        .next("write `org/name`, `datasets/org/name` or the address of its page")
 }
 
 #[cfg(test)]

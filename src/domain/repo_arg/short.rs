@@ -1,13 +1,14 @@
 //! The short form: `org/name` with optional type, revision and quantisation.
 
 use super::RepoArg;
-use super::argument::refuse;
+use super::argument::{refusal, refuse};
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::quantisation::Quantisation;
-use crate::domain::repo::{NameError, Repo, RepoPath, RepoType};
+use crate::domain::repo::{Repo, RepoPath, RepoType};
 
 /// Parses `org/name` with an optional type in front and `@revision` or
 /// `:quantisation` behind; `text` is the whole argument, for messages.
-pub(super) fn parse_short(text: &str, short: &str) -> Result<RepoArg, NameError> {
+pub(super) fn parse_short(text: &str, short: &str) -> Result<RepoArg, InvalidValue> {
     let (rest, revision) = match short.split_once('@') {
         Some((rest, revision)) => (rest, Some(revision.parse()?)),
         None => (short, None),
@@ -21,21 +22,21 @@ pub(super) fn parse_short(text: &str, short: &str) -> Result<RepoArg, NameError>
         [kind, _, _] => match kind.parse::<RepoType>() {
             Ok(known) if known.plural() == *kind => (known, &rest[kind.len() + 1..]),
             _ => {
-                return refuse(
-                    text,
-                    "it has three parts, and the first is not models, datasets, spaces or kernels; write `org/name`, and files with `--include`",
-                );
+                return Err(refusal(text)
+                    .because("it has three parts, and the first is not models, datasets, spaces or kernels")
+                    .next("write `org/name`, and files with `--include`"));
             }
         },
         [kind, _] if RepoType::ALL.iter().any(|it| it.plural() == *kind) => {
-            return refuse(text, format!("a name is missing; write `{kind}/org/name`"));
+            return Err(refusal(text)
+                .because("a name is missing")
+                .next(format!("write `{kind}/org/name`")));
         }
         [_] | [_, _] => (RepoType::Model, rest),
         _ => {
-            return refuse(
-                text,
-                "it has too many parts; write `org/name`, and files with `--include`",
-            );
+            return Err(refusal(text)
+                .because("it has too many parts")
+                .next("write `org/name`, and files with `--include`"));
         }
     };
     if quantisation.is_some() && kind != RepoType::Model {
@@ -49,12 +50,12 @@ pub(super) fn parse_short(text: &str, short: &str) -> Result<RepoArg, NameError>
     })
 }
 
-fn parse_quantisation(text: &str, word: &str) -> Result<String, NameError> {
+fn parse_quantisation(text: &str, word: &str) -> Result<String, InvalidValue> {
     match Quantisation::parse(word) {
         Ok(Quantisation::Word(_)) => Ok(word.to_owned()),
         Ok(Quantisation::File(_)) => match word.parse::<RepoPath>() {
             Ok(_) => Ok(word.to_owned()),
-            Err(err) => refuse(text, err.why()),
+            Err(err) => Err(refusal(text).because_of(err)),
         },
         Err(rule) => refuse(text, rule),
     }

@@ -1,8 +1,9 @@
-//! The order of a model's revisions, the one that a rollback goes to, and the date by
-//! which records of the past are too old.
+//! The order of a model's revisions, the rollback target, and the age limit of
+//! records of the past.
 
 use thiserror::Error;
 
+use crate::domain::invalid_value::shown;
 use crate::domain::model::{Destination, EntryName};
 use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::time::{Timestamp, believed};
@@ -138,8 +139,7 @@ pub fn rollback_target<'r>(
     let prefix = asked.trim().to_ascii_lowercase();
     let is_hex = prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_hex || !(SHORTEST_PREFIX..=40).contains(&prefix.len()) {
-        let shown = asked.chars().take(80).flat_map(char::escape_debug);
-        return Err(NoTarget::NoCommit(shown.collect()));
+        return Err(NoTarget::NoCommit(shown(asked)));
     }
     let mut meant = kept
         .iter()

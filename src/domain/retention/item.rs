@@ -70,9 +70,9 @@ pub struct Proposal {
     pub command: String,
 }
 
-/// Returns what would make room, the largest first: what `hfdl prune` removes, revisions
-/// that only their number keeps, and the files of disabled models. Files of other
-/// programs are never proposed.
+/// Returns the items that would make room, the largest first: those that `hfdl prune`
+/// removes, revisions that only their number keeps, and the files of disabled models.
+/// Files of other programs are never proposed.
 pub fn proposals(items: &[Item], is_disabled: impl Fn(&EntryName) -> bool) -> Vec<Proposal> {
     let propose = |item: &Item| {
         let name = item.model.as_ref();

@@ -107,8 +107,8 @@ pub struct RevisionVerdict {
     pub commit: CommitSha,
     /// `None`: no model has had it.
     pub published_at: Option<Timestamp>,
-    /// Of one that goes: what the disk gains, those before it being gone
-    /// already. Of one that stays: what it alone holds.
+    /// The bytes that the disk gains by the removal, after the removals before it. For a
+    /// revision that stays: the bytes that no other revision has.
     pub size_bytes: u64,
     pub verdict: RetentionDecision,
 }
@@ -443,8 +443,8 @@ impl<'f> FolderState<'f> {
     }
 
     /// Tells whether another program works with a snapshot: it has a file open
-    /// that it can have from there alone. What is open of the files that newer
-    /// revisions share says nothing about an old one.
+    /// that it can have from there alone. Open files that newer revisions share say
+    /// nothing about an old one.
     fn is_open(&self, commit: &CommitSha) -> bool {
         let own_is_open = self
             .facts

@@ -6,8 +6,9 @@ use std::str::FromStr;
 
 use jiff::civil;
 
-use super::clock::{self, SpecError, Weekdays};
+use super::clock::{self, Weekdays};
 use super::cron_expr::CronExpr;
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::outcome::words;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
@@ -93,13 +94,13 @@ impl Cadence {
 
     /// Parses the value of `--every`, `--daily` and so on, or the text from the
     /// database.
-    pub fn parse(kind: CadenceKind, spec: &str) -> Result<Self, SpecError> {
+    pub fn parse(kind: CadenceKind, spec: &str) -> Result<Self, InvalidValue> {
         let text = spec.trim();
         match kind {
             CadenceKind::Interval => parse_interval(text),
             CadenceKind::Daily => TimesOfDay::parse(text)
                 .map(Self::Daily)
-                .map_err(|error| error.inside("a daily time", text)),
+                .map_err(|error| error.inside(text, "a daily time")),
             CadenceKind::Weekly => parse_weekly(text),
             CadenceKind::Monthly => parse_monthly(text),
             CadenceKind::Cron => text.parse().map(Self::Cron),
@@ -108,44 +109,44 @@ impl Cadence {
     }
 }
 
-fn parse_interval(text: &str) -> Result<Cadence, SpecError> {
-    let error = |why: &str| SpecError::new("an interval", text, why);
+fn parse_interval(text: &str) -> Result<Cadence, InvalidValue> {
+    let error = || InvalidValue::is_not(text, "an interval");
     let every: Seconds = text
         .parse()
-        .map_err(|_| error("write a duration such as 15m, 6h, 1h30m or 2d"))?;
+        .map_err(|_| error().next("write a duration such as 15m, 6h, 1h30m or 2d"))?;
     if every.get() < 60 {
-        return Err(error(
-            "the shortest interval is one minute; write 15m or 6h",
-        ));
+        return Err(error()
+            .because("the shortest interval is one minute")
+            .next("write 15m or 6h"));
     }
     if !every.get().is_multiple_of(60) {
-        return Err(error(
-            "an interval is a whole number of minutes; write 90m rather than 5400s",
-        ));
+        return Err(error()
+            .because("an interval is a whole number of minutes")
+            .next("write 90m rather than 5400s"));
     }
     Ok(Cadence::Interval(every))
 }
 
-fn parse_weekly(text: &str) -> Result<Cadence, SpecError> {
+fn parse_weekly(text: &str) -> Result<Cadence, InvalidValue> {
     const KIND: &str = "a weekly time";
-    let (days, times) = text
-        .split_once('@')
-        .ok_or_else(|| SpecError::new(KIND, text, "write days and a time such as Mon,Thu@02:00"))?;
+    let (days, times) = text.split_once('@').ok_or_else(|| {
+        InvalidValue::is_not(text, KIND).next("write days and a time such as Mon,Thu@02:00")
+    })?;
     Ok(Cadence::Weekly {
-        days: Weekdays::parse(days).map_err(|error| error.inside(KIND, text))?,
-        times: TimesOfDay::parse(times).map_err(|error| error.inside(KIND, text))?,
+        days: Weekdays::parse(days).map_err(|error| error.inside(text, KIND))?,
+        times: TimesOfDay::parse(times).map_err(|error| error.inside(text, KIND))?,
     })
 }
 
-fn parse_monthly(text: &str) -> Result<Cadence, SpecError> {
+fn parse_monthly(text: &str) -> Result<Cadence, InvalidValue> {
     const KIND: &str = "a monthly time";
     let (days, times) = text.split_once('@').ok_or_else(|| {
-        SpecError::new(KIND, text, "write days and a time such as 1,15,last@04:00")
+        InvalidValue::is_not(text, KIND).next("write days and a time such as 1,15,last@04:00")
     })?;
     let days: Result<_, _> = days.split(',').map(str::parse::<MonthDay>).collect();
     Ok(Cadence::Monthly {
-        days: days.map_err(|error| error.inside(KIND, text))?,
-        times: TimesOfDay::parse(times).map_err(|error| error.inside(KIND, text))?,
+        days: days.map_err(|error| error.inside(text, KIND))?,
+        times: TimesOfDay::parse(times).map_err(|error| error.inside(text, KIND))?,
     })
 }
 
@@ -155,7 +156,7 @@ impl TimesOfDay {
         &self.0
     }
 
-    fn parse(text: &str) -> Result<Self, SpecError> {
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
         let times: Result<BTreeSet<_>, _> = text
             .split(',')
             .map(|part| clock::parse_time(part.trim()))
@@ -172,9 +173,9 @@ impl fmt::Display for TimesOfDay {
 }
 
 impl FromStr for MonthDay {
-    type Err = SpecError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, SpecError> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let text = text.trim();
         if text.eq_ignore_ascii_case("last") {
             return Ok(Self::Last);
@@ -182,11 +183,8 @@ impl FromStr for MonthDay {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         match text.parse() {
             Ok(day @ 1..=31) if digits => Ok(Self::Day(day)),
-            _ => Err(SpecError::new(
-                "a day of the month",
-                text,
-                "write a number from 1 to 31, or last",
-            )),
+            _ => Err(InvalidValue::is_not(text, "a day of the month")
+                .next("write a number from 1 to 31, or last")),
         }
     }
 }
@@ -201,35 +199,36 @@ impl fmt::Display for MonthDay {
 }
 
 impl FromStr for OnceAt {
-    type Err = SpecError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, SpecError> {
-        let error = |why: &str| SpecError::new("a time", text, why);
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let error = || InvalidValue::is_not(text, "a time");
+        let no_seconds = || {
+            error()
+                .because("schedules have no seconds")
+                .next("write whole minutes such as 08:00")
+        };
         // A bare date would silently mean midnight.
         if !text.contains(':') {
-            return Err(error(
-                "write date and time such as 2026-06-01T08:00 or tomorrow 08:00",
-            ));
+            return Err(
+                error().next("write date and time such as 2026-06-01T08:00 or tomorrow 08:00")
+            );
         }
         // An offset or `Z` makes the time exact; the civil parser would drop
         // it.
         if let Ok(at) = text.parse::<Timestamp>() {
             if at.as_second().rem_euclid(60) != 0 || at.subsec_nanosecond() != 0 {
-                return Err(error(
-                    "schedules have no seconds; write whole minutes such as 08:00",
-                ));
+                return Err(no_seconds());
             }
             return Ok(Self::Exact(at));
         }
         let at = text.parse::<civil::DateTime>().map_err(|_| {
-            error(
+            error().next(
                 "write 2026-06-01T08:00, tomorrow 08:00, or 2026-06-01T08:00Z for a moment in UTC",
             )
         })?;
         if at.second() != 0 || at.subsec_nanosecond() != 0 {
-            return Err(error(
-                "schedules have no seconds; write whole minutes such as 08:00",
-            ));
+            return Err(no_seconds());
         }
         Ok(Self::Local(at))
     }
@@ -239,7 +238,7 @@ impl FromStr for OnceAt {
 mod tests {
     use super::*;
 
-    fn parse(kind: CadenceKind, text: &str) -> Result<Cadence, SpecError> {
+    fn parse(kind: CadenceKind, text: &str) -> Result<Cadence, InvalidValue> {
         Cadence::parse(kind, text)
     }
 
@@ -298,7 +297,7 @@ mod tests {
             (CadenceKind::Once, "tomorrow 08:00", "2026-06-01T08:00"),
             (CadenceKind::Once, "2026-06-01T08:00:30", "whole minutes"),
         ] {
-            let error = parse(kind, text).unwrap_err().to_string();
+            let error = parse(kind, text).unwrap_err().with_next_step();
             assert!(error.contains(hint), "{error}");
             assert!(error.starts_with(&format!("`{text}` is not a")), "{error}");
         }

@@ -2,84 +2,38 @@
 
 use std::fmt;
 
+use crate::domain::invalid_value::InvalidValue;
 use jiff::civil::{Time, Weekday};
-use thiserror::Error;
-
-use crate::domain::advice::split_advice;
-
-/// A part of a schedule that cannot be parsed, with the expected form.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{text}` is not {kind}: {why}")]
-pub struct SpecError {
-    /// The expected kind of text, with its article.
-    kind: &'static str,
-    text: String,
-    why: String,
-}
-
-/// The kind of text of a cron expression.
-pub(super) const CRON_EXPRESSION: &str = "a cron expression";
-
-impl SpecError {
-    pub(super) fn new(kind: &'static str, text: &str, why: impl Into<String>) -> Self {
-        Self {
-            kind,
-            text: text.chars().take(80).flat_map(char::escape_debug).collect(),
-            why: why.into(),
-        }
-    }
-
-    /// Returns the next step, where the reason does not name the form already.
-    pub fn hint(&self) -> Option<&'static str> {
-        (self.kind == CRON_EXPRESSION).then_some(
-            "write minute, hour, day of month, month and weekday, such as `30 2 * * 1-5`, or use \
-             `--daily 02:30`",
-        )
-    }
-
-    /// Keeps the reason and names the larger text that contains the error.
-    pub(super) fn inside(self, kind: &'static str, text: &str) -> Self {
-        if text == self.text {
-            return Self { kind, ..self };
-        }
-        let why = match split_advice(&self.to_string()) {
-            (fact, Some(advice)) => format!("{fact}; {advice}"),
-            (fact, None) => fact.to_owned(),
-        };
-        Self::new(kind, text, why)
-    }
-}
 
 /// Minutes in a day; the minute is the resolution of schedules.
 pub(super) const MINUTES_OF_DAY: i16 = 24 * 60;
 
-const TIME_FORM: &str = "write a 24-hour time such as 02:30";
-
 /// Parses `HH:MM` up to and including 24:00 into minutes since midnight.
-pub(super) fn parse_minute(text: &str) -> Result<i16, SpecError> {
-    let error = |why: &str| SpecError::new("a time of day", text, why);
-    let (hour, minute) = text.split_once(':').ok_or_else(|| error(TIME_FORM))?;
+pub(super) fn parse_minute(text: &str) -> Result<i16, InvalidValue> {
+    let error =
+        || InvalidValue::is_not(text, "a time of day").next("write a 24-hour time such as 02:30");
+    let (hour, minute) = text.split_once(':').ok_or_else(error)?;
     let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
     if !matches!(hour.len(), 1 | 2) || minute.len() != 2 || !digits(hour) || !digits(minute) {
-        return Err(error(TIME_FORM));
+        return Err(error());
     }
-    let number = |part: &str| part.parse::<i16>().map_err(|_| error(TIME_FORM));
+    let number = |part: &str| part.parse::<i16>().map_err(|_| error());
     let (hour, minute) = (number(hour)?, number(minute)?);
     let total = hour * 60 + minute;
     if minute > 59 || total > MINUTES_OF_DAY {
-        return Err(error(
-            "hours go from 00 to 23 and minutes from 00 to 59; write a time such as 02:30",
-        ));
+        return Err(error()
+            .because("hours go from 00 to 23 and minutes from 00 to 59")
+            .next("write a time such as 02:30"));
     }
     Ok(total)
 }
 
 /// Parses a time of day; 24:00 is refused.
-pub(super) fn parse_time(text: &str) -> Result<Time, SpecError> {
+pub(super) fn parse_time(text: &str) -> Result<Time, InvalidValue> {
     let minute = parse_minute(text)?;
     if minute == MINUTES_OF_DAY {
-        let why = "write 00:00, the start of the next day";
-        return Err(SpecError::new("a time of day", text, why));
+        let refusal = InvalidValue::is_not(text, "a time of day");
+        return Err(refusal.next("write 00:00, the start of the next day"));
     }
     Ok(time_of(minute))
 }
@@ -131,7 +85,7 @@ impl Weekdays {
 
     /// Parses `Mon,Thu` and ranges such as `Mon-Fri`; a range may wrap around
     /// Sunday.
-    pub(super) fn parse(text: &str) -> Result<Self, SpecError> {
+    pub(super) fn parse(text: &str) -> Result<Self, InvalidValue> {
         let mut set = 0;
         for part in text.split(',') {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -152,7 +106,7 @@ impl Weekdays {
 }
 
 /// Parses an English weekday, short or long, in any case.
-pub(super) fn parse_weekday(text: &str) -> Result<Weekday, SpecError> {
+pub(super) fn parse_weekday(text: &str) -> Result<Weekday, InvalidValue> {
     let lower = text.trim().to_ascii_lowercase();
     Weekday::Monday
         .cycle_forward()
@@ -162,8 +116,8 @@ pub(super) fn parse_weekday(text: &str) -> Result<Weekday, SpecError> {
             lower == long || lower == short.to_ascii_lowercase()
         })
         .ok_or_else(|| {
-            let why = "write Mon, Tue, Wed, Thu, Fri, Sat or Sun";
-            SpecError::new("a weekday", text, why)
+            InvalidValue::is_not(text, "a weekday")
+                .next("write Mon, Tue, Wed, Thu, Fri, Sat or Sun")
         })
 }
 

@@ -4,55 +4,16 @@
 //! learns of a mistake at once.
 
 use jiff::tz::TimeZone;
-use thiserror::Error;
 
 use super::slots::Slots;
 use super::zone::shift;
 use super::{Cadence, CatchUp, ScheduleSpec};
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::time::{Timestamp, whole_seconds};
 use crate::domain::units::Seconds;
 
 /// The number of slots to examine; calendars repeat.
 const SLOTS_AHEAD: usize = 100;
-
-/// Why a schedule can never run as intended.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Impossible {
-    #[error(
-        "`{expr}` never runs: no date of the next 41 years matches it; write another day or month"
-    )]
-    NeverMatches { expr: String },
-
-    #[error("{at} has passed already; write a time to come")]
-    OnceInThePast { at: String },
-
-    #[error(
-        "a jitter of {jitter} is too large: its slots are only {gap} apart; give a \
-         shorter one"
-    )]
-    JitterTooLarge { jitter: Seconds, gap: Seconds },
-
-    #[error(
-        "a catch-up limit of {within} is too short: the timer ticks every {tick}; write at \
-         least {least}"
-    )]
-    WithinTooShort {
-        within: Seconds,
-        tick: Seconds,
-        least: Seconds,
-    },
-
-    #[error(
-        "its windows never allow it to run: the timer ticks every {tick}, and {reason}; widen the \
-         window{}",
-        if *.is_late { ", move the slots or allow a longer catch-up" } else { "" }
-    )]
-    WindowNeverMet {
-        tick: Seconds,
-        reason: String,
-        is_late: bool,
-    },
-}
 
 /// Refuses a schedule that can never run.
 ///
@@ -63,7 +24,7 @@ pub fn check_possible(
     anchor: Timestamp,
     now: Timestamp,
     tick: Seconds,
-) -> Result<(), Impossible> {
+) -> Result<(), InvalidValue> {
     let now = whole_seconds(now);
     let slots = Slots::new(&spec.cadence, zone, anchor);
     let ahead: Vec<_> = slots.iter_after(shift(now, -1)).take(SLOTS_AHEAD).collect();
@@ -84,7 +45,7 @@ pub fn check_tick(
     anchor: Timestamp,
     now: Timestamp,
     tick: Seconds,
-) -> Result<(), Impossible> {
+) -> Result<(), InvalidValue> {
     check_within(spec.catch_up, tick)?;
     if spec.windows.is_empty() {
         return Ok(());
@@ -98,16 +59,26 @@ pub fn check_tick(
     check_windows(spec, zone, &ahead, tick)
 }
 
-fn no_slot(cadence: &Cadence) -> Impossible {
-    match cadence {
-        Cadence::Once(_) => Impossible::OnceInThePast { at: cadence.spec() },
-        _ => Impossible::NeverMatches {
-            expr: cadence.spec(),
-        },
-    }
+/// Tells whether a schedule with one slot is over.
+pub fn has_passed(spec: &ScheduleSpec, zone: &TimeZone, now: Timestamp) -> bool {
+    let from = shift(whole_seconds(now), -1);
+    let slots = Slots::new(&spec.cadence, zone, now);
+    matches!(spec.cadence, Cadence::Once(_)) && slots.after(from).is_none()
 }
 
-fn check_jitter(jitter: Seconds, ahead: &[Timestamp]) -> Result<(), Impossible> {
+fn no_slot(cadence: &Cadence) -> InvalidValue {
+    let text = cadence.spec();
+    if let Cadence::Once(_) = cadence {
+        return InvalidValue::new(format!("{text} has passed already"))
+            .next("write a time to come");
+    }
+    InvalidValue::new(format!(
+        "`{text}` never runs: no date of the next 41 years matches it"
+    ))
+    .next("write another day or month")
+}
+
+fn check_jitter(jitter: Seconds, ahead: &[Timestamp]) -> Result<(), InvalidValue> {
     let gaps = ahead
         .windows(2)
         .map(|pair| pair[1].as_second() - pair[0].as_second());
@@ -116,19 +87,21 @@ fn check_jitter(jitter: Seconds, ahead: &[Timestamp]) -> Result<(), Impossible> 
         .and_then(|gap| u64::try_from(gap).ok())
         .map(Seconds);
     match gap {
-        Some(gap) if jitter >= gap => Err(Impossible::JitterTooLarge { jitter, gap }),
+        Some(gap) if jitter >= gap => Err(InvalidValue::new(format!(
+            "a jitter of {jitter} is too large: its slots are only {gap} apart"
+        ))
+        .next("give a shorter one")),
         _ => Ok(()),
     }
 }
 
-fn check_within(catch_up: CatchUp, tick: Seconds) -> Result<(), Impossible> {
+fn check_within(catch_up: CatchUp, tick: Seconds) -> Result<(), InvalidValue> {
     let least = Seconds(tick.get().saturating_mul(2));
     match catch_up.within() {
-        Some(within) if within < least => Err(Impossible::WithinTooShort {
-            within,
-            tick,
-            least,
-        }),
+        Some(within) if within < least => Err(InvalidValue::new(format!(
+            "a catch-up limit of {within} is too short: the timer ticks every {tick}"
+        ))
+        .next(format!("write at least {least}"))),
         _ => Ok(()),
     }
 }
@@ -139,7 +112,7 @@ fn check_windows(
     zone: &TimeZone,
     ahead: &[Timestamp],
     tick: Seconds,
-) -> Result<(), Impossible> {
+) -> Result<(), InvalidValue> {
     if spec.windows.is_empty() {
         return Ok(());
     }
@@ -159,12 +132,14 @@ fn check_windows(
         Some(_) => format!("after each slot a window is open for {longest} at most"),
         None => format!("they are open for {longest} at a time at most"),
     };
-    let is_late = limit.is_some();
-    Err(Impossible::WindowNeverMet {
-        tick,
-        reason,
-        is_late,
-    })
+    let next = match limit {
+        Some(_) => "widen the window, move the slots or allow a longer catch-up",
+        None => "widen the window",
+    };
+    Err(InvalidValue::new(format!(
+        "its windows never allow it to run: the timer ticks every {tick}, and {reason}"
+    ))
+    .next(next))
 }
 
 /// Returns the longest stretch in which a slot can start, or the first one that
@@ -209,7 +184,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn check(spec: &ScheduleSpec) -> Result<(), Impossible> {
+    fn check(spec: &ScheduleSpec) -> Result<(), InvalidValue> {
         let now = at("2026-02-01T10:00Z");
         check_possible(spec, &TimeZone::UTC, now, now, TICK)
     }
@@ -219,7 +194,7 @@ mod tests {
     }
 
     fn refusal(spec: &ScheduleSpec) -> String {
-        check(spec).unwrap_err().to_string()
+        check(spec).unwrap_err().with_next_step()
     }
 
     #[test]

@@ -11,8 +11,8 @@ use std::str::FromStr;
 
 use jiff::civil::{Date, Weekday};
 
-use super::clock::{CRON_EXPRESSION, SpecError};
 use super::cron_field::{DAY, HOUR, MINUTE, MONTH, WEEKDAY, parse_number};
+use crate::domain::invalid_value::InvalidValue;
 
 /// A cron expression: five fields or a nickname such as `@daily`.
 #[derive(Clone, Debug)]
@@ -149,13 +149,18 @@ fn has(set: u64, value: i8) -> bool {
 }
 
 impl FromStr for CronExpr {
-    type Err = SpecError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, SpecError> {
-        let error = |why: String| SpecError::new(CRON_EXPRESSION, text, why);
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let error = |why: InvalidValue| {
+            why.inside(text, "a cron expression").or_next(
+                "write minute, hour, day of month, month and weekday, such as `30 2 * * 1-5`, or \
+                 use `--daily 02:30`",
+            )
+        };
         let text = text.trim();
         if text.len() > 500 {
-            return Err(error("it is longer than 500 bytes".to_owned()));
+            return Err(error(InvalidValue::new("it is longer than 500 bytes")));
         }
         if text.starts_with('@') {
             let nickname = text.to_ascii_lowercase();
@@ -178,7 +183,7 @@ impl fmt::Display for CronExpr {
     }
 }
 
-fn expand_nickname(nickname: &str) -> Result<&'static str, String> {
+fn expand_nickname(nickname: &str) -> Result<&'static str, InvalidValue> {
     Ok(match nickname {
         "@hourly" => "0 * * * *",
         "@daily" | "@midnight" => "0 0 * * *",
@@ -186,20 +191,21 @@ fn expand_nickname(nickname: &str) -> Result<&'static str, String> {
         "@monthly" => "0 0 1 * *",
         "@yearly" | "@annually" => "0 0 1 1 *",
         "@reboot" => {
-            return Err("`@reboot` is not supported; choose a time".to_owned());
+            return Err(InvalidValue::new("`@reboot` is not supported").next("choose a time"));
         }
         every if every.starts_with("@every") => {
-            return Err("write an interval instead, such as --every 6h".to_owned());
+            let refusal = InvalidValue::new("`@every` is not supported");
+            return Err(refusal.next("write an interval instead, such as --every 6h"));
         }
         _ => {
-            return Err(
-                "the nicknames are @hourly, @daily, @weekly, @monthly and @yearly".to_owned(),
-            );
+            return Err(InvalidValue::new(
+                "the nicknames are @hourly, @daily, @weekly, @monthly and @yearly",
+            ));
         }
     })
 }
 
-fn parse_fields(text: &str) -> Result<CronFields, String> {
+fn parse_fields(text: &str) -> Result<CronFields, InvalidValue> {
     let words: Vec<_> = text.split(' ').filter(|word| !word.is_empty()).collect();
     let [minute, hour, day, month, weekday] = words[..] else {
         return Err(wrong_number_of_fields(&words));
@@ -216,23 +222,23 @@ fn parse_fields(text: &str) -> Result<CronFields, String> {
     })
 }
 
-fn wrong_number_of_fields(words: &[&str]) -> String {
+fn wrong_number_of_fields(words: &[&str]) -> InvalidValue {
     const FORM: &str = "five fields are needed: minute hour day-of-month month day-of-week";
     match words.len() {
-        6 => format!(
-            "it has six fields; there are no seconds here, write `{}` if the first are seconds",
+        6 => InvalidValue::new("it has six fields; there are no seconds here").next(format!(
+            "write `{}` if the first are seconds",
             words[1..].join(" ")
-        ),
-        7 => format!(
-            "it has seven fields; there are neither seconds nor years here, write `{}` if those \
-             are the first and the last",
-            words[1..6].join(" ")
-        ),
-        count => format!("{FORM}; it has {count}"),
+        )),
+        7 => InvalidValue::new("it has seven fields; there are neither seconds nor years here")
+            .next(format!(
+                "write `{}` if those are the first and the last",
+                words[1..6].join(" ")
+            )),
+        count => InvalidValue::new(format!("{FORM}; it has {count}")),
     }
 }
 
-fn parse_month_days(word: &str) -> Result<MonthDays, String> {
+fn parse_month_days(word: &str) -> Result<MonthDays, InvalidValue> {
     let mut days = MonthDays::default();
     if word == "?" {
         days.plain = DAY.all();
@@ -251,7 +257,7 @@ fn parse_month_days(word: &str) -> Result<MonthDays, String> {
     Ok(days)
 }
 
-fn parse_days_of_week(word: &str) -> Result<DaysOfWeek, String> {
+fn parse_days_of_week(word: &str) -> Result<DaysOfWeek, InvalidValue> {
     let mut days = DaysOfWeek::default();
     if word == "?" {
         // Not 7: it is Sunday again.
@@ -260,8 +266,8 @@ fn parse_days_of_week(word: &str) -> Result<DaysOfWeek, String> {
     }
     for item in word.split(',') {
         if item == "L" {
-            let why = "`L` alone is not a weekday; write 5L for the last Friday of the month";
-            return Err(WEEKDAY.error(word, why));
+            let refusal = WEEKDAY.error(word, "`L` alone is not a weekday");
+            return Err(refusal.next("write 5L for the last Friday of the month"));
         }
         if let Some((day, nth)) = item.split_once('#') {
             let day = WEEKDAY.parse_value(word, day)? % 7;
@@ -353,7 +359,7 @@ mod tests {
             ("*/ * * * *", "after `/`"),
             ("99999999999 * * * *", "0 to 59"),
         ] {
-            let error = text.parse::<CronExpr>().unwrap_err().to_string();
+            let error = text.parse::<CronExpr>().unwrap_err().with_next_step();
             assert!(error.contains(hint), "{error}");
         }
     }

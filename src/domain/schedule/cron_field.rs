@@ -1,5 +1,7 @@
 //! One cron field: numbers, names, ranges and steps.
 
+use crate::domain::invalid_value::InvalidValue;
+
 /// One of the five fields: its name and its allowed values.
 pub(super) struct CronField {
     name: &'static str,
@@ -44,13 +46,13 @@ pub(super) const WEEKDAY: CronField = CronField {
 
 impl CronField {
     /// Parses a comma-separated list into a set, one bit per value.
-    pub(super) fn parse(&self, word: &str) -> Result<u64, String> {
+    pub(super) fn parse(&self, word: &str) -> Result<u64, InvalidValue> {
         word.split(',')
             .try_fold(0, |set, item| Ok(set | self.parse_item(word, item)?))
     }
 
     /// Parses `*`, `5`, `1-5` with or without a step into a set.
-    pub(super) fn parse_item(&self, word: &str, item: &str) -> Result<u64, String> {
+    pub(super) fn parse_item(&self, word: &str, item: &str) -> Result<u64, InvalidValue> {
         let (range, step) = match item.split_once('/') {
             Some((range, step)) => (range, Some(self.parse_step(word, step)?)),
             None => (item, None),
@@ -63,8 +65,8 @@ impl CronField {
             let value = self.parse_value(word, range)?;
             if let Some(step) = step {
                 let most = if self.is_weekday() { 6 } else { self.most };
-                let why = format!("a step needs a range, write {range}-{most}/{step}");
-                return Err(self.error(word, &why));
+                let refusal = self.error(word, "a step needs a range");
+                return Err(refusal.next(format!("write {range}-{most}/{step}")));
             }
             (value, value)
         };
@@ -74,7 +76,7 @@ impl CronField {
             .fold(0, |set, value| set | 1 << value))
     }
 
-    fn parse_range(&self, word: &str, first: &str, last: &str) -> Result<(i8, i8), String> {
+    fn parse_range(&self, word: &str, first: &str, last: &str) -> Result<(i8, i8), InvalidValue> {
         let (mut low, mut high) = (
             self.parse_value(word, first)?,
             self.parse_value(word, last)?,
@@ -100,15 +102,12 @@ impl CronField {
             }
         };
         let restart = if self.is_weekday() { 1 } else { self.least };
-        let why = format!(
-            "a range does not run past its end, write {},{}",
-            render(low, self.most),
-            render(restart, high)
-        );
-        Err(self.error(word, &why))
+        let (low, high) = (render(low, self.most), render(restart, high));
+        let refusal = self.error(word, "a range does not run past its end");
+        Err(refusal.next(format!("write {low},{high}")))
     }
 
-    fn parse_step(&self, word: &str, step: &str) -> Result<usize, String> {
+    fn parse_step(&self, word: &str, step: &str) -> Result<usize, InvalidValue> {
         let size = if self.is_weekday() {
             7
         } else {
@@ -126,7 +125,7 @@ impl CronField {
     }
 
     /// Parses one number or name.
-    pub(super) fn parse_value(&self, word: &str, text: &str) -> Result<i8, String> {
+    pub(super) fn parse_value(&self, word: &str, text: &str) -> Result<i8, InvalidValue> {
         if let Some(index) = self.names.iter().position(|name| *name == text) {
             return Ok(self.least + index as i8);
         }
@@ -136,8 +135,8 @@ impl CronField {
             return Ok(value);
         }
         if text == "H" || text.starts_with("H(") {
-            let why = "`H` is not supported; write a number and use --jitter to spread the starts";
-            return Err(self.error(word, why));
+            let refusal = self.error(word, "`H` is not supported");
+            return Err(refusal.next("write a number and use --jitter to spread the starts"));
         }
         let names = match self.names {
             [first, .., last] => format!(", or {first} to {last}"),
@@ -151,8 +150,8 @@ impl CronField {
     }
 
     /// Adds the name of the field to a reason.
-    pub(super) fn error(&self, word: &str, why: &str) -> String {
-        format!("in its {} field `{word}`, {why}", self.name)
+    pub(super) fn error(&self, word: &str, why: &str) -> InvalidValue {
+        InvalidValue::new(format!("in its {} field `{word}`, {why}", self.name))
     }
 
     fn is_weekday(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Schedules: when to update which models, under which limits.
 //!
-//! A cadence defines *slots*, a set of instants; *windows* limit the hours in
-//! which bytes may flow. `assess` decides whether a slot is due and `due_jobs`
+//! A cadence defines *slots*, a set of instants; *windows* are the hours of
+//! transfers. `assess` decides whether a slot is due and `due_jobs`
 //! turns due slots into an ordered list of models. `claimed` and `after_slot`
 //! return the new state when a run starts and ends a slot.
 //!
@@ -14,8 +14,8 @@
 //! in day-of-month together with day-of-week, steps and names, and a schedule must mean
 //! the same as in the user's crontab; a test compares with another parser.
 //!
-//! Deliberately absent: the rate limits of the Hub and the budgets of a run,
-//! which apply to a whole process.
+//! Deliberately absent: the rate limits of the Hub and the budgets of a run;
+//! they apply to a whole process.
 
 mod cadence;
 mod clock;
@@ -40,8 +40,8 @@ mod window;
 mod zone;
 
 pub use cadence::{Cadence, CadenceKind, MonthDay, OnceAt, TimesOfDay};
-pub use clock::{SpecError, Weekdays};
-pub use conflicts::{Impossible, check_possible, check_tick};
+pub use clock::Weekdays;
+pub use conflicts::{check_possible, check_tick, has_passed};
 pub use cron_expr::CronExpr;
 pub use due::{ClockEvent, Due, DueContext, DueDecision, DueState, assess};
 pub use entry::{Schedule, ScheduleId, ScheduleState};

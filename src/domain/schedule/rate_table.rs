@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use jiff::civil::{self, Weekday};
 
-use super::clock::{self, SpecError};
+use super::clock;
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::units::ByteSize;
 
 /// A limit in bytes per second that may depend on weekday and time.
@@ -81,30 +82,31 @@ fn rate_in_force(changes: &BTreeMap<RateChange, Rate>, at: civil::DateTime) -> R
 }
 
 impl FromStr for RateTable {
-    type Err = SpecError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, SpecError> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let text = text.trim();
         if !text.contains(',') {
-            let rate = parse_rate(text).map_err(|error| error.inside(KIND, text))?;
+            let rate = parse_rate(text).map_err(|error| error.inside(text, KIND))?;
             return Ok(Self(Rates::Always(rate)));
         }
         let mut changes = BTreeMap::new();
         for entry in text.split_whitespace() {
-            let (change, rate) = parse_entry(entry).map_err(|error| error.inside(KIND, text))?;
+            let (change, rate) = parse_entry(entry).map_err(|error| error.inside(text, KIND))?;
             if changes.insert(change, rate).is_some() {
-                let why = format!("`{change}` has two rates; write one for each time");
-                return Err(SpecError::new(KIND, text, why));
+                return Err(InvalidValue::is_not(text, KIND)
+                    .because(format!("`{change}` has two rates"))
+                    .next("write one for each time"));
             }
         }
         Ok(Self(Rates::Changes(changes)))
     }
 }
 
-fn parse_entry(entry: &str) -> Result<(RateChange, Rate), SpecError> {
+fn parse_entry(entry: &str) -> Result<(RateChange, Rate), InvalidValue> {
     let (when, rate) = entry
         .split_once(',')
-        .ok_or_else(|| SpecError::new(KIND, entry, FORM))?;
+        .ok_or_else(|| InvalidValue::is_not(entry, KIND).next(FORM))?;
     let (day, time) = match when.split_once('-') {
         Some((day, time)) => (
             Some(clock::parse_weekday(day)?.to_monday_zero_offset()),
@@ -116,14 +118,14 @@ fn parse_entry(entry: &str) -> Result<(RateChange, Rate), SpecError> {
     Ok((RateChange { day, minute }, parse_rate(rate)?))
 }
 
-fn parse_rate(text: &str) -> Result<Rate, SpecError> {
+fn parse_rate(text: &str) -> Result<Rate, InvalidValue> {
     if text.eq_ignore_ascii_case("off") {
         return Ok(None);
     }
     match text.parse() {
-        Ok(ByteSize(0)) => Err(SpecError::new(KIND, text, "write off for no limit")),
+        Ok(ByteSize(0)) => Err(InvalidValue::is_not(text, KIND).next("write off for no limit")),
         Ok(rate) => Ok(Some(rate)),
-        Err(_) => Err(SpecError::new(KIND, text, FORM)),
+        Err(_) => Err(InvalidValue::is_not(text, KIND).next(FORM)),
     }
 }
 

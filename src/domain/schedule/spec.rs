@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Cadence, CadenceKind, RateTable, SpecError, Windows, find_zone};
+use super::{Cadence, CadenceKind, RateTable, Windows, find_zone};
 use crate::domain::allowance::parse_limit;
 use crate::domain::field::Read::{Before, List, Number, Switch, Text};
 use crate::domain::field::{Entity, Field, FieldValue, parsed, set, set_list};
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::model::{EntryName, ModelSpec, Priority, Tag};
 use crate::domain::units::{ByteSize, Seconds};
 
@@ -20,20 +21,14 @@ pub enum CatchUp {
 
 impl CatchUp {
     /// Combines the values of `--catch-up` and `--catch-up-within`.
-    pub fn parse(word: &str, within: Option<Seconds>) -> Result<Self, SpecError> {
+    pub fn parse(word: &str, within: Option<Seconds>) -> Result<Self, InvalidValue> {
         match (word, within) {
             ("once", within) => Ok(Self::Once { within }),
             ("skip", None) => Ok(Self::Skip),
-            ("skip", Some(_)) => Err(SpecError::new(
-                "a catch-up rule",
-                "skip with a limit",
-                "skipped slots are never caught up; use `once` with the limit",
-            )),
-            _ => Err(SpecError::new(
-                "a catch-up rule",
-                word,
-                "write once or skip",
-            )),
+            ("skip", Some(_)) => Err(InvalidValue::is_not("skip with a limit", "a catch-up rule")
+                .because("skipped slots are never caught up")
+                .next("use `once` with the limit")),
+            _ => Err(InvalidValue::is_not(word, "a catch-up rule").next("write once or skip")),
         }
     }
 
@@ -164,28 +159,28 @@ const FIELDS: &[ScheduleField] = &[
     cadence!("once", Once, "TIME", "One time only, such as \"2026-06-01 08:00\" or \"tomorrow 08:00\""),
     ScheduleField::new("tz", |s| FieldValue::text(&s.time_zone), Text(set_zone)).json(None).essential()
         .flag("tz", "ZONE", "Time zone of all times, as an IANA name (default: the system's)"),
-    ScheduleField::new("window", |s| FieldValue::list(s.windows.texts()), List(set_windows))
+    ScheduleField::new("window", |s| FieldValue::list(s.windows.texts()), List(|s, texts| { s.windows = Windows::parse(texts.unwrap_or_default())?; Ok(()) }))
         .json(Some("windows"))
         .absent("any hour")
         .flag("window", "[DAYS@]HH:MM-HH:MM", "Hours in which downloads may run, such as 22:00-07:00 or Sat,Sun@00:00-24:00")
         .no("Run at any hour again"),
-    ScheduleField::new("catch_up", |s| FieldValue::text(s.catch_up.as_str()), Text(set_catch_up))
+    ScheduleField::new("catch_up", |s| FieldValue::text(s.catch_up.as_str()), Text(|s, text| { s.catch_up = CatchUp::parse(text.unwrap_or("once"), None)?; Ok(()) }))
         .flag("catch-up", "once|skip", "Treatment of missed slots: once (one run for all of them) or skip"),
     // Read after the rule, which takes an older limit away.
-    ScheduleField::new("catch_up_within", |s| FieldValue::optional(s.catch_up.within()), Text(set_catch_up_within))
+    ScheduleField::new("catch_up_within", |s| FieldValue::optional(s.catch_up.within()), Text(|s, text| { s.catch_up = CatchUp::parse(s.catch_up.as_str(), parsed(text)?)?; Ok(()) }))
         .flag("catch-up-within", "DUR", "Skip missed slots older than this")
         .no("Catch up on slots of any age again"),
     ScheduleField::new("jitter", |s| FieldValue::text(s.jitter), Text(|s, text| set(&mut s.jitter, text)))
         .flag("jitter", "DUR", "Delay the start by a part of this time that is fixed for this host"),
-    ScheduleField::new("limit_rate", |s| FieldValue::optional(s.limit_rate.as_ref()), Number(set_limit_rate))
+    ScheduleField::new("limit_rate", |s| FieldValue::optional(s.limit_rate.as_ref()), Number(|s, text| { s.limit_rate = parsed(text)?; Ok(()) }))
         .absent("default (download.limit_rate)")
         .flag("limit-rate", "TABLE", "Bytes per second, or a timetable such as \"08:00,512K 19:00,10M 23:00,off\"")
         .no("Follow the setting download.limit_rate again"),
-    ScheduleField::new("max_duration", |s| FieldValue::optional(s.max_duration), Text(set_max_duration))
+    ScheduleField::new("max_duration", |s| FieldValue::optional(s.max_duration), Text(|s, text| { s.max_duration = above_zero(parsed(text)?, Seconds::get)?; Ok(()) }))
         .absent("default (run.max_duration)")
         .flag("max-duration", "DUR", "End a run after this time; the next run continues")
         .no("Follow the setting run.max_duration again"),
-    ScheduleField::new("max_transfer", |s| FieldValue::optional(s.max_transfer), Number(set_max_transfer))
+    ScheduleField::new("max_transfer", |s| FieldValue::optional(s.max_transfer), Number(|s, text| { s.max_transfer = above_zero(parsed(text)?, ByteSize::bytes)?; Ok(()) }))
         .absent("default (run.max_transfer)")
         .flag("max-transfer", "SIZE", "End a run after this many bytes; the next run continues")
         .no("Follow the setting run.max_transfer again"),
@@ -220,59 +215,29 @@ fn set_cadence(
     schedule: &mut ScheduleSpec,
     kind: CadenceKind,
     text: Option<&str>,
-) -> Result<(), String> {
+) -> Result<(), InvalidValue> {
     if let Some(text) = text {
-        schedule.cadence = Cadence::parse(kind, text).map_err(|err| err.to_string())?;
+        schedule.cadence = Cadence::parse(kind, text)?;
     }
     Ok(())
 }
 
-fn set_zone(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), String> {
+fn set_zone(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), InvalidValue> {
     if let Some(name) = text {
-        let zone = find_zone(name).map_err(|err| err.to_string())?;
+        let zone = find_zone(name)?;
         schedule.time_zone = zone.iana_name().unwrap_or(name).to_owned();
     }
     Ok(())
 }
 
-fn set_windows(schedule: &mut ScheduleSpec, texts: Option<Vec<String>>) -> Result<(), String> {
-    let windows = Windows::parse(texts.unwrap_or_default());
-    schedule.windows = windows.map_err(|err| err.to_string())?;
-    Ok(())
-}
-
-fn set_catch_up(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), String> {
-    let rule = CatchUp::parse(text.unwrap_or("once"), None);
-    schedule.catch_up = rule.map_err(|err| err.to_string())?;
-    Ok(())
-}
-
-fn set_catch_up_within(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), String> {
-    let rule = CatchUp::parse(schedule.catch_up.as_str(), parsed(text)?);
-    schedule.catch_up = rule.map_err(|err| err.to_string())?;
-    Ok(())
-}
-
-fn set_limit_rate(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), String> {
-    schedule.limit_rate = parsed(text)?;
-    Ok(())
-}
-
-fn set_max_duration(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), String> {
-    schedule.max_duration = above_zero(parsed(text)?, Seconds::get)?;
-    Ok(())
-}
-
-fn set_max_transfer(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), String> {
-    schedule.max_transfer = above_zero(parsed(text)?, ByteSize::bytes)?;
-    Ok(())
-}
-
 /// Refuses a limit of zero, with which no run could ever do anything.
-fn above_zero<T: Copy>(value: Option<T>, number: impl Fn(T) -> u64) -> Result<Option<T>, String> {
+fn above_zero<T: Copy>(
+    value: Option<T>,
+    number: impl Fn(T) -> u64,
+) -> Result<Option<T>, InvalidValue> {
     match value {
         Some(value) if number(value) == 0 => {
-            Err("it must be more than 0; give a larger one".to_owned())
+            Err(InvalidValue::new("it must be more than 0").next("give a larger one"))
         }
         other => Ok(other),
     }

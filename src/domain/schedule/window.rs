@@ -11,8 +11,9 @@ use std::str::FromStr;
 use jiff::civil;
 use jiff::tz::TimeZone;
 
-use super::clock::{self, MINUTES_OF_DAY, SpecError, Weekdays};
+use super::clock::{self, MINUTES_OF_DAY, Weekdays};
 use super::zone;
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::time::Timestamp;
 
 /// One range of hours, on some or all weekdays.
@@ -53,32 +54,34 @@ impl Window {
 }
 
 impl FromStr for Window {
-    type Err = SpecError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, SpecError> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let text = text.trim();
-        let error = |why: &str| SpecError::new(KIND, text, why);
+        let error = || InvalidValue::is_not(text, KIND).next(FORM);
         let (days, hours) = match text.split_once('@') {
             Some((days, hours)) => (
-                Weekdays::parse(days).map_err(|error| error.inside(KIND, text))?,
+                Weekdays::parse(days).map_err(|error| error.inside(text, KIND))?,
                 hours,
             ),
             None => (Weekdays::ALL, text),
         };
-        let (start, end) = hours.split_once('-').ok_or_else(|| error(FORM))?;
+        let (start, end) = hours.split_once('-').ok_or_else(error)?;
         let minute = |part: &str| {
             let part = part.trim();
-            let wrong = format!("`{part}` is not a time of day; {FORM}");
-            clock::parse_minute(part).map_err(|_| error(&wrong))
+            let wrong = || error().because(format!("`{part}` is not a time of day"));
+            clock::parse_minute(part).map_err(|_| wrong())
         };
         let (start, end) = (minute(start)?, minute(end)?);
         if start == MINUTES_OF_DAY {
-            return Err(error("a window starts before 24:00; write 00:00"));
+            return Err(error()
+                .because("a window starts before 24:00")
+                .next("write 00:00"));
         }
         if start == end {
-            return Err(error(
-                "it starts when it ends; write 00:00-24:00 for a whole day",
-            ));
+            return Err(error()
+                .because("it starts when it ends")
+                .next("write 00:00-24:00 for a whole day"));
         }
         let end = if end == 0 { MINUTES_OF_DAY } else { end };
         Ok(Self { days, start, end })
@@ -100,7 +103,7 @@ impl fmt::Display for Window {
 
 impl Windows {
     /// Parses one text per window; order and repetition do not matter.
-    pub fn parse<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Result<Self, SpecError> {
+    pub fn parse<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Result<Self, InvalidValue> {
         let windows: Result<Vec<Window>, _> = texts
             .into_iter()
             .map(|text| text.as_ref().parse())

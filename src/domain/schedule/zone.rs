@@ -9,22 +9,23 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, ToSpan};
 
-use super::clock::{self, SpecError};
+use super::clock;
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::nearest::nearest;
 use crate::domain::time::Timestamp;
 
 /// Finds a time zone by its IANA name; `iana_name()` has its proper spelling.
-pub fn find_zone(name: &str) -> Result<TimeZone, SpecError> {
+pub fn find_zone(name: &str) -> Result<TimeZone, InvalidValue> {
     // `Etc/Unknown` would count as UTC.
     let found = TimeZone::get(name).ok().filter(|zone| !zone.is_unknown());
     found.ok_or_else(|| {
-        let why = match similar_zone(name) {
+        let next = match similar_zone(name) {
             // `IST` is the time of three countries, and none of them is near `EST`.
             _ if is_abbreviation(name) => "write a zone name such as `Europe/Berlin`".to_owned(),
             Some(similar) => format!("did you mean `{similar}`?"),
             None => "write an IANA name such as Europe/Berlin or UTC".to_owned(),
         };
-        SpecError::new("a time zone known on this machine", name, &why)
+        InvalidValue::is_not(name, "a time zone known on this machine").next(next)
     })
 }
 
@@ -266,7 +267,7 @@ mod tests {
     #[test]
     fn an_unknown_zone_is_refused_with_an_example() {
         for name in ["Mars/Base", "Etc/Unknown", "", "../passwd"] {
-            let error = find_zone(name).unwrap_err().to_string();
+            let error = find_zone(name).unwrap_err().with_next_step();
             assert!(error.contains("Europe/Berlin"), "{error}");
         }
         for (name, similar) in [
@@ -276,14 +277,14 @@ mod tests {
             ("Asia/Tokio", "`Asia/Tokyo`"),
             ("Sydny", "`Australia/Sydney`"),
         ] {
-            let error = find_zone(name).unwrap_err().to_string();
+            let error = find_zone(name).unwrap_err().with_next_step();
             assert!(
                 error.contains(&format!("did you mean {similar}?")),
                 "{error}"
             );
         }
         for name in ["PST", "BST", "IST", "AEST"] {
-            let error = find_zone(name).unwrap_err().to_string();
+            let error = find_zone(name).unwrap_err().with_next_step();
             assert!(
                 error.ends_with("write a zone name such as `Europe/Berlin`"),
                 "{error}"

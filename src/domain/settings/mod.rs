@@ -1,6 +1,6 @@
 //! Settings: their keys, their values, and the source of each value.
 //!
-//! One table in `key` defines everything about a key: its kind, default and
+//! One row in `table` defines everything about a key: its kind, default and
 //! description. Texts come from flags, environment variables, the database and
 //! the defaults of the machine; they are collected in `SettingLayers`.
 //! `Settings::resolve` parses all of them once at the start of a process and
@@ -11,10 +11,14 @@
 //! settings of single models or schedules, which are fields of their entities.
 
 mod key;
+mod kind;
 mod resolved;
+mod table;
 mod url;
 mod value;
 
-pub use key::{SettingKey, SettingSpec, ValueKind};
+pub use key::SettingKey;
+pub use kind::ValueKind;
 pub use resolved::{SettingLayers, Settings};
+pub use table::SettingSpec;
 pub use value::{SettingError, SettingSource, SettingValue};

@@ -1,15 +1,19 @@
 //! Settings that are addresses, and addresses in messages.
 
+use crate::domain::invalid_value::InvalidValue;
+
 /// Accepts `http://` and `https://` with a host and without credentials;
 /// removes a final slash.
-pub(super) fn check_url(value: &str) -> Result<String, String> {
+pub(super) fn check_url(value: &str) -> Result<String, InvalidValue> {
     let rest = value
         .strip_prefix("https://")
         .or_else(|| value.strip_prefix("http://"))
-        .ok_or("it must start with https:// or http://")?;
+        .ok_or_else(|| InvalidValue::new("it must start with https:// or http://"))?;
     let authority = rest.split('/').next().unwrap_or_default();
     if authority.contains('@') {
-        return Err("it must not contain a user name or password; tokens belong in HF_TOKEN or a token file".to_owned());
+        return Err(InvalidValue::new(
+            "it must not contain a user name or password; tokens belong in HF_TOKEN or a token file",
+        ));
     }
     let host = authority
         .rsplit_once(':')
@@ -17,17 +21,16 @@ pub(super) fn check_url(value: &str) -> Result<String, String> {
     let odd =
         |c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#' | '"' | '<' | '>');
     if host.is_empty() || value.contains(odd) {
-        return Err(
-            "it must be a host with an optional port and path, such as https://huggingface.co"
-                .to_owned(),
-        );
+        return Err(InvalidValue::new(
+            "it must be a host with an optional port and path, such as https://huggingface.co",
+        ));
     }
     Ok(value.trim_end_matches('/').to_owned())
 }
 
 /// Accepts `http://` and `https://` with a host. A query stays, because some
 /// services need it.
-pub(super) fn check_ping(value: &str) -> Result<String, String> {
+pub(super) fn check_ping(value: &str) -> Result<String, InvalidValue> {
     let (base, query) = match value.split_once('?') {
         Some((base, query)) => (base, Some(query)),
         None => (value, None),
@@ -37,7 +40,9 @@ pub(super) fn check_ping(value: &str) -> Result<String, String> {
         Some(query)
             if query.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#') =>
         {
-            Err("its query holds characters that no address has".to_owned())
+            Err(InvalidValue::new(
+                "its query holds characters that no address has",
+            ))
         }
         Some(query) => Ok(format!("{base}?{query}")),
         None => Ok(base),

@@ -5,9 +5,9 @@ use std::fmt;
 use thiserror::Error;
 
 use super::key::SettingKey;
-use crate::domain::advice::split_advice;
 use crate::domain::argv::Argv;
 use crate::domain::guard::Guards;
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::schedule::RateTable;
 use crate::domain::units::{ByteSize, Seconds};
 
@@ -54,7 +54,7 @@ pub enum SettingError {
     WrongValue {
         key: SettingKey,
         value: String,
-        why: String,
+        why: InvalidValue,
     },
     #[error("{origin}: {source}")]
     At {
@@ -80,10 +80,10 @@ impl SettingError {
                     ),
                     None => format!("`hfdl config unset {key}` removes the setting"),
                 };
-                match split_advice(why) {
-                    (_, Some(form)) if form.ends_with('?') => format!("{form} {way_back}"),
-                    (_, Some(form)) => format!("{form}; {way_back}"),
-                    (_, None) => way_back,
+                match why.next_step() {
+                    Some(form) if form.ends_with('?') => format!("{form} {way_back}"),
+                    Some(form) => format!("{form}; {way_back}"),
+                    None => way_back,
                 }
             }
             Self::At { origin, source } => match origin {

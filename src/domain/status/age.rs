@@ -3,8 +3,9 @@
 
 use super::facts::{ModelStatus, Status};
 use super::health::{Warning, WarningKind};
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::model::{EntryName, ModelSummary};
-use crate::domain::schedule::{Impossible, Selection};
+use crate::domain::schedule::Selection;
 use crate::domain::time::{EARLIEST_BELIEVABLE, render_utc};
 
 /// Returns a warning about a clock that shows a time before the release of this
@@ -28,10 +29,11 @@ pub(super) fn wrong_clock(status: &Status) -> Option<Warning> {
     Some(Warning::new(WarningKind::Clock, message, hint))
 }
 
-pub(super) fn impossible_schedule((name, why): &(EntryName, Impossible)) -> Warning {
+pub(super) fn impossible_schedule((name, why): &(EntryName, InvalidValue)) -> Warning {
     let message = format!("the schedule `{name}` can never run: {why}");
+    let change = why.next_step().unwrap_or("change it");
     let hint = format!(
-        "change it with `hfdl schedules set {name}`, or let the timer tick more often with \
+        "{change} with `hfdl schedules set {name}`, or let the timer tick more often with \
          `hfdl start --every`"
     );
     Warning::new(WarningKind::ScheduleImpossible, message, hint)

@@ -8,6 +8,7 @@ use super::FailedTick;
 use crate::domain::allowance::Allowance;
 use crate::domain::forecast::{Forecast, Obstacle};
 use crate::domain::hold::HeldUpdate;
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::login::Login;
 use crate::domain::model::{EntryName, Model, ModelSummary};
 use crate::domain::moved_ref::MovedRef;
@@ -17,7 +18,7 @@ use crate::domain::pause::Pause;
 use crate::domain::repo::CommitSha;
 use crate::domain::retention::OnlyCopy;
 use crate::domain::run::{Event, Run};
-use crate::domain::schedule::{Impossible, NextStart, Selection, Unusable};
+use crate::domain::schedule::{NextStart, Selection, Unusable};
 use crate::domain::scrub::ScrubState;
 use crate::domain::session::{ByteCounts, LastCheck, Session, SessionEnd, Trouble};
 use crate::domain::shard::Shard;
@@ -27,7 +28,7 @@ use crate::domain::units::{ByteSize, Seconds};
 use crate::domain::view::ViewSpec;
 
 /// The facts of a home at one moment.
-#[derive(Clone, Debug)]
+#[derive(Default, Clone, Debug)]
 pub struct Status {
     pub now: Timestamp,
     pub home: PathBuf,
@@ -49,7 +50,7 @@ pub struct Status {
     /// Enabled schedules that cannot be read or followed.
     pub unusable: Vec<Unusable>,
     /// Enabled schedules that no tick can serve, because the timer ticks too seldom.
-    pub impossible: Vec<(EntryName, Impossible)>,
+    pub impossible: Vec<(EntryName, InvalidValue)>,
     /// Enabled schedules that will run and include no model, with their selections.
     pub empty: Vec<(EntryName, Selection)>,
     /// Slots that were missed recently, the newest first.

@@ -177,7 +177,6 @@ mod tests {
     use crate::domain::pause::Pause;
     use crate::domain::schedule::{ScheduleId, UnusableKind};
     use crate::domain::session::Trouble;
-    use crate::domain::snapshot::Amount;
     use crate::domain::status::{DatabaseTrouble, DiskUse, TimerFacts, missed_ticks};
     use crate::domain::time::Timestamp;
     use crate::domain::units::{ByteSize, Seconds};
@@ -194,42 +193,16 @@ mod tests {
             now: at(0),
             home: "/state".into(),
             is_set_up: true,
-            timer: None,
-            last_timer_tick: None,
-            last_unattended_tick: None,
-            last_tick: None,
             tick_every: Seconds(900),
-            failed_tick: None,
-            pause: None,
-            next_due: Vec::new(),
-            unusable: Vec::new(),
-            impossible: Vec::new(),
-            empty: Vec::new(),
-            missed_slots: Vec::new(),
-            shards: Vec::new(),
-            asked_to_wait: None,
-            false_future: None,
-            bad_rows: Vec::new(),
-            run: None,
-            crashed: Vec::new(),
             models: vec![model()],
-            failed_views: Vec::new(),
-            allowances: Vec::new(),
             disks: vec![DiskFacts {
                 used_for: DiskUse::Cache,
                 path: "/hub".into(),
                 free: ByteSize(10),
                 reserve: ByteSize(10),
             }],
-            only_copies: Vec::new(),
-            cache_use: None,
-            leftover_bytes: 0,
-            adopted: Amount::default(),
-            scrub: crate::domain::scrub::ScrubState::default(),
             check_max_age: Seconds(7 * 86_400),
-            logins: Vec::new(),
-            last_run: None,
-            database_trouble: None,
+            ..Status::default()
         }
     }
 

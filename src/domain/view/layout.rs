@@ -10,7 +10,8 @@ use super::ollama::{self, OllamaTexts};
 use super::spec::{ViewKind, ViewMapping};
 use crate::domain::checksums::CHECKSUMS_FILE;
 use crate::domain::content::ContentId;
-use crate::domain::repo::{NameError, Repo, RepoPath, RepoType, Revision};
+use crate::domain::invalid_value::InvalidValue;
+use crate::domain::repo::{Repo, RepoPath, RepoType, Revision};
 use crate::domain::snapshot::RemoteFile;
 
 /// The published files of a model.
@@ -75,7 +76,7 @@ pub enum NoLayout {
     #[error("it has no file to show")]
     Empty,
     #[error("{0}")]
-    Name(#[from] NameError),
+    Name(#[from] InvalidValue),
     #[error("an ollama view needs exactly one GGUF file, and the model has {}", count_of(.0))]
     NotOneGguf(Vec<String>),
     #[error("`{0}` is one part of several, and ollama reads single files only")]

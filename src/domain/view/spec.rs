@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::domain::invalid_value::InvalidValue;
 use crate::domain::outcome::words;
-use crate::domain::repo::{NameError, RepoPath};
+use crate::domain::repo::RepoPath;
 
 words! {
     /// The program for which a view is made.
@@ -50,26 +51,22 @@ impl ViewSpec {
 }
 
 impl FromStr for ViewSpec {
-    type Err = String;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let kinds = || {
-            let words: Vec<&str> = ViewKind::for_people().map(ViewKind::as_str).collect();
-            words.join(", ")
-        };
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let Some((kind, root)) = text.split_once('=') else {
-            return Err(format!(
-                "`{text}` is not KIND=DIR; write one of these kinds and a directory: {}",
-                kinds()
-            ));
+            let kinds: Vec<&str> = ViewKind::for_people().map(ViewKind::as_str).collect();
+            return Err(InvalidValue::is_not(text, "KIND=DIR").next(format!(
+                "write one of these kinds and a directory: {}",
+                kinds.join(", ")
+            )));
         };
-        let kind = kind.parse();
-        let kind = kind.map_err(|err: crate::domain::outcome::UnknownWord| err.to_string())?;
+        let kind = kind.parse()?;
         if kind == ViewKind::Checksums {
-            return Err("`--checksums` writes them".to_owned());
+            return Err(InvalidValue::new("`--checksums` writes them"));
         }
         if root.contains('\0') {
-            return Err("it contains a NUL".to_owned());
+            return Err(InvalidValue::new("it contains a NUL"));
         }
         let root = PathBuf::from(root);
         if !root.is_absolute() {
@@ -78,7 +75,7 @@ impl FromStr for ViewSpec {
             } else {
                 "a view needs an absolute directory, as in `dir=/srv/model`"
             };
-            return Err(format!("`{text}`: {why}"));
+            return Err(InvalidValue::new(format!("`{text}`")).because(why));
         }
         // One directory has one spelling.
         let root = root.components().collect();
@@ -102,17 +99,16 @@ pub struct ViewMapping {
 }
 
 impl FromStr for ViewMapping {
-    type Err = String;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let Some((file, path)) = text.split_once('=') else {
-            let why = "as in `model.safetensors=checkpoints/name.safetensors`";
-            return Err(format!("`{text}` is not FILE=PATH, {why}"));
+            let form = "write one such as `model.safetensors=checkpoints/name.safetensors`";
+            return Err(InvalidValue::is_not(text, "FILE=PATH").next(form));
         };
-        let read = |text: &str| text.parse().map_err(|err: NameError| err.to_string());
         Ok(Self {
-            file: read(file)?,
-            path: read(path)?,
+            file: file.parse()?,
+            path: path.parse()?,
         })
     }
 }
@@ -146,7 +142,7 @@ mod tests {
             ("dir=srv/m", "absolute directory"),
             ("checksums=/srv/m", "`--checksums`"),
         ] {
-            let err = text.parse::<ViewSpec>().unwrap_err();
+            let err = text.parse::<ViewSpec>().unwrap_err().to_string();
             assert!(err.contains(why), "{text}: {err}");
         }
         for text in ["a", "a=../b", "a=/b", "=b", "a="] {

@@ -64,11 +64,11 @@ pub(super) enum RequestMode {
 }
 
 impl LargeFileState {
-    pub(super) fn new(size_bytes: u64, on_disk: &RangeSet) -> Self {
+    pub(super) fn new(size_bytes: u64, on_disk: &RangeSet, is_far: bool) -> Self {
         let now = Instant::now();
         Self {
             segments: SegmentMap::new(size_bytes, on_disk),
-            scaler: ConnectionScaler::new(),
+            scaler: ConnectionScaler::new(is_far),
             phase: Phase::Fetching,
             mode: RequestMode::Ranges,
             was_refused: false,

@@ -27,6 +27,7 @@ fn large(dir: &std::path::Path) -> LargeFile {
         content: ContentId::Sha256([1; 32]),
         size_bytes: 400 << 20,
         partial: dir.join("blob"),
+        evidence: dir.join("blob.bad"),
         source: Arc::new(BrokenSource),
         limits: LimitGroup::default(),
         copies: None,

@@ -92,7 +92,7 @@ impl Adoption {
     ) -> Result<AdoptionReport> {
         let Services { store, host, .. } = services;
         let mut report = self.begin_report();
-        // A second name that is no unfinished move was made by somebody who needs it.
+        // A second name that is no unfinished move belongs to another program.
         let may_move = |path: &Path| moves && !has_two_names(path);
         for file in self.known.iter_mut().filter(|file| file.moves != moves) {
             file.moves = may_move(&file.path);

@@ -22,7 +22,7 @@ pub struct ModelMatch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matched {
     pub commit: CommitSha,
-    /// The files that the model wants.
+    /// The selected files of the model.
     pub total: Amount,
     /// Those of them that were adopted and are unchanged.
     pub here: Amount,

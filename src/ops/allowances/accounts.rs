@@ -19,10 +19,10 @@ use crate::store::Store;
 use crate::sys::host::checkpoint;
 
 /// The transfer time for which bytes are recorded ahead.
-const SECONDS_AHEAD: f64 = 2.0;
+const SECONDS_AHEAD: f64 = 1.0;
 
 /// The smallest and the largest number of bytes that are recorded ahead at first.
-const FIRST_AHEAD: (u64, u64) = (BLOCK, 16 << 20);
+const FIRST_AHEAD: (u64, u64) = (BLOCK, 8 << 20);
 
 /// The time between two records of an account without a hard limit.
 const RECORD_EVERY: Duration = Duration::from_secs(1);

@@ -6,8 +6,10 @@
 //! the tree of limits, and keeps the ledger.
 //!
 //! A hard limit holds although a run may be killed at any moment: the account records
-//! bytes before connections may request them, a few seconds ahead of the transfer, and
-//! takes the unused rest back. Without a hard limit it records once a second.
+//! bytes before connections may request them, a second ahead of the transfer, and takes
+//! the unused rest back. Without a hard limit it records once a second. After a kill the
+//! rest stays recorded: at most the requested bytes and those of a second. No file tells
+//! later how many of them came, and a smaller count could exceed the limit.
 //!
 //! Deliberately absent: the choice of ticks that wait for an allowance (`run_due`).
 

@@ -1,4 +1,4 @@
-//! The record of the spent allowances that a person was told of.
+//! The record of the spent allowances that were reported.
 
 use anyhow::Result;
 
@@ -6,7 +6,7 @@ use crate::domain::allowance::{Allowance, tell_once};
 use crate::domain::time::Timestamp;
 use crate::store::{MetaKey, Store};
 
-/// Returns the spent allowances that no earlier tick has told of in their period, and
+/// Returns the spent allowances that no earlier tick has reported in their period, and
 /// records them. The caller holds the lock of the home.
 pub fn note_told(store: &Store, spent: &[Allowance], now: Timestamp) -> Result<Vec<Allowance>> {
     if spent.is_empty() {

@@ -112,16 +112,20 @@ pub(super) fn judge(
                 ));
         }
     }
-    let copies = "files that revisions share are copied, which takes more space";
+    let instead = if abilities.has_hard_links {
+        "revisions are made of hard links instead, which take no more space"
+    } else {
+        "files that revisions share are copied, which takes more space"
+    };
     match symlinks {
         Symlinks::SwitchedOff => {
             CheckResult::warn(check, format!("{place}: symbolic links are switched off"))
-                .why(format!("`HF_HUB_DISABLE_SYMLINKS` is set; {copies}"))
+                .why(format!("`HF_HUB_DISABLE_SYMLINKS` is set; {instead}"))
                 .next("unset `HF_HUB_DISABLE_SYMLINKS` if the place has links")
         }
         Symlinks::Wanted if !abilities.has_symlinks => {
             CheckResult::warn(check, format!("{place} has no symbolic links that work"))
-                .why(copies)
+                .why(instead)
                 .next(if cfg!(windows) {
                     "switch on the developer mode of Windows, or use another place"
                 } else {
@@ -202,6 +206,14 @@ mod tests {
             ..able()
         };
         assert_eq!(fails(no_links()), (CheckLevel::Warn, true));
+        for (has_hard_links, consequence) in [(true, "hard links instead"), (false, "are copied")] {
+            let abilities = Abilities {
+                has_hard_links,
+                ..no_links()
+            };
+            let result = judge("x", Path::new("/x"), &abilities, Symlinks::Wanted);
+            assert!(result.why.unwrap().contains(consequence));
+        }
         assert_eq!(
             verdict(no_links(), Symlinks::NotNeeded),
             (CheckLevel::Ok, false)

@@ -1,5 +1,5 @@
-//! The same checks in the environment of a timer: the variables that cron sets, and
-//! those that `start --env` has put into the entry.
+//! The same checks in the environment of a timer: the variables of cron, and the
+//! variables that `start --env` has put into the entry.
 
 use std::ffi::OsString;
 

@@ -7,7 +7,7 @@ use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::domain::units::ByteSize;
 use crate::ops::adopt::{changed_files, forget_changed};
-use crate::store::{Journal, Store, StoreError};
+use crate::store::{Journal, Store};
 use crate::sys::paths::Home;
 
 /// The number of lines about damage that are shown.
@@ -56,7 +56,7 @@ fn integrity(store: &Store) -> CheckResult {
         Ok(mut wrong) => {
             wrong.truncate(MOST_LINES);
             let wrong = wrong.join("; ").replace("*** in database main ***\n", "");
-            let damage = StoreError::damaged(format!("SQLite's own check reports `{wrong}`"));
+            let damage = store.damaged(format!("SQLite's own check reports `{wrong}`"));
             CheckResult::of_error("database", "it is damaged", &damage.into())
         }
         Err(err) => CheckResult::of_error("database", "it cannot be read", &err.into()),

@@ -1,4 +1,4 @@
-//! Reading a text of either form, and saying where it is none.
+//! The parsers of YAML and JSON, with the place of each error.
 
 use serde::de::{DeserializeSeed, Deserializer};
 
@@ -142,7 +142,7 @@ fn yaml_fault(text: &str, err: &serde_yaml::Error) -> FileFault {
     let location = err.location();
     let (line, column) = location.map_or((1, 1), |at| (at.line(), at.column()));
     let refused = text.lines().nth(line - 1).unwrap_or_default().chars();
-    // The library only says that it found some character.
+    // The library reports no more than the unexpected character.
     let hint = (refused.skip(column - 1).take(1).collect::<String>() == "\t")
         .then(|| "YAML is indented with spaces, not with tabs".to_owned());
     let reason = without_position(&err.to_string(), line, column);

@@ -1,7 +1,7 @@
 //! A tick that ended without a run: its metrics and its ping.
 //!
 //! The home may be full or read-only, and the database damaged, busy or missing.
-//! Then ping and metrics must not go on saying that all is well.
+//! Ping and metrics report the failure then.
 
 use std::path::Path;
 

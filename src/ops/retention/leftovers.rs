@@ -101,7 +101,7 @@ fn other(folder: &Folder, item: &SweepItem) -> Option<Item> {
     Some(row)
 }
 
-/// Names the held update that a content was fetched for.
+/// Returns the held update for which a content was fetched.
 fn name_held_update<'m>(
     item: &mut Item,
     mut models: impl Iterator<Item = &'m Model>,

@@ -33,8 +33,8 @@ pub struct CacheShortage {
 /// Removes old revisions until the missing bytes are free, and returns the removals.
 /// None means that nothing was removed, because that would not be enough.
 ///
-/// The Hub is asked about each candidate before: a commit that it has no more, or about
-/// which it does not answer, stays.
+/// The Hub is asked about each candidate before. A commit that it does not confirm
+/// stays.
 pub fn make_room(
     services: &Services<'_>,
     shortage: &CacheShortage,

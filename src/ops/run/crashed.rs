@@ -4,11 +4,12 @@ use anyhow::Result;
 
 use crate::domain::run::{Event, EventKind, Run};
 use crate::domain::time::Timestamp;
+use crate::notify::gate;
 use crate::store::Store;
 
-/// Closes the runs and sessions of dead processes, and returns the runs. The caller
-/// holds the lock of the home, which proves that the processes are dead. Slots stay
-/// unserved, so that the next run continues with them.
+/// Closes the runs and sessions of crashed processes, and returns the runs. The caller
+/// holds the lock of the home, so that no other process has a run. Slots stay unserved:
+/// the next run continues with them.
 pub fn close_crashed_runs(store: &Store, now: Timestamp) -> Result<Vec<Run>> {
     // A tick without crashed runs writes nothing.
     if !store.has_unfinished_runs()? {
@@ -27,7 +28,11 @@ pub fn close_crashed_runs(store: &Store, now: Timestamp) -> Result<Vec<Run>> {
                 }
                 Err(err) => format!("a run that cannot be read ended without a word: {err}"),
             };
-            log::info!("{detail}; what it fetched is used");
+            log::info!("{detail}; the fetched bytes are used");
+            let n_ended = gate::end_orphans(id.as_str());
+            if n_ended > 0 {
+                log::warn!("ended {n_ended} processes that its gate had left");
+            }
             store.record_event(&Event {
                 at: now,
                 kind: EventKind::Crashed,

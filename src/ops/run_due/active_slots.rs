@@ -42,8 +42,9 @@ pub(super) struct ActiveSlots<'a> {
     unfinished: BTreeMap<ScheduleId, Timestamp>,
     /// Schedules that became due for a model while it was active.
     requested_again: BTreeMap<ModelId, Vec<ScheduleId>>,
-    left_out: Vec<(String, String)>,
-    n_due: u64,
+    /// The models that were not checked, each with the reason.
+    pub(super) left_out: Vec<(String, String)>,
+    pub(super) n_due: u64,
 }
 
 /// A claimed slot.
@@ -75,12 +76,6 @@ impl<'a> ActiveSlots<'a> {
             left_out: Vec::new(),
             n_due: 0,
         }
-    }
-
-    /// Returns the number of due models, and the models that were not checked, each
-    /// with the reason.
-    pub(super) fn into_counts(self) -> (u64, Vec<(String, String)>) {
-        (self.n_due, self.left_out)
     }
 
     /// Claims the slots that have become due meanwhile.
@@ -300,7 +295,7 @@ impl<'a> ActiveSlots<'a> {
     }
 
     /// Returns the models that an earlier run has finished for a slot that continues.
-    /// A newer slot that takes over syncs all models again.
+    /// A newer slot syncs all models again.
     fn models_done(
         &self,
         due: &[DueSlot],

@@ -28,7 +28,7 @@ pub(super) struct DueFinder<'a> {
     pub tick: Seconds,
     /// Only these schedules; empty means all.
     pub only: &'a BTreeSet<EntryName>,
-    /// The shard whose slots are read; the slots of the schedule itself cover all models.
+    /// The shard whose slots are read; the slots of the schedule itself include all models.
     pub shard: Shard,
 }
 
@@ -317,8 +317,8 @@ impl DueFinder<'_> {
     }
 }
 
-/// Discards a slot of the future that is served for all models, because each shard
-/// would read it as its own history.
+/// Discards a slot of the future that is served for all models: each shard would count
+/// it as its own.
 fn repair_common_slots(store: &Store, id: ScheduleId, now: Timestamp) -> Result<()> {
     let found = read_again(store, id)?;
     let Some((schedule, _)) = found.filter(|(one, _)| one.state.last_slot_at > Some(now)) else {

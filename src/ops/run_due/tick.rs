@@ -48,9 +48,9 @@ pub struct Tick {
     pub unusable: UnusableSchedules,
     /// The record of a skipped run, if the tick did no work and made one.
     pub skipped: Option<RunFacts>,
-    /// Earlier runs that were found dead.
+    /// Earlier runs that crashed.
     pub crashed: Vec<Run>,
-    /// Spent allowances that no earlier tick has told of in their period.
+    /// Spent allowances that no earlier tick has reported in their period.
     pub spent: Vec<Allowance>,
 }
 
@@ -61,7 +61,7 @@ pub enum TickOutcome {
     AskedToWait(AskedToWait),
     /// Slots are due, and ticks are paused.
     Paused(Pause),
-    /// Slots are begun, and the allowance of what they have left to fetch is spent.
+    /// Slots are begun, and the allowance for their remaining bytes is spent.
     AllowanceSpent(Box<Allowance>),
     Done {
         run: Box<RunFacts>,
@@ -232,7 +232,9 @@ fn sync(
             run.note_error(claimed);
         }
     }
-    let (n_due, left_out) = slots.into_counts();
+    let ActiveSlots {
+        n_due, left_out, ..
+    } = slots;
     let scrub = scrub(services, options, &mut run, show);
     let scrub = note_failure(scrub, &mut run);
     Ok(TickOutcome::Done {

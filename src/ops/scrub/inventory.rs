@@ -15,6 +15,7 @@ use crate::domain::shard::Shard;
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
+use crate::domain::xet::XetHash;
 use crate::ops::download::cache_choice;
 use crate::ops::ownership;
 use crate::ops::places::Places;
@@ -31,6 +32,9 @@ pub(super) struct PublishedFile {
     /// The path under which the database knows it.
     pub path: PathBuf,
     pub content: ContentId,
+    /// The sidecar and the listed Xet hash of a file whose next version may be fetched as
+    /// a delta.
+    pub sidecar: Option<(PathBuf, XetHash)>,
     /// `None` if the file cannot be examined.
     pub stamp: Option<ProofStamp>,
     pub size_bytes: u64,
@@ -171,11 +175,14 @@ impl<'a> Lister<'a> {
         };
         let is_known_bad = is_bad || self.known_bad.get(&path) == Some(&content);
         let is_published = self.published.as_ref() == Some(&look.commit);
+        let may_have_delta = file.may_have_delta() && !self.services.settings.xet_is_off();
+        let xet_hash = file.xet_hash.filter(|_| may_have_delta);
         self.found.files.push(PublishedFile {
             target,
             bad: is_known_bad.then(wrong_bytes),
             is_tried_by_syncs: is_known_bad && is_published,
             position: position.filter(holds),
+            sidecar: xet_hash.map(|hash| (look.place.sidecar(&content), hash)),
             path,
             content,
             stamp,

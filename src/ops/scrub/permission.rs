@@ -85,7 +85,7 @@ fn end_of(windows: &[(&Windows, TimeZone)], now: Timestamp) -> OpenTime {
             .iter()
             .filter(|(windows, zone)| windows.is_open(zone, end));
         let far = || end.saturating_add(FAR.span()).unwrap_or(end);
-        // Windows that cover the week never close.
+        // Windows that include the whole week never close.
         let closes = open.map(|(windows, zone)| {
             let closes = windows.closes_after(zone, end);
             closes.unwrap_or_else(far)

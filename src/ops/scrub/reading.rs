@@ -2,11 +2,12 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Result;
 
+use super::chunk_record::ChunkRecord;
 use super::inventory::{Inventory, PublishedFile, wrong_bytes};
 use super::permission::OpenTime;
 use crate::domain::model::ModelId;
@@ -195,11 +196,17 @@ impl<'r> ScrubReading<'r> {
         let begin = from.as_ref().map_or(0, |from| from.position);
         let most = PART.min(self.budget_bytes.unwrap_or(u64::MAX));
         let halt = self.halt.clone();
+        let chunks = Mutex::new(ChunkRecord::begin(file, begin));
         let read = |_: usize, on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>| {
             read_in_background();
             let on_read = &mut |block: &[u8]| {
                 if halt.is_raised() {
                     return ControlFlow::Break(());
+                }
+                if let Ok(mut chunks) = chunks.lock()
+                    && let Some(chunks) = chunks.as_mut()
+                {
+                    chunks.update(block);
                 }
                 on_read(block)
             };
@@ -209,29 +216,36 @@ impl<'r> ScrubReading<'r> {
         };
         let mut found = None;
         let stop = &self.services.stop;
-        read_all(&[0], 1, stop, read, &mut |event| match event {
-            HashEvent::Started { .. } => (self.show)(&SyncEvent::FileStarted {
-                name: name.clone(),
-                n_bytes: file.size_bytes,
-                have: begin,
-            }),
-            HashEvent::Read { bytes, .. } => {
-                (self.show)(&SyncEvent::BytesRead {
-                    name: name.clone(),
-                    n_bytes: bytes,
-                });
-                run.note_progress();
-                run.heartbeat();
-                self.ask_for_slots();
-            }
-            HashEvent::Ended { result, .. } => {
-                (self.show)(&SyncEvent::ReadEnded {
-                    name: name.clone(),
+        read_all(&[0], 1, stop, read, &mut |event| {
+            let name = name.clone();
+            (self.show)(&match &event {
+                HashEvent::Started { .. } => SyncEvent::FileStarted {
+                    name,
+                    n_bytes: file.size_bytes,
+                    have: begin,
+                },
+                HashEvent::Read { bytes, .. } => SyncEvent::BytesRead {
+                    name,
+                    n_bytes: *bytes,
+                },
+                HashEvent::Ended { result, .. } => SyncEvent::ReadEnded {
+                    name,
                     is_whole: !matches!(result, Ok(PartRead::Part(_))),
-                });
+                },
+            });
+            if let HashEvent::Ended { result, .. } = event {
                 found = Some(result);
+            } else {
+                self.note_progress(run);
             }
         });
+        if let Ok(Some(chunks)) = chunks.into_inner() {
+            match &found {
+                Some(Ok(PartRead::Part(_))) => chunks.save_part(),
+                Some(Ok(PartRead::Whole(read))) if read.has_content => chunks.save_whole(),
+                _ => {}
+            }
+        }
         let end = match &found {
             Some(Ok(PartRead::Part(hash))) => hash.position,
             Some(Ok(PartRead::Whole(_))) => file.size_bytes,
@@ -239,6 +253,12 @@ impl<'r> ScrubReading<'r> {
         };
         self.spend(end - begin);
         found
+    }
+
+    fn note_progress(&mut self, run: &mut ActiveRun<'_>) {
+        run.note_progress();
+        run.heartbeat();
+        self.ask_for_slots();
     }
 
     fn spend(&mut self, n_bytes: u64) {

@@ -1,16 +1,18 @@
 //! Finds the ranges of a changed file that old files on this disk have already.
 //!
 //! It requests one token and one list of terms for each changed Xet file with a
-//! similar old file. Every error here only means that the whole file is fetched.
+//! similar old file, and positions of chunks within long terms. Every error here only
+//! means that more is fetched.
 
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::delta_sources::{OldFile, Sources};
 use super::destination::TargetDestination;
 use super::target::Target;
-use crate::domain::content::ContentId;
+use crate::domain::chunk_search::{ChunkSearch, Probe};
 use crate::domain::delta::{Delta, DeltaRules, known_lengths, plan_delta};
 use crate::domain::plan::{FileDelta, PlannedFile, SyncPlan};
 use crate::domain::ranges::RangeSet;
@@ -22,18 +24,13 @@ use crate::domain::way::Way;
 use crate::domain::xet::{FileMap, Term, XetHash};
 use crate::download::reusable_ranges;
 use crate::hub::HubClient;
+use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
 use crate::sys::host::cores;
 use crate::sys::open;
 use crate::xet::{
     CasToken, TokenRequestError, XetClient, XetError, XetFault, XetStorage, chunk_file,
     complete_lengths, sidecar, verify_terms,
 };
-
-/// Smaller files are fetched in one request anyway.
-const SMALLEST: u64 = 1 << 20;
-
-/// The most old files that one new file is compared with.
-const MOST_SOURCES: usize = 32;
 
 /// A shared part smaller than one in this many does not justify a read of the old file.
 const GOOD_ENOUGH: u64 = 20;
@@ -56,26 +53,11 @@ pub struct Asker<'a> {
     pub bad: &'a dyn Fn(&RemoteFile) -> Option<PathBuf>,
 }
 
-/// An old file on this disk, and its chunks if they are known.
-struct Old {
-    path: PathBuf,
-    content: ContentId,
-    size_bytes: u64,
-    /// `None` if the storage must be asked.
-    map: Option<FileMap>,
-    /// The file in the listing.
-    listed: Option<RemoteFile>,
-    is_same_path: bool,
-}
-
 impl Asker<'_> {
     /// Adds deltas to a plan: the ranges of changed files that old files have.
     pub fn add_deltas(&self, plan: &mut SyncPlan) {
-        let is_candidate = |file: &PlannedFile| {
-            file.action.is_fetch()
-                && file.file.size_bytes > SMALLEST
-                && file.file.xet_hash.is_some()
-        };
+        let is_candidate =
+            |file: &PlannedFile| file.action.is_fetch() && file.file.may_have_delta();
         let wanted: Vec<RemoteFile> = plan
             .files
             .iter()
@@ -85,13 +67,13 @@ impl Asker<'_> {
         if wanted.is_empty() {
             return;
         }
-        let old_listing = self.old_listing();
-        let client = self.client(&self.remote.commit);
-        for file in wanted {
+        let mut sources = Sources::new(self, &wanted);
+        let client = self.client(&self.target.repo, &self.remote.commit);
+        for file in &wanted {
             if self.xet.routes().is_unusable(Way::XetAnswers, 0) {
                 return;
             }
-            match self.delta_of(&file, old_listing.as_ref(), &client) {
+            match self.delta_of(file, &mut sources, &client) {
                 Ok(Some(delta)) => {
                     log::info!(
                         "`{}`: {} of {} are in old files, {} to fetch",
@@ -114,18 +96,10 @@ impl Asker<'_> {
         }
     }
 
-    fn old_listing(&self) -> Option<RemoteSnapshot> {
-        let commit = self.old_commit?;
-        let listing = self.destination.stored_listing(commit);
-        listing
-            .inspect_err(|err| log::debug!("cannot read an old listing: {err:#}"))
-            .ok()?
-    }
-
     fn delta_of(
         &self,
         file: &RemoteFile,
-        old_listing: Option<&RemoteSnapshot>,
+        sources: &mut Sources<'_>,
         client: &XetClient,
     ) -> Result<Option<FileDelta>, XetError> {
         let Some(hash) = file.xet_hash else {
@@ -135,7 +109,7 @@ impl Asker<'_> {
             let found = fs::metadata(bad);
             found.is_ok_and(|found| found.len() == file.size_bytes)
         });
-        let mut old = self.old_files(file, old_listing);
+        let old = sources.of(file);
         if old.is_empty() && bad.is_none() {
             return Ok(None);
         }
@@ -146,19 +120,20 @@ impl Asker<'_> {
             terms,
             chunk_lengths: None,
         };
-        let old_client = self.old_commit.map(|commit| self.client(commit));
-        for one in &mut old {
-            if one.map.is_none() {
-                one.map = self.ask_about(one, client, old_client.as_ref());
-            }
-        }
-        old.retain(|one| one.map.is_some());
+        let mut old = sources.keep_related(old, &map.terms, client);
         let rules = DeltaRules::default();
-        let mut delta = plan(file, &map, &old, &rules);
+        let plan = |terms: &[Term], old: &[OldFile]| {
+            plan_delta(file.size_bytes, terms, &maps_of(old), &rules)
+        };
+        let mut delta = plan(&map.terms, &old);
         let is_good =
             |delta: &Delta| delta.missing.total().saturating_mul(GOOD_ENOUGH) <= file.size_bytes;
         if !delta.as_ref().is_some_and(is_good) && read_again(&mut old) {
-            delta = plan(file, &map, &old, &rules).or(delta);
+            sources.remember(&old);
+            delta = plan(&map.terms, &old).or(delta);
+        }
+        if let Some(terms) = self.locate_chunks(client, &map, &maps_of(&old)) {
+            delta = plan(&terms, &old).or(delta);
         }
         if let Some((bad, right)) = proven {
             let around = Delta::around(&right, delta.as_ref(), file.size_bytes);
@@ -170,6 +145,43 @@ impl Asker<'_> {
         Ok(delta.map(|delta| self.file_delta(file, map, old, delta)))
     }
 
+    /// Returns the terms of a new file, split where the storage told the start of a chunk;
+    /// `None` if no more starts are needed.
+    fn locate_chunks(
+        &self,
+        client: &XetClient,
+        map: &FileMap,
+        old: &[FileMap],
+    ) -> Option<Vec<Term>> {
+        let mut search = ChunkSearch::new(&map.terms, old);
+        while (self.goes_on)() {
+            let probes = search.next_probes();
+            if probes.is_empty() {
+                break;
+            }
+            let ask = |probe: &Probe| client.chunk_at(map.hash, probe.offset);
+            let mut is_useful = true;
+            for answer in map_at_once(&probes, QUESTIONS_AT_ONCE, ask) {
+                match answer {
+                    Some(Ok(Some(start))) => search.learn(&start),
+                    Some(Err(err)) => {
+                        log::debug!("cannot ask for the start of a chunk: {err}");
+                        is_useful = false;
+                    }
+                    Some(Ok(None)) | None => is_useful = false,
+                }
+            }
+            if !is_useful {
+                break;
+            }
+        }
+        let n_probes = search.n_probes();
+        if n_probes > 0 {
+            log::debug!("asked for the starts of {n_probes} chunks");
+        }
+        (n_probes > 0).then(|| search.into_terms())
+    }
+
     /// Finds the ranges of a damaged file that are still right.
     fn what_is_right(
         &self,
@@ -177,7 +189,7 @@ impl Asker<'_> {
         hash: XetHash,
         terms: &[Term],
         bad: &Path,
-    ) -> Option<(Old, RangeSet)> {
+    ) -> Option<(OldFile, RangeSet)> {
         let mut on_read = |_| {
             if (self.goes_on)() {
                 ControlFlow::Continue(())
@@ -190,13 +202,16 @@ impl Asker<'_> {
         let proven = proven
             .inspect_err(|err| log::info!("cannot read `{}`: {err}", bad.display()))
             .ok()??;
-        let bad = Old {
+        let bad = OldFile {
             path: bad.to_owned(),
             content: file.content,
             size_bytes: file.size_bytes,
             map: Some(proven.map),
             listed: None,
             is_same_path: true,
+            // Only a part of a damaged file is known; the whole file gets a sidecar later.
+            has_sidecar: true,
+            is_own: true,
         };
         Some((bad, proven.ranges))
     }
@@ -205,7 +220,7 @@ impl Asker<'_> {
         &self,
         file: &RemoteFile,
         map: FileMap,
-        old: Vec<Old>,
+        old: Vec<OldFile>,
         delta: Delta,
     ) -> FileDelta {
         let partial = self.destination.partial(&file.content);
@@ -217,10 +232,7 @@ impl Asker<'_> {
             let Some(known) = one.map else {
                 continue;
             };
-            let path = self.destination.sidecar(&one.content);
-            // Only a part of a damaged file is known; the whole file gets a sidecar later.
-            let is_whole = one.content != file.content;
-            if is_whole && known.chunk_lengths.is_some() && !path.exists() {
+            if one.is_own && known.chunk_lengths.is_some() && !one.has_sidecar {
                 new_maps.push((one.content, one.size_bytes, known.clone()));
             }
             sources.push(one.path);
@@ -237,90 +249,9 @@ impl Asker<'_> {
         }
     }
 
-    /// Returns old files that may share ranges with a new file: that of the same
-    /// path, those with a sidecar, and large files whose path is gone.
-    fn old_files(&self, file: &RemoteFile, old_listing: Option<&RemoteSnapshot>) -> Vec<Old> {
-        const MOST_GONE: usize = 4;
-        let mut found: Vec<Old> = Vec::new();
-        let at = self.old_commit.unwrap_or(&self.remote.commit);
-        let listed = old_listing
-            .map(|listing| listing.files.as_slice())
-            .unwrap_or_default();
-        let mut gone: Vec<&RemoteFile> = listed
-            .iter()
-            .filter(|old| old.xet_hash.is_some() && old.size_bytes > SMALLEST)
-            .filter(|old| !self.remote.files.iter().any(|new| new.path == old.path))
-            .collect();
-        gone.sort_by_key(|old| std::cmp::Reverse(old.size_bytes));
-        let same = listed
-            .iter()
-            .filter(|old| old.path == file.path && old.xet_hash.is_some());
-        for old in same.chain(gone.into_iter().take(MOST_GONE)) {
-            let path = self.destination.file_of(at, old);
-            let is_there = std::fs::metadata(&path).is_ok_and(|m| m.len() == old.size_bytes);
-            if !is_there || old.content == file.content || !self.destination.vouches_for(old) {
-                continue;
-            }
-            found.push(Old {
-                path,
-                content: old.content,
-                size_bytes: old.size_bytes,
-                map: self.written_down(old.content, old.size_bytes),
-                listed: Some(old.clone()),
-                is_same_path: old.path == file.path,
-            });
-        }
-        for (content, path, size_bytes) in self.destination.described_contents() {
-            let is_known = found.iter().any(|one| one.content == content);
-            if is_known || content == file.content || found.len() >= MOST_SOURCES {
-                continue;
-            }
-            if let Some(map) = self.written_down(content, size_bytes) {
-                found.push(Old {
-                    path,
-                    content,
-                    size_bytes,
-                    map: Some(map),
-                    listed: None,
-                    is_same_path: false,
-                });
-            }
-        }
-        found
-    }
-
-    fn written_down(&self, content: ContentId, size_bytes: u64) -> Option<FileMap> {
-        let path = self.destination.sidecar(&content);
-        sidecar::read(&path, &content, size_bytes).ok()?
-    }
-
-    /// Requests the chunks of an old file; first with the token of the new commit,
-    /// which is at hand, then with its own.
-    fn ask_about(
-        &self,
-        old: &Old,
-        client: &XetClient,
-        old_client: Option<&XetClient>,
-    ) -> Option<FileMap> {
-        let hash = old.listed.as_ref()?.xet_hash?;
-        let clients = [Some(client), old_client];
-        for client in clients.into_iter().flatten() {
-            match client.terms(hash, old.size_bytes) {
-                Ok(all) => {
-                    return Some(FileMap {
-                        hash,
-                        terms: all.terms,
-                        chunk_lengths: None,
-                    });
-                }
-                Err(err) => log::debug!("cannot list the chunks of an old file: {err}"),
-            }
-        }
-        None
-    }
-
-    fn client(&self, commit: &CommitSha) -> XetClient {
-        client_for(self.xet, self.hub, &self.target.repo, commit)
+    /// Returns a client with the tokens of a commit.
+    pub(super) fn client(&self, repo: &Repo, commit: &CommitSha) -> XetClient {
+        client_for(self.xet, self.hub, repo, commit)
     }
 }
 
@@ -391,16 +322,15 @@ pub(super) fn write_down(
     }
 }
 
-fn plan(file: &RemoteFile, map: &FileMap, old: &[Old], rules: &DeltaRules) -> Option<Delta> {
-    let maps: Vec<FileMap> = old.iter().filter_map(|one| one.map.clone()).collect();
-    plan_delta(file.size_bytes, &map.terms, &maps, rules)
+fn maps_of(old: &[OldFile]) -> Vec<FileMap> {
+    old.iter().filter_map(|one| one.map.clone()).collect()
 }
 
 /// Reads old files with unknown chunk lengths; returns whether any were found.
 ///
 /// A file is used only if its bytes have its Xet hash: then its chunks are those
 /// of the terms, one by one.
-fn read_again(old: &mut [Old]) -> bool {
+fn read_again(old: &mut [OldFile]) -> bool {
     let mut helped = false;
     for one in old.iter_mut() {
         let Some(map) = one.map.as_mut().filter(|map| map.chunk_lengths.is_none()) else {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::destination_writer::DestinationWriter;
-use super::official_lock::take_official_lock;
+use super::official_lock::take_blob_lock;
 use super::target::{CacheChoice, Target};
 use crate::cache;
 use crate::cache::layout::{SIDECAR_SUFFIX, native};
@@ -21,7 +21,7 @@ use crate::domain::plan::LocalFacts;
 use crate::domain::proof::ProofStamp;
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
-use crate::download::reusable_bytes;
+use crate::download::{SMALL_FILE_MAX, reusable_bytes};
 use crate::sys::abilities;
 use crate::sys::share::Sharing;
 use crate::sys::stamp::{is_same_file, stamp_at, stamp_of};
@@ -147,7 +147,8 @@ impl TargetDestination {
             },
         };
         for file in remote.selected(filter) {
-            if !facts.contents.contains_key(&file.content) {
+            let is_resumed = file.size_bytes > SMALL_FILE_MAX;
+            if is_resumed && !facts.contents.contains_key(&file.content) {
                 let partial = self.partial(&file.content);
                 let have = reusable_bytes(&partial, &file.content, file.size_bytes);
                 if have > 0 {
@@ -376,7 +377,7 @@ impl TargetDestination {
     pub fn open(&self) -> Result<DestinationWriter> {
         match self {
             Self::Cache { cache, repo, links } => {
-                CacheWriter::open(cache, repo, *links, &take_official_lock)
+                CacheWriter::open(cache, repo, *links, &take_blob_lock)
                     .map(DestinationWriter::Cache)
             }
             Self::Directory {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 
 use super::official_lock::take_official_lock;
 use crate::cache;
+use crate::cache::layout::PARTIAL_LOCK_SUFFIX;
 use crate::cache::{CacheWriter, LocalDir, Vanished};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::FetchKey;
@@ -16,6 +17,7 @@ use crate::domain::plan::SyncPlan;
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::RemoteSnapshot;
 use crate::download::{WholeRead, prove_content};
+use crate::sys::lock::FileLock;
 use crate::sys::{files, names};
 
 /// A destination that can be written.
@@ -45,7 +47,15 @@ impl DestinationWriter {
         })
     }
 
-    /// Moves a verified file to the path where `publish` expects its content.
+    /// Records verified files that are about to be stored.
+    pub fn note_blobs<'p>(&self, blobs: impl Iterator<Item = (ContentId, &'p Path)>) -> Result<()> {
+        match self {
+            Self::Cache(writer) => writer.note_blobs(blobs),
+            Self::Directory(..) => Ok(()),
+        }
+    }
+
+    /// Moves a verified and noted file to the path where `publish` expects its content.
     pub fn store(&self, content: &ContentId, verified: &Path) -> Result<()> {
         match self {
             Self::Cache(writer) => writer.store_blob(content, verified),
@@ -86,6 +96,18 @@ impl DestinationWriter {
             Self::Cache(writer) => writer.layout().aside(),
             Self::Directory(dir, _) => dir.private(),
         })
+    }
+
+    /// Takes a lock that tells other homes of a fetch into this folder.
+    pub fn lock_folder(&self) -> Result<Option<FileLock>> {
+        let folder = match self {
+            Self::Cache(writer) => writer.layout().private(),
+            Self::Directory(dir, _) => dir.private(),
+        };
+        let mut path = files::unused_name(&folder);
+        path.as_mut_os_string().push(PARTIAL_LOCK_SUFFIX);
+        FileLock::try_acquire_temporary(&path)
+            .with_context(|| format!("cannot lock `{}`", path.display()))
     }
 
     /// Stores a temporary file that was made from another file on this machine.

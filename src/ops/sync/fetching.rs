@@ -46,18 +46,19 @@ impl Syncer<'_> {
         need: Need,
     ) {
         let planned: Rc<Planned> = Rc::from(planned);
-        let sync = TargetSync::new(planned.clone(), &request.target.repo, writer);
+        let mut sync = TargetSync::new(planned.clone(), &request.target.repo, writer);
         if sync.is_done() {
             return self.publish(id, request, sync, None);
         }
+        sync.show_fetch();
         let mut order = request.order;
         let (mut new, mut n_shared) = (Vec::new(), 0);
         let files = planned.plan.files.iter().enumerate();
         for (index, wanted) in files.filter(|(_, file)| file.action.is_fetch()) {
             let file_use = FileUse { target: id, index };
             let is_distrusted = planned.distrusted.contains(&wanted.file.content);
-            let partial = planned.destination.partial(&wanted.file.content);
-            let known = self.by_partial.get(&partial);
+            let evidence = planned.destination.evidence(&wanted.file.content);
+            let known = self.by_evidence.get(&evidence);
             if let Some(file) = known.and_then(|known| self.files.get_mut(known)) {
                 // Two targets of one repository want the same content.
                 file.uses.push(file_use);
@@ -70,6 +71,8 @@ impl Syncer<'_> {
             }
             let file_id = self.engine.new_id();
             let missing = wanted.missing_bytes();
+            let partial = sync.partial(&wanted.file);
+            let bytes = missing_bytes(&partial, wanted.file.size_bytes);
             let file = FileFetch {
                 uses: vec![file_use],
                 saved: SavedBytes::default(),
@@ -78,15 +81,12 @@ impl Syncer<'_> {
                 is_announced: false,
                 retries_left: BUSY_RETRIES,
                 is_distrusted,
-                need: Need {
-                    place: need.place,
-                    bytes: missing_bytes(&partial, wanted.file.size_bytes),
-                },
+                need: Need { bytes, ..need },
                 job: self.job(&request, &planned, wanted, partial, order.next(missing)),
                 state: FetchState::Fetching,
             };
             self.promised.add(file.need);
-            self.by_partial.insert(file.job.partial.clone(), file_id);
+            self.by_evidence.insert(file.job.evidence.clone(), file_id);
             self.files.insert(file_id, file);
             new.push(file_id);
         }
@@ -116,6 +116,7 @@ impl Syncer<'_> {
             content: wanted.file.content,
             size_bytes: wanted.file.size_bytes,
             partial,
+            evidence: planned.destination.evidence(&wanted.file.content),
             source: self.source(&request.target, wanted, address),
             limits: request.limits.clone(),
             copies: wanted.delta.as_ref().map(|delta| copies(delta)),

@@ -1,5 +1,6 @@
 //! One file that is fetched for some targets, and the events of the engine.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +13,14 @@ use super::preflight::{Need, missing_bytes};
 use super::result::SyncEvent;
 use super::syncer::{Syncer, TargetEntry, TargetState};
 use super::target::TargetId;
+use crate::domain::content::ContentId;
 use crate::domain::proof::ProofStamp;
-use crate::download::{EngineEvent, FetchJob, FetchResult, FileId, FileReport};
+use crate::download::{EngineEvent, FetchJob, FetchResult, FileId, FileReport, VerifiedFile};
 use crate::sys::host::checkpoint;
 use crate::sys::stamp::{set_back_coarse_time, stamp_at};
+
+/// Verified files that are stored together at most. A kill loses those that are not stored.
+const MOST_STORED_AT_ONCE: usize = 64;
 
 /// A file that is fetched once for all targets that want it.
 pub(super) struct FileFetch {
@@ -101,10 +106,86 @@ impl FileFetch {
 impl Syncer<'_> {
     /// Waits up to `wait` for events of the engine, and handles all that are there.
     pub(super) fn take_engine_events(&mut self, mut wait: Duration) {
+        let mut verified = Vec::new();
         while let Some(event) = self.engine.next(wait) {
             wait = Duration::ZERO;
-            self.take_engine_event(event);
+            match event {
+                EngineEvent::Verified { report, file } => verified.push((report, file)),
+                event => self.take_engine_event(event),
+            }
+            if verified.len() == MOST_STORED_AT_ONCE {
+                self.take_verified(std::mem::take(&mut verified));
+            }
         }
+        self.take_verified(verified);
+    }
+
+    /// Stores verified files. Each target records all of its files before the first one gets
+    /// its name.
+    fn take_verified(&mut self, verified: Vec<(FileReport, VerifiedFile)>) {
+        if verified.is_empty() {
+            return;
+        }
+        // Before the record, which has the time.
+        for (_, file) in &verified {
+            if let Err(err) = set_back_coarse_time(file.path()) {
+                // Its proof does not hold then, and the next run reads it again.
+                log::debug!("`{}` keeps its time: {err}", file.path().display());
+            }
+        }
+        let noted = self.note_blobs(&verified);
+        checkpoint("blobs noted");
+        for (report, file) in verified {
+            let Some(fetched) = self.files.get(&report.id) else {
+                continue;
+            };
+            let (name, n_files) = (fetched.job.name.clone(), fetched.uses.len() as u64);
+            self.save_delta_map(&report, file.path());
+            self.keep_evidence(&report);
+            let is_noted = noted.contains(&report.id);
+            let stored = self.store(&report, file.path(), is_noted);
+            if stored.is_ok() {
+                drop(file);
+            } else {
+                file.discard();
+            }
+            self.events.push(SyncEvent::FileEnded {
+                name,
+                n_files: if stored.is_ok() { n_files } else { 0 },
+                n_stored: 0,
+            });
+            checkpoint("first content stored");
+            self.end_file(&report, stored.as_ref().err());
+        }
+    }
+
+    /// Records the files of a batch as this home's, with one write for each target; returns
+    /// those that are recorded. The others are recorded one by one, so that each failure has
+    /// its file.
+    fn note_blobs(&self, verified: &[(FileReport, VerifiedFile)]) -> BTreeSet<FileId> {
+        let mut by_target: BTreeMap<TargetId, Vec<(FileId, ContentId, &Path)>> = BTreeMap::new();
+        for (report, file) in verified {
+            let fetched = self.files.get(&report.id);
+            if let Some((fetched, target)) =
+                fetched.and_then(|fetched| Some((fetched, fetched.first_target()?)))
+            {
+                let blobs = by_target.entry(target).or_default();
+                blobs.push((report.id, fetched.job.content, file.path()));
+            }
+        }
+        let mut noted = BTreeSet::new();
+        for (target, blobs) in by_target {
+            let Some(TargetState::Fetching(sync)) = self.targets.get(&target).map(|it| &it.state)
+            else {
+                continue;
+            };
+            let files = blobs.iter().map(|(_, content, path)| (*content, *path));
+            match sync.writer.note_blobs(files) {
+                Ok(()) => noted.extend(blobs.iter().map(|(id, ..)| *id)),
+                Err(err) => log::debug!("{err:#}"),
+            }
+        }
+        noted
     }
 
     fn take_engine_event(&mut self, event: EngineEvent) {
@@ -156,23 +237,7 @@ impl Syncer<'_> {
                 file.saved.grow_to(bytes);
                 self.with_progress.extend(file.first_target());
             }
-            EngineEvent::Verified {
-                report,
-                file: verified,
-            } => {
-                let n_files = file.uses.len() as u64;
-                self.save_delta_map(&report, verified.path());
-                self.keep_evidence(&report);
-                let stored = self.store(&report, verified.path());
-                drop(verified);
-                self.events.push(SyncEvent::FileEnded {
-                    name,
-                    n_files: if stored.is_ok() { n_files } else { 0 },
-                    n_stored: 0,
-                });
-                checkpoint("first content stored");
-                self.end_file(&report, stored.as_ref().err());
-            }
+            EngineEvent::Verified { report, file } => self.take_verified(vec![(report, file)]),
             EngineEvent::Ended { report } => {
                 let may_retry = file.retries_left > 0 && !self.limits.is_stopped();
                 self.events.push(SyncEvent::FileEnded {
@@ -240,14 +305,13 @@ impl Syncer<'_> {
     }
 
     /// Moves a verified file to the path where all its targets find it.
-    fn store(&mut self, report: &FileReport, verified: &Path) -> Result<()> {
+    fn store(&mut self, report: &FileReport, verified: &Path, is_noted: bool) -> Result<()> {
         let file = self.files.get(&report.id);
         let first = file.and_then(|file| Some((self.first_sync(file)?, file.job.content)));
         let (sync, content) =
             first.ok_or_else(|| anyhow!("a fetched file belongs to no target"))?;
-        if let Err(err) = set_back_coarse_time(verified) {
-            // Its proof does not hold then, and the next run reads it again.
-            log::debug!("`{}` keeps its time: {err}", verified.display());
+        if !is_noted {
+            sync.writer.note_blobs([(content, verified)].into_iter())?;
         }
         sync.writer.store(&content, verified)?;
         let path = sync.writer.stored(&content);
@@ -312,7 +376,7 @@ impl Syncer<'_> {
         let Some(file) = self.files.remove(&report.id) else {
             return;
         };
-        self.by_partial.remove(&file.job.partial);
+        self.by_evidence.remove(&file.job.evidence);
         if !self.started.remove(&report.id) {
             self.promised.remove(file.need);
         }

@@ -21,6 +21,7 @@ mod cache_room;
 mod check;
 mod checking;
 mod delta;
+mod delta_sources;
 mod destination;
 mod destination_writer;
 mod either_source;

@@ -4,6 +4,10 @@
 //! with a rate limit or a window takes hours, and the official client waits for the
 //! lock without an end. Two programs that fetch the same content at the same time
 //! therefore fetch it twice; the second one replaces it with the same bytes.
+//!
+//! Decision: the lock file of a blob is not created. If it is missing, no program holds the
+//! lock, and one that takes it during our rename fetches the content a second time at most.
+//! For thousands of small files, the lock files would cost as much as the files.
 
 use std::any::Any;
 use std::path::Path;
@@ -16,8 +20,17 @@ use crate::sys::lock::FileLock;
 use crate::sys::pause::Sleeper;
 use crate::sys::signals::process_stop;
 
-/// Takes the lock that the official client holds while it writes a blob or a
-/// file of a directory.
+/// Takes the lock that the official client holds while it writes a blob, if the lock file
+/// exists.
+pub(super) fn take_blob_lock(path: &Path) -> Result<Box<dyn Any>> {
+    if path.symlink_metadata().is_ok() {
+        take_official_lock(path)
+    } else {
+        Ok(Box::new(()))
+    }
+}
+
+/// Takes the lock that the official client holds while it writes a file of a directory.
 ///
 /// The renames here are safe without it, so the wait has a limit: the other
 /// program may be downloading the same file for hours. All waits of a process
@@ -63,5 +76,17 @@ mod tests {
         assert!(FileLock::is_held(&path).unwrap());
         drop(guard);
         assert!(!FileLock::is_held(&path).unwrap());
+    }
+
+    #[test]
+    fn the_lock_of_a_blob_is_taken_only_where_its_file_exists() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("5f4d.lock");
+        drop(take_blob_lock(&path).unwrap());
+        assert!(!path.exists());
+        std::fs::write(&path, "").unwrap();
+        let guard = take_blob_lock(&path).unwrap();
+        assert!(FileLock::is_held(&path).unwrap());
+        drop(guard);
     }
 }

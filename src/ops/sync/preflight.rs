@@ -10,6 +10,7 @@ use super::check::Planned;
 use super::fetching::copies;
 use crate::domain::plan::{Action, ContentLocation};
 use crate::domain::units::ByteSize;
+use crate::download::SMALL_FILE_MAX;
 use crate::sys::disk;
 use crate::sys::share::{Sharing, can_clone};
 
@@ -232,7 +233,10 @@ fn space_of(planned: &Planned) -> Result<disk::Space> {
 }
 
 /// Counts the bytes that have still to be written. A partial file may own all
-/// of its space already.
+/// of its space already; a small file is not resumed.
 pub(super) fn missing_bytes(partial: &Path, size_bytes: u64) -> u64 {
+    if size_bytes <= SMALL_FILE_MAX {
+        return size_bytes;
+    }
     size_bytes.saturating_sub(disk::allocated_bytes(partial))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -17,6 +18,7 @@ use crate::domain::snapshot::RemoteFile;
 use crate::domain::time::Timestamp;
 use crate::store::Store;
 use crate::sys::host::Host;
+use crate::sys::pause::Stopwatch;
 use crate::sys::share::hard_link;
 use crate::sys::stamp::is_same_file;
 
@@ -27,6 +29,7 @@ pub struct Proofs<'a> {
     run: RunId,
     /// Proofs that are not in the database yet.
     unsaved: HashMap<PathBuf, (ContentId, ProofStamp)>,
+    saved_at: Stopwatch,
 }
 
 impl<'a> Proofs<'a> {
@@ -36,6 +39,7 @@ impl<'a> Proofs<'a> {
             host,
             run,
             unsaved: HashMap::new(),
+            saved_at: Stopwatch::start(),
         }
     }
 
@@ -170,11 +174,14 @@ impl<'a> Proofs<'a> {
     }
 
     /// Writes new proofs to the database, so that a run that is cut short
-    /// keeps them. A proof that is not written only costs a second reading.
-    pub(super) fn flush(&mut self) {
-        if self.unsaved.is_empty() {
+    /// keeps them. A proof that is not written only costs a second reading, so that
+    /// many proofs in a moment are written together.
+    pub(super) fn flush(&mut self, at_once: bool) {
+        const COLLECT: Duration = Duration::from_millis(200);
+        if self.unsaved.is_empty() || !at_once && self.saved_at.elapsed() < COLLECT {
             return;
         }
+        self.saved_at = Stopwatch::start();
         let (unsaved, now) = (std::mem::take(&mut self.unsaved), self.host.now());
         let written = self.store.transaction(|store| -> Result<()> {
             for (path, (content, stamp)) in &unsaved {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::check::Planned;
+use super::destination_writer::DestinationWriter;
 use super::result::SyncResult;
 use super::syncer::{Syncer, TargetState};
 use super::target::{SyncRequest, Target, TargetId};
@@ -110,6 +111,13 @@ impl TargetSync {
         let (path, n_removed) = writer
             .publish(revision, remote, plan, &target.vanished)
             .with_context(|| format!("cannot publish `{}`", target.label()))?;
+        record.progress.path = Some(path);
+        record.progress.files.deleted = n_removed;
+        if let DestinationWriter::Cache(cache) = writer
+            && cache.makes_symlinks()
+        {
+            return Ok(RenamedFiles::default());
+        }
         // A file that another program has written to since is not the proven one.
         let named = |PlannedFile { file, .. }: &PlannedFile| {
             let stamp = stamps.get(&file.content)?;
@@ -121,8 +129,6 @@ impl TargetSync {
         let named = plan.files.iter().filter_map(named).collect();
         let stored = stamps.keys().map(|content| writer.stored(content));
         let moved = stored.filter(|path| !path.exists()).collect();
-        record.progress.path = Some(path);
-        record.progress.files.deleted = n_removed;
         Ok(RenamedFiles { named, moved })
     }
 }

@@ -26,6 +26,10 @@ impl HubFile {
 }
 
 impl ByteSource for HubFile {
+    fn is_far(&self) -> bool {
+        self.hub.is_far()
+    }
+
     fn open(&self, range: Option<ByteRange>) -> Result<ByteStream, SourceError> {
         let asked = range.map(|range| (range.start, Some(range.end.saturating_sub(1))));
         let stream = self.hub.open(&self.address, asked).map_err(source_error)?;

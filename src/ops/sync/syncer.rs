@@ -49,8 +49,8 @@ pub struct Syncer<'a> {
     n_targets: usize,
     /// Files that are fetched, each once for all targets that want it.
     pub(super) files: BTreeMap<FileId, FileFetch>,
-    /// The files above by the path of their partial file.
-    pub(super) by_partial: HashMap<PathBuf, FileId>,
+    /// The files above by the path of their evidence: one content in one folder has one.
+    pub(super) by_evidence: HashMap<PathBuf, FileId>,
     /// Files that the engine has started: their partial files grow.
     pub(super) started: BTreeSet<FileId>,
     /// Bytes that targets have still to write, without those of started files.
@@ -124,7 +124,7 @@ impl<'a> Syncer<'a> {
             targets: BTreeMap::new(),
             n_targets: 0,
             files: BTreeMap::new(),
-            by_partial: HashMap::new(),
+            by_evidence: HashMap::new(),
             started: BTreeSet::new(),
             promised: PromisedBytes::default(),
             events: Vec::new(),
@@ -201,7 +201,8 @@ impl<'a> Syncer<'a> {
             self.retry_busy();
             self.take_engine_events(self.wait_if(true, wait));
         }
-        self.proofs.flush();
+        let has_ended = |event: &SyncEvent| matches!(event, SyncEvent::Ended { .. });
+        self.proofs.flush(self.events.iter().any(has_ended));
         self.show_waits();
         self.save_progress();
         std::mem::take(&mut self.events)

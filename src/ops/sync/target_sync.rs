@@ -1,6 +1,7 @@
 //! A target whose files are fetched, and the record for its session.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use anyhow::Error;
@@ -25,9 +26,10 @@ use crate::domain::session::{
 };
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::units::ByteSize;
-use crate::download::{FetchResult as Fetched, FileReport};
+use crate::download::{FetchResult as Fetched, FileReport, SMALL_FILE_MAX};
 use crate::ops::diagnose::{hint_for_file, trouble_of};
 use crate::sys::host::checkpoint;
+use crate::sys::lock::FileLock;
 use crate::sys::logging;
 use crate::sys::stop::StopReason;
 
@@ -37,6 +39,8 @@ pub(super) struct TargetSync {
     pub(super) writer: DestinationWriter,
     /// Stamps of proven contents that are stored and have no final name yet.
     pub(super) stamps: BTreeMap<ContentId, ProofStamp>,
+    /// Held while files are fetched.
+    folder_lock: Option<FileLock>,
     /// Indexes in the plan of files that have not ended.
     waiting: BTreeSet<usize>,
 }
@@ -48,6 +52,7 @@ impl TargetSync {
         Self {
             waiting: waiting.map(|(index, _)| index).collect(),
             stamps: stamps_on_this_machine(&planned),
+            folder_lock: None,
             record: SyncRecord::new(planned, own),
             writer,
         }
@@ -55,6 +60,25 @@ impl TargetSync {
 
     pub(super) fn planned(&self) -> &Planned {
         &self.record.planned
+    }
+
+    /// Shows other homes that files are fetched here: small files have no lock of their own.
+    pub(super) fn show_fetch(&mut self) {
+        let locked = self.writer.lock_folder();
+        self.folder_lock = locked.unwrap_or_else(|err| {
+            log::debug!("{err:#}");
+            None
+        });
+    }
+
+    /// Returns the path of a file while it is fetched. A small file has a new one each time,
+    /// because two homes may fetch it at the same time.
+    pub(super) fn partial(&self, file: &RemoteFile) -> PathBuf {
+        if file.size_bytes <= SMALL_FILE_MAX {
+            self.writer.aside()
+        } else {
+            self.planned().destination.partial(&file.content)
+        }
     }
 
     /// Returns the snapshot as the gate gets to see it.

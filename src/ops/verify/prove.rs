@@ -7,11 +7,11 @@ use std::sync::Arc;
 use super::witness::{Claims, HashFinding, Note};
 use crate::domain::content::ContentId;
 use crate::domain::proof::ProofStamp;
-use crate::domain::xet::XetHash;
+use crate::domain::xet::{FileMap, XetHash};
 use crate::download::{WholeRead, prove_content};
 use crate::ops::parallel::{HashEvent, read_all};
 use crate::sys::stop::StopFlag;
-use crate::xet::{FileHasher, sidecar};
+use crate::xet::{ChunkedFile, FileHasher, sidecar};
 
 /// A file to read.
 pub struct ProofJob {
@@ -23,6 +23,8 @@ pub struct ProofJob {
     pub xet_hash: Option<XetHash>,
     /// The path of the file's sidecar.
     pub sidecar: PathBuf,
+    /// The chunk lengths are recorded there for the next delta.
+    pub records_chunks: bool,
 }
 
 /// The result of reading one file.
@@ -63,8 +65,14 @@ fn prove(job: &ProofJob, on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> O
     });
     Some(match result {
         Ok(Some(WholeRead { has_content, stamp })) => {
-            let found = xet.map(FileHasher::finish);
+            let chunks = xet.map(FileHasher::finish_chunks);
+            let found = chunks.as_ref().map(|chunks| chunks.hash);
             let finding = HashFinding::new(has_content, &claims, found);
+            if let Some(chunks) = chunks.filter(|chunks| {
+                job.records_chunks && finding.has_content && job.xet_hash == Some(chunks.hash)
+            }) {
+                record_chunks(job, chunks);
+            }
             if finding.is_good(&job.content) {
                 HashResult::Good(finding, stamp)
             } else {
@@ -76,11 +84,20 @@ fn prove(job: &ProofJob, on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> O
     })
 }
 
+fn record_chunks(job: &ProofJob, chunks: ChunkedFile) {
+    let path = &job.sidecar;
+    let map = FileMap::of_lengths(chunks.hash, chunks.chunk_lengths);
+    if let Err(err) = sidecar::write_lengths(path, &job.content, job.size_bytes, &map) {
+        log::debug!("cannot write `{}`: {err}", path.display());
+    }
+}
+
 fn claims(job: &ProofJob) -> Claims {
     let read = sidecar::read(&job.sidecar, &job.content, job.size_bytes);
     Claims {
         listed: job.xet_hash,
         sidecar: match read {
+            Ok(Some(map)) if map.has_only_lengths() => Note::None,
             Ok(Some(map)) => Note::Hash(map.hash),
             Ok(None) if job.sidecar.exists() => Note::Unsound,
             Ok(None) | Err(_) => Note::None,
@@ -109,6 +126,7 @@ mod tests {
                 size_bytes: 0,
                 xet_hash: None,
                 sidecar: dir.join("none.xet"),
+                records_chunks: false,
             }
         };
         [("good", empty), ("bad", other), ("gone", empty)]

@@ -42,7 +42,7 @@ pub struct Verify<'a> {
     pub is_scrub: bool,
 }
 
-/// Asks a person whether files that somebody changed may be replaced.
+/// Asks whether files that were changed by hand may be replaced.
 pub type MayReplace<'a> = &'a mut dyn FnMut(&[PathBuf]) -> Result<bool>;
 
 impl Verify<'_> {
@@ -184,6 +184,7 @@ impl Verify<'_> {
         let mut jobs = Vec::new();
         let mut uses: Vec<Vec<Use>> = Vec::new();
         let mut known: HashMap<(PathBuf, ContentId), usize> = HashMap::new();
+        let records_chunks = !self.services.settings.xet_is_off();
         for (place, (index, look)) in looks.iter().enumerate() {
             for (at, file) in look.present.iter().enumerate() {
                 let path = look.place.entry(&look.commit, &file.path);
@@ -196,6 +197,7 @@ impl Verify<'_> {
                         size_bytes: file.size_bytes,
                         xet_hash: file.xet_hash,
                         sidecar: look.place.sidecar(&file.content),
+                        records_chunks: records_chunks && file.may_have_delta(),
                     });
                     uses.push(Vec::new());
                     jobs.len() - 1

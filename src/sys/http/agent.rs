@@ -25,6 +25,10 @@ use super::tls::{self, BundleConnector};
 use super::url::Url;
 use crate::sys::pause::Stopwatch;
 
+/// The head of a request fits, with a long token and a signed URL. Each connection fills one
+/// with zeros, so that ureq's 128 KiB would be resident.
+const OUTPUT_BUFFER_BYTES: usize = 32 << 10;
+
 /// How long an idle connection is kept; servers commonly close them after a minute.
 const MAX_IDLE: Duration = Duration::from_secs(30);
 
@@ -92,7 +96,7 @@ impl Http {
     /// not followed. Returns once the head has arrived.
     pub fn send(&self, request: &Request) -> Result<Response, HttpError> {
         let url = &request.url;
-        let answer = match request.body_bytes() {
+        let answer = match request.body.as_deref() {
             Some(bytes) => self.run(request, bytes),
             None => self.run(request, SendBody::none()),
         };
@@ -201,6 +205,7 @@ fn build_agent(
         .timeout_recv_response(Some(settings.answer_timeout))
         .timeout_per_read(Some(idle_timeout))
         .timeout_per_write(Some(idle_timeout))
+        .output_buffer_size(OUTPUT_BUFFER_BYTES)
         .max_idle_age(MAX_IDLE)
         .max_idle_connections_per_host(connections)
         .max_idle_connections(connections * 3)

@@ -30,7 +30,7 @@ pub struct Request {
     pub method: Method,
     pub url: Url,
     headers: Vec<(&'static str, String)>,
-    body: Option<Vec<u8>>,
+    pub(super) body: Option<Vec<u8>>,
     is_for_file: bool,
 }
 
@@ -94,10 +94,6 @@ impl Request {
 
     pub(super) fn headers(&self) -> &[(&'static str, String)] {
         &self.headers
-    }
-
-    pub(super) fn body_bytes(&self) -> Option<&[u8]> {
-        self.body.as_deref()
     }
 }
 

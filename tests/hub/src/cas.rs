@@ -40,7 +40,11 @@ pub(crate) fn answer(shared: &Shared, incoming: &Incoming, settings: &Settings) 
         Some(Some((start, length))) => (start, start + length),
         Some(None) => return Reply::text(416, "Range Not Satisfiable"),
     };
-    let (offset, terms) = trimmed(&store, terms, start, end);
+    let (offset, terms) = if xet.whole_terms {
+        whole(&store, terms, start, end)
+    } else {
+        trimmed(&store, terms, start, end)
+    };
     let listed: Vec<Value> = terms
         .iter()
         .map(|term| {
@@ -117,6 +121,23 @@ fn trimmed(store: &Store, terms: &[Term], start: u64, end: u64) -> (u64, Vec<Ter
             xorb: term.xorb,
             chunks,
         }));
+    }
+    (offset, kept)
+}
+
+/// Returns the terms that contain bytes of a range, and the number of bytes before it.
+fn whole(store: &Store, terms: &[Term], start: u64, end: u64) -> (u64, Vec<Term>) {
+    let (mut at, mut offset) = (0, 0);
+    let mut kept: Vec<Term> = Vec::new();
+    for term in terms {
+        let after = at + length(store, term);
+        if at < end && after > start {
+            if kept.is_empty() {
+                offset = start - at;
+            }
+            kept.push(term.clone());
+        }
+        at = after;
     }
     (offset, kept)
 }

@@ -81,6 +81,7 @@ impl TestHub {
                 access_token: "xet-4a11d35cb27e".to_owned(),
                 lifetime: Duration::from_secs(900),
                 second_form: true,
+                whole_terms: false,
             });
         });
     }

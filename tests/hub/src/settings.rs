@@ -51,6 +51,8 @@ pub struct XetService {
     pub lifetime: Duration,
     /// Whether reconstructions are available in their second form too.
     pub second_form: bool,
+    /// Whether the reconstruction of a range has whole terms instead of the chunks of the range.
+    pub whole_terms: bool,
 }
 
 /// The kind of server: users point `HF_ENDPOINT` at servers other than huggingface.co.

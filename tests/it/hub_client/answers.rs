@@ -213,6 +213,7 @@ fn the_storage_of_chunks_gets_a_token_of_its_own() {
             access_token: "geheim".into(),
             lifetime: Duration::from_secs(900),
             second_form: true,
+            whole_terms: false,
         });
     });
     let client = impatient(&hub, None);

@@ -175,6 +175,8 @@ impl TestCache {
             let content = planned.file.content;
             let partial = self.layout().partial(&content);
             fs::write(&partial, &commit.bytes[&content]).unwrap();
+            let noted = [(content, &*partial)].into_iter();
+            writer.note_blobs(noted).unwrap();
             writer.store_blob(&content, &partial).unwrap();
         }
     }

@@ -1,5 +1,6 @@
 //! Queries on the database of a test, and changes that no command makes.
 
+use std::fs;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -47,6 +48,18 @@ pub fn number(env: &TestEnv, sql: &str) -> i64 {
 /// Runs statements, for states that no command brings about.
 pub fn change(env: &TestEnv, sql: &str) {
     open(&env.database()).execute_batch(sql).unwrap();
+}
+
+/// Adds models and overwrites all pages but the first two: opening finds no damage.
+pub fn damage_behind_the_first_pages(env: &TestEnv) {
+    for number in 0..60 {
+        let name = "x".repeat(80);
+        let line = format!("models add acme/{name}{number} --no-check");
+        env.line(&line).succeeds();
+    }
+    let mut bytes = fs::read(env.database()).unwrap();
+    bytes[4096 * 2..].fill(0xaa);
+    fs::write(env.database(), &bytes).unwrap();
 }
 
 fn open(path: &Path) -> Connection {

@@ -60,9 +60,11 @@ impl TestEnv {
             variables.insert("LOCALAPPDATA".to_owned(), place("user"));
             // Pictures are those of a terminal without Unicode.
             variables.insert("LC_ALL".to_owned(), "C".to_owned());
-            // Without it Windows gives no sockets.
-            let system = std::env::var("SystemRoot").unwrap_or_default();
-            variables.insert("SystemRoot".to_owned(), system);
+            // Without the first Windows gives no sockets; the second is the name of the host.
+            for name in ["SystemRoot", "COMPUTERNAME"] {
+                let value = std::env::var(name).unwrap_or_default();
+                variables.insert(name.to_owned(), value);
+            }
         }
         // Under `cargo llvm-cov` the program writes its own part.
         if let Ok(place) = std::env::var("LLVM_PROFILE_FILE") {

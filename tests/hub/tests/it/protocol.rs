@@ -346,6 +346,7 @@ fn a_xet_file_shows_its_hash_and_a_token_only_when_enabled() {
             access_token: "secret".to_owned(),
             lifetime: std::time::Duration::from_secs(600),
             second_form: true,
+            whole_terms: false,
         });
     });
     let token = get(&url);
