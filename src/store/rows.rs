@@ -110,9 +110,9 @@ impl Store {
         mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<C> {
         let columns = ColumnOrder::default();
-        let read = |row: &rusqlite::Row<'_>| read(&Row::new(row, &columns));
+        let read_row = |row: &rusqlite::Row<'_>| read(&Row::new(row, &columns));
         self.query(sql, |statement| {
-            statement.query_map(params, read)?.collect()
+            statement.query_map(params, read_row)?.collect()
         })
     }
 
