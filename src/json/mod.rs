@@ -40,7 +40,7 @@ pub use cyclonedx::cyclonedx;
 pub use document::{document, error, line, render};
 pub use gate::{GateDocument, GateFile, gate_line};
 pub use hook::hook_line;
-pub use model::{ListedModel, ModelView, destination, models_text};
+pub use model::{ModelView, SizedModel, destination, models_text};
 pub use moved_ref::MovedRefView;
 pub use pause::PauseView;
 pub use plan::{ForecastView, TotalsView};

@@ -49,12 +49,12 @@ pub struct ModelView {
 #[derive(Serialize)]
 struct ModelsView<'a> {
     schema: &'static str,
-    models: Each<'a, ListedModel<'a>, ListedModelView>,
+    models: Each<'a, SizedModel<'a>, ListedModelView>,
     totals: Value,
 }
 
 /// A model, the outcome of its last check, and its published size.
-pub type ListedModel<'a> = (&'a Model, Option<Outcome>, Option<u64>);
+pub type SizedModel<'a> = (&'a Model, Option<Outcome>, Option<u64>);
 
 #[derive(Serialize)]
 struct ListedModelView {
@@ -64,7 +64,7 @@ struct ListedModelView {
 }
 
 /// Renders the document of `models list`, one model at a time.
-pub fn models_text(models: &[ListedModel<'_>], totals: Value) -> String {
+pub fn models_text(models: &[SizedModel<'_>], totals: Value) -> String {
     const BYTES_OF_A_MODEL: usize = 2_000;
     let view = ModelsView {
         schema: "hfdl.models/1",

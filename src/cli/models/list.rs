@@ -13,7 +13,7 @@ use crate::domain::model::{Model, ModelSummary, Tag};
 use crate::domain::outcome::Outcome;
 use crate::domain::session::LastCheck;
 use crate::domain::units::ByteSize;
-use crate::json::{ListedModel, destination, models_text};
+use crate::json::{SizedModel, destination, models_text};
 use crate::ops::sizes::ModelSizes;
 use crate::store::ModelFilter;
 use crate::ui::table::Column;
@@ -137,7 +137,7 @@ fn list_text(
 fn list_document(models: &[(Model, Option<Outcome>)], sizes: &ModelSizes) -> String {
     let listed = models.iter().zip(&sizes.published);
     let listed = listed.map(|((model, last), size)| (model, *last, size.map(|size| size.bytes)));
-    let listed: Vec<ListedModel<'_>> = listed.collect();
+    let listed: Vec<SizedModel<'_>> = listed.collect();
     models_text(&listed, totals(sizes))
 }
 
