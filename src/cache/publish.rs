@@ -11,7 +11,7 @@
 //! A private copy lies in `.hfdl/trees/`.
 
 use std::any::Any;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -197,12 +197,14 @@ impl<'a> CacheWriter<'a> {
     /// Publishes a commit whose missing contents have all been stored or imported.
     ///
     /// Nothing is changed unless the snapshot will be complete. After any
-    /// interruption the next plan and `publish` complete it.
+    /// interruption the next plan and `publish` complete it. Blobs that another publication
+    /// wants later stay where they are, also where a snapshot has no links.
     pub fn publish(
         &self,
         revision: &Revision,
         remote: &RemoteSnapshot,
         plan: &SyncPlan,
+        wanted_later: &BTreeSet<ContentId>,
     ) -> Result<Published> {
         let commit = &remote.commit;
         ensure!(
@@ -223,9 +225,9 @@ impl<'a> CacheWriter<'a> {
         }
         let is_new = found.is_none();
         if !is_new || !self.abilities.renames_folders {
-            self.complete(plan, is_new)?;
-        } else if !self.put_together(plan)? {
-            self.complete(plan, false)?;
+            self.complete(plan, is_new, wanted_later)?;
+        } else if !self.put_together(plan, wanted_later)? {
+            self.complete(plan, false, wanted_later)?;
         }
         self.remove_denials(plan)?;
         if plan.files.len() == remote.files.len() {
@@ -269,7 +271,7 @@ impl<'a> CacheWriter<'a> {
     }
 
     /// Prepares the snapshot and renames it into place; `false` if it exists by now.
-    fn put_together(&self, plan: &SyncPlan) -> Result<bool> {
+    fn put_together(&self, plan: &SyncPlan, wanted_later: &BTreeSet<ContentId>) -> Result<bool> {
         let _lock = self.lock_staging(&plan.commit)?;
         let staging = self.layout.staging(&plan.commit);
         self.give_up_staging(&plan.commit)?;
@@ -281,7 +283,7 @@ impl<'a> CacheWriter<'a> {
             .with_context(|| format!("cannot create `{}`", staging.display()))?;
         self.note_snapshot(plan, true)?;
         let mut folders = BTreeSet::from([staging.clone()]);
-        for (file, is_last_use) in with_last_use(plan) {
+        for (file, is_last_use) in with_last_use(plan, wanted_later) {
             let entry = staging.join(layout::native(&file.file.path));
             let folder = entry.parent().unwrap_or(&staging);
             if !folders.contains(folder) {
@@ -331,13 +333,18 @@ impl<'a> CacheWriter<'a> {
     ///
     /// A new snapshot is made so where folders cannot be renamed: readers that know its
     /// commit may see a part of it before the ref names it.
-    fn complete(&self, plan: &SyncPlan, is_new: bool) -> Result<()> {
+    fn complete(
+        &self,
+        plan: &SyncPlan,
+        is_new: bool,
+        wanted_later: &BTreeSet<ContentId>,
+    ) -> Result<()> {
         let root = self.cache.root();
         self.note_snapshot(plan, is_new)?;
         let snapshot = self.layout.snapshot(&plan.commit);
         let below_root = snapshot.strip_prefix(root).unwrap_or(&snapshot);
         let mut folders = BTreeSet::new();
-        for (file, is_last_use) in with_last_use(plan) {
+        for (file, is_last_use) in with_last_use(plan, wanted_later) {
             let path = layout::native(&file.file.path);
             let folder = below_root.join(path.parent().unwrap_or(Path::new("")));
             if !folders.contains(&folder) {
@@ -452,9 +459,12 @@ impl<'a> CacheWriter<'a> {
 }
 
 /// Returns the files that need an entry, and whether each is the last to use its content.
-fn with_last_use(plan: &SyncPlan) -> Vec<(&PlannedFile, bool)> {
+fn with_last_use<'p>(
+    plan: &'p SyncPlan,
+    wanted_later: &BTreeSet<ContentId>,
+) -> Vec<(&'p PlannedFile, bool)> {
     let new = plan.files.iter().filter(|file| file.action != Action::Keep);
-    let mut later = HashSet::new();
+    let mut later = wanted_later.clone();
     let backwards = new.rev();
     let mut files: Vec<_> = backwards
         .map(|file| (file, later.insert(file.file.content)))

@@ -133,9 +133,9 @@ fn origins_text(out: &Output, settings: &Settings, views: &[SettingView]) -> Str
     };
     let room = usize::from(width).saturating_sub(4);
     let entries = rows.map(|[key, value, from, help]| {
-        let value = table::clean(&format!("{key} = {value}"));
-        let help = table::folded(&format!("{from}: {help}"), room, 0);
-        let lines = table::folded(&value, room, 0).into_iter().chain(help);
+        let value = text::clean(&format!("{key} = {value}"));
+        let help = text::folded(&format!("{from}: {help}"), room, 0);
+        let lines = text::folded(&value, room, 0).into_iter().chain(help);
         lines.collect::<Vec<String>>().join("\n    ")
     });
     entries.collect::<Vec<String>>().join("\n")

@@ -10,7 +10,7 @@ use crate::json::document;
 use crate::ops::doctor::{
     CheckLevel, CheckResult, Doctor as Work, Mending, examine_as_cron, worst,
 };
-use crate::ui::{Clock, Format, Output, table};
+use crate::ui::{Clock, Format, Output, text};
 
 /// Test the set-up for unattended runs, and say how to mend it
 ///
@@ -101,7 +101,7 @@ fn text(out: &Output, clock: &Clock, results: &[CheckResult]) -> String {
     };
     for result in results.iter().filter(shown) {
         let verdict = coloured(result.verdict, out.colour);
-        let what = table::paragraph(out, &clock.told(&result.what), indent);
+        let what = text::paragraph(out, &clock.told(&result.what), indent);
         text.push_str(&format!("{verdict}  {:width$}  {what}", result.check));
         let more = [
             ("why", &result.why),
@@ -111,7 +111,7 @@ fn text(out: &Output, clock: &Clock, results: &[CheckResult]) -> String {
         for (label, words) in more {
             if let Some(words) = words {
                 let words = clock.told(&format!("{label}: {words}"));
-                let words = table::paragraph(out, &words, indent);
+                let words = text::paragraph(out, &words, indent);
                 text.push_str(&format!("{:indent$}{words}", ""));
             }
         }

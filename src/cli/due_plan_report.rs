@@ -106,7 +106,7 @@ fn plan_text(out: &Output, plan: &DuePlan, clock: &Clock) -> String {
         if let Some(forecast) = &model.forecast {
             let forecast = forecast_text(forecast, clock);
             let forecast = format!("`{}`: {forecast}", model.name);
-            shown.push_str(&table::paragraph(out, &forecast, 2));
+            shown.push_str(&text::paragraph(out, &forecast, 2));
         }
     }
     shown

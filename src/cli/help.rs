@@ -8,7 +8,7 @@ use super::explain::Complaint;
 use crate::domain::nearest::nearest;
 use crate::domain::outcome::ExitStatus;
 use crate::manual::{TOPICS, Topic, terminal};
-use crate::ui::table;
+use crate::ui::text;
 
 /// The word that lists the topics.
 pub const TOPIC_LIST: &str = "topics";
@@ -48,7 +48,7 @@ fn list(context: &Context) -> String {
     for topic in TOPICS {
         let name = terminal::bold(topic.name, context.out.colour);
         let fill = width - topic.name.len() + 2;
-        let title = table::paragraph(&context.out, topic.title(), width + 2);
+        let title = text::paragraph(&context.out, topic.title(), width + 2);
         text.push_str(&format!("{name}{:fill$}{title}", ""));
     }
     text

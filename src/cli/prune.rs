@@ -319,7 +319,7 @@ fn describe(out: &Output, report: &PruneReport, dry_run: Option<&[Proposal]>) ->
     // The table shows the removals of this command already.
     let others = dry_run.into_iter().flatten().filter(|it| !it.item.goes);
     for proposal in others {
-        text.push_str(&table::paragraph(out, &proposal_text(proposal), 2));
+        text.push_str(&text::paragraph(out, &proposal_text(proposal), 2));
     }
     text
 }

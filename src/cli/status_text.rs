@@ -40,7 +40,7 @@ pub(super) fn render(status: &Status, warnings: &[Warning], clock: &Clock, out: 
             "nothing is set up in `{}`; `hfdl init` does it, or `hfdl models add org/name` keeps a model",
             status.home.display()
         );
-        parts.push(table::paragraph(out, &sentence, 0));
+        parts.push(text::paragraph(out, &sentence, 0));
     }
     parts.push(moved_refs_text(status, clock, out));
     parts.push(warnings_text(warnings, clock, out));
@@ -362,8 +362,8 @@ fn moved_refs_text(status: &Status, clock: &Clock, out: &Output) -> String {
         let moved = moved.filter(|moved| !moved.may_break_readers())?;
         let (name, moved) = (&model.name, clock.told(&moved.describe()));
         let next = next_for_ref(model);
-        let note = table::paragraph(out, &format!("note: `{name}`: {moved}"), 9);
-        let next = table::paragraph(out, &format!("   next: {next}"), 9);
+        let note = text::paragraph(out, &format!("note: `{name}`: {moved}"), 9);
+        let next = text::paragraph(out, &format!("   next: {next}"), 9);
         Some(note + &next)
     });
     moved.take(MOST_WARNINGS).collect()
@@ -377,10 +377,10 @@ fn warnings_text(warnings: &[Warning], clock: &Clock, out: &Output) -> String {
     };
     let mut lines = String::new();
     for warning in warnings.iter().take(MOST_WARNINGS) {
-        let message = table::paragraph(out, &clock.told(&warning.message), 9);
+        let message = text::paragraph(out, &clock.told(&warning.message), 9);
         lines.push_str(&format!("{label}: {message}"));
         if let Some(hint) = &warning.hint {
-            let hint = table::paragraph(out, &clock.told(hint), 9);
+            let hint = text::paragraph(out, &clock.told(hint), 9);
             lines.push_str(&format!("   next: {hint}"));
         }
     }

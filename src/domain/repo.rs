@@ -249,7 +249,7 @@ impl FromStr for CommitSha {
             Ok(Self(text.to_owned()))
         } else {
             let refusal = InvalidValue::not_valid("commit", text);
-            Err(refusal.next("write 40 lower-case hexadecimal digits"))
+            Err(refusal.because("a commit is 40 lower-case hexadecimal digits"))
         }
     }
 }

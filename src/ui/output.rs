@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use console::measure_text_width;
 use serde_json::Value;
 
-use super::{table, text, yaml};
+use super::{text, yaml};
 use crate::domain::outcome::words;
 use crate::json;
 use crate::sys::host::Host;
@@ -242,7 +242,7 @@ impl Output {
     pub fn folded(&self, message: &str, indent: usize) -> String {
         let mut terminal = self.resized();
         terminal.width = terminal.stderr_width;
-        let text = table::paragraph(&terminal, message, indent);
+        let text = text::paragraph(&terminal, message, indent);
         text.trim_end().to_owned()
     }
 

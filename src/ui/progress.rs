@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Output;
 use super::rate::RateMeter;
-use super::table::clean;
+use super::text::clean;
 use super::waits::Waits;
 use crate::domain::progress::{FileProgress, RunProgress, Share, SomeModels};
 use crate::sys::live_lines::{self, TerminalSize};

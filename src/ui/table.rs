@@ -3,7 +3,7 @@
 use console::{measure_text_width, truncate_str};
 
 use super::Output;
-use crate::sys::text::steers_terminal;
+use super::text::{clean, folded};
 
 /// Spaces between columns.
 const GAP: usize = 2;
@@ -251,8 +251,8 @@ pub fn cut_middle(name: &str, width: usize, ellipsis: &str) -> String {
 }
 
 /// Renders facts as two columns, names and values. On a terminal, values are folded
-/// between words, and a longer word behind a `/` or `-`; where a value has several lines, the rest
-/// of each is indented.
+/// between words; where a value has several lines, the rest of each is indented. A path or an
+/// address stays whole, so that it can be copied.
 pub fn facts(out: &Output, rows: &[(&str, String)]) -> String {
     let names = rows.iter().map(|(name, _)| name.chars().count());
     let width = names.max().unwrap_or(0);
@@ -264,7 +264,6 @@ pub fn facts(out: &Output, rows: &[(&str, String)]) -> String {
         let hanging = if value.lines().count() > 1 { GAP } else { 0 };
         let lines = value.lines();
         let lines = lines.flat_map(|line| folded(&clean(line), room, hanging));
-        let lines = lines.flat_map(|line| broken(line, room));
         let lines: Vec<String> = lines.collect();
         let lines = if lines.is_empty() {
             vec![String::new()]
@@ -279,115 +278,6 @@ pub fn facts(out: &Output, rows: &[(&str, String)]) -> String {
         }
     }
     text
-}
-
-/// Folds lines of text between words on a terminal; the lines after the first of each are
-/// indented.
-pub fn paragraph(out: &Output, text: &str, indent: usize) -> String {
-    let room = out.width.map_or(usize::MAX, |width| {
-        usize::from(width).saturating_sub(indent)
-    });
-    let lines = text.lines();
-    let lines = lines.flat_map(|line| folded(&clean(line), room, 0));
-    let indent = format!("\n{:indent$}", "");
-    lines.collect::<Vec<String>>().join(&indent) + "\n"
-}
-
-/// Splits a line into words, each with the spaces before it. A command in backticks stays
-/// whole, so that it can be copied; so do a number with its unit, and a date.
-fn words(line: &str) -> Vec<String> {
-    let is_paired = line.matches('`').count().is_multiple_of(2);
-    let mut words: Vec<String> = Vec::new();
-    let mut before = "";
-    let mut spaces = 0;
-    for word in line.split(' ') {
-        if word.is_empty() {
-            spaces += 1;
-            continue;
-        }
-        let spaced = format!("{:spaces$}{word}", "");
-        match words.last_mut() {
-            Some(last)
-                if is_paired && last.matches('`').count() % 2 == 1
-                    || spaces == 1 && belongs_to(before, word) =>
-            {
-                last.push_str(&spaced);
-            }
-            _ => words.push(spaced),
-        }
-        (before, spaces) = (word, 1);
-    }
-    words
-}
-
-/// Tells whether a word continues the one before it: a unit, or a part of a date.
-fn belongs_to(before: &str, word: &str) -> bool {
-    const UNITS: &[&str] = &["B", "s", "min", "h", "d", "%"];
-    const DAYS: &[&str] = &["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-    const MONTHS: &[&str] = &[
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let before = before.trim_start_matches('(');
-    let word = word.trim_end_matches([',', ';', ':', '.', ')']);
-    let is_number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
-    let is_unit = UNITS.contains(&word.trim_end_matches("/s")) || word.contains("iB");
-    let is_zone = word.len() <= 5 && word.starts_with(|c: char| c.is_ascii_uppercase() || c == '+');
-    let is_clock = |text: &str| text.len() == 5 && is_number(text) && text.contains(':');
-    let is_date = before.len() == 10 && before.matches('-').count() == 2;
-    let is_year = before.len() == 4 && is_number(before);
-    is_number(before) && (is_unit || MONTHS.contains(&word))
-        || is_clock(before) && is_zone
-        || is_number(word) && (DAYS.contains(&before) || MONTHS.contains(&before))
-        || (is_date || is_year) && is_clock(word)
-}
-
-/// Folds a line between its words; a longer word has a line of its own. All lines but the
-/// first are `hanging` columns further to the right.
-pub fn folded(line: &str, width: usize, hanging: usize) -> Vec<String> {
-    if measure_text_width(line) <= width {
-        return vec![line.to_owned()];
-    }
-    let indent = line.len() - line.trim_start().len();
-    let mut lines = vec![String::new()];
-    for word in words(line) {
-        let Some(last) = lines.last_mut() else { break };
-        if last.is_empty() || measure_text_width(last) + measure_text_width(&word) <= width {
-            last.push_str(&word);
-        } else {
-            let indent = indent + hanging;
-            lines.push(format!("{:indent$}{}", "", word.trim_start()));
-        }
-    }
-    lines
-}
-
-/// Breaks a line that is one long word behind its last `/`, `-` or space that fits, so that no
-/// terminal breaks it elsewhere; a word without these ends at the border.
-fn broken(line: String, width: usize) -> Vec<String> {
-    let indent = line.len() - line.trim_start().len() + GAP;
-    let (mut lines, mut rest) = (Vec::new(), line);
-    // A room that is hardly wider than the indent shows nothing of use.
-    while measure_text_width(&rest) > width && width > 2 * indent {
-        let head = truncate_str(&rest, width, "").into_owned();
-        let is_end = |(at, _): &(usize, char)| head[..*at].trim_start().len() > GAP;
-        let ends = head
-            .char_indices()
-            .filter(|(_, c)| ['/', '\\', '-', ' '].contains(c));
-        let at = ends
-            .filter(is_end)
-            .last()
-            .map_or(head.len(), |(at, _)| at + 1);
-        let tail = format!("{:indent$}{}", "", rest[at..].trim_start());
-        lines.push(rest[..at].trim_end().to_owned());
-        rest = tail;
-    }
-    lines.push(rest);
-    lines
-}
-
-/// Replaces control characters: a name from elsewhere must not move the cursor.
-pub fn clean(text: &str) -> String {
-    text.replace(steers_terminal, "\u{fffd}")
 }
 
 #[cfg(test)]
@@ -472,42 +362,11 @@ mod tests {
     }
 
     #[test]
-    fn a_long_path_of_a_fact_goes_on_behind_a_slash() {
+    fn a_long_path_of_a_fact_stays_whole() {
         let path = "https://example.org/acme/a-model/resolve/main/model.safetensors";
         let rows = [("url", format!("at {path}"))];
         let text = facts(&Output::plain(Some(30)), &rows);
-        assert_eq!(
-            text,
-            "url  at\n     https://example.org/acme/\n       a-model/resolve/main/\n       \
-             model.safetensors\n"
-        );
-        let rows = [("id", "x".repeat(40))];
-        let text = facts(&Output::plain(Some(24)), &rows);
-        assert_eq!(
-            text,
-            format!(
-                "id  {}\n      {}\n      xx\n",
-                "x".repeat(20),
-                "x".repeat(18)
-            )
-        );
-        assert_eq!(
-            facts(&Output::plain(None), &rows),
-            format!("id  {}\n", "x".repeat(40))
-        );
-    }
-
-    #[test]
-    fn a_paragraph_folds_between_words_and_keeps_commands_whole() {
-        let text = "the next step is `hfdl models add org/name`, then wait";
-        assert_eq!(
-            paragraph(&Output::plain(Some(24)), text, 2),
-            "the next step is\n  `hfdl models add org/name`,\n  then wait\n"
-        );
-        assert_eq!(
-            paragraph(&Output::plain(None), text, 2),
-            format!("{text}\n")
-        );
+        assert_eq!(text, format!("url  at\n     {path}\n"));
     }
 
     #[test]

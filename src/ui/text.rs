@@ -1,7 +1,11 @@
-//! Values for people: durations, shortened lists, counts.
+//! Values and sentences for people: durations, shortened lists, counts, folded lines.
 
+use console::measure_text_width;
+
+use super::Output;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
+use crate::sys::text::steers_terminal;
 
 pub use crate::domain::units::count;
 
@@ -63,6 +67,91 @@ pub fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     }
 }
 
+/// Folds lines of text between words on a terminal; the lines after the first of each are
+/// indented.
+pub fn paragraph(out: &Output, text: &str, indent: usize) -> String {
+    let room = out.width.map_or(usize::MAX, |width| {
+        usize::from(width).saturating_sub(indent)
+    });
+    let lines = text.lines();
+    let lines = lines.flat_map(|line| folded(&clean(line), room, 0));
+    let indent = format!("\n{:indent$}", "");
+    lines.collect::<Vec<String>>().join(&indent) + "\n"
+}
+
+/// Splits a line into words, each with the spaces before it. A command in backticks stays
+/// whole, so that it can be copied; so do a number with its unit, and a date.
+fn words(line: &str) -> Vec<String> {
+    let is_paired = line.matches('`').count().is_multiple_of(2);
+    let mut words: Vec<String> = Vec::new();
+    let mut before = "";
+    let mut spaces = 0;
+    for word in line.split(' ') {
+        if word.is_empty() {
+            spaces += 1;
+            continue;
+        }
+        let spaced = format!("{:spaces$}{word}", "");
+        match words.last_mut() {
+            Some(last)
+                if is_paired && last.matches('`').count() % 2 == 1
+                    || spaces == 1 && belongs_to(before, word) =>
+            {
+                last.push_str(&spaced);
+            }
+            _ => words.push(spaced),
+        }
+        (before, spaces) = (word, 1);
+    }
+    words
+}
+
+/// Tells whether a word continues the one before it: a unit, or a part of a date.
+fn belongs_to(before: &str, word: &str) -> bool {
+    const UNITS: &[&str] = &["B", "s", "min", "h", "d", "%"];
+    const DAYS: &[&str] = &["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    const MONTHS: &[&str] = &[
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let before = before.trim_start_matches('(');
+    let word = word.trim_end_matches([',', ';', ':', '.', ')']);
+    let is_number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    let is_unit = UNITS.contains(&word.trim_end_matches("/s")) || word.contains("iB");
+    let is_zone = word.len() <= 5 && word.starts_with(|c: char| c.is_ascii_uppercase() || c == '+');
+    let is_clock = |text: &str| text.len() == 5 && is_number(text) && text.contains(':');
+    let is_date = before.len() == 10 && before.matches('-').count() == 2;
+    let is_year = before.len() == 4 && is_number(before);
+    is_number(before) && (is_unit || MONTHS.contains(&word))
+        || is_clock(before) && is_zone
+        || is_number(word) && (DAYS.contains(&before) || MONTHS.contains(&before))
+        || (is_date || is_year) && is_clock(word)
+}
+
+/// Folds a line between its words; a longer word has a line of its own. All lines but the
+/// first are `hanging` columns further to the right.
+pub fn folded(line: &str, width: usize, hanging: usize) -> Vec<String> {
+    if measure_text_width(line) <= width {
+        return vec![line.to_owned()];
+    }
+    let indent = line.len() - line.trim_start().len();
+    let mut lines = vec![String::new()];
+    for word in words(line) {
+        let Some(last) = lines.last_mut() else { break };
+        if last.is_empty() || measure_text_width(last) + measure_text_width(&word) <= width {
+            last.push_str(&word);
+        } else {
+            let indent = indent + hanging;
+            lines.push(format!("{:indent$}{}", "", word.trim_start()));
+        }
+    }
+    lines
+}
+
+/// Replaces control characters: a name from elsewhere must not move the cursor.
+pub fn clean(text: &str) -> String {
+    text.replace(steers_terminal, "\u{fffd}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +184,18 @@ mod tests {
         assert_eq!(took(at(10), Some(at(100))), "90 s");
         assert_eq!(took(at(10), Some(at(9))), "0 s");
         assert_eq!(took(at(10), None), NOTHING);
+    }
+
+    #[test]
+    fn a_paragraph_folds_between_words_and_keeps_commands_whole() {
+        let text = "the next step is `hfdl models add org/name`, then wait";
+        assert_eq!(
+            paragraph(&Output::plain(Some(24)), text, 2),
+            "the next step is\n  `hfdl models add org/name`,\n  then wait\n"
+        );
+        assert_eq!(
+            paragraph(&Output::plain(None), text, 2),
+            format!("{text}\n")
+        );
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use console::measure_text_width;
 
-use super::table::{clean, cut_middle, folded};
+use super::table::cut_middle;
 use super::text::duration;
+use super::text::{clean, folded};
 use crate::domain::progress::RunWait;
 use crate::sys::pause::Stopwatch;
 

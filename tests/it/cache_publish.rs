@@ -1,6 +1,7 @@
 //! Publishing into the cache: what readers see, and when.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -130,7 +131,7 @@ fn a_revision_with_a_missing_content_is_not_published() {
     let writer = env.writer();
     let before = tree(env.cache.root());
     let error = writer
-        .publish(&env.branch, &second.listing, &plan)
+        .publish(&env.branch, &second.listing, &plan, &BTreeSet::new())
         .unwrap_err();
     assert!(
         format!("{error:#}").contains("`config.json` is not ready"),
@@ -142,7 +143,11 @@ fn a_revision_with_a_missing_content_is_not_published() {
     for planned in plan.fetches() {
         write(env.layout().blob(&planned.file.content), "?");
     }
-    assert!(writer.publish(&env.branch, &second.listing, &plan).is_err());
+    assert!(
+        writer
+            .publish(&env.branch, &second.listing, &plan, &BTreeSet::new())
+            .is_err()
+    );
     let published = published_commit(&env.layout(), &env.branch).unwrap();
     assert_eq!(published, Some(first().listing.commit));
 }
@@ -165,7 +170,7 @@ fn the_ref_stays_when_anything_before_it_fails() {
         let _ = fs::remove_dir_all(&path);
         write(path.clone(), "in the way");
         let writer = env.writer();
-        let result = writer.publish(&env.branch, &second.listing, &plan);
+        let result = writer.publish(&env.branch, &second.listing, &plan, &BTreeSet::new());
         assert!(result.is_err(), "{obstacle}");
         let published = published_commit(&env.layout(), &env.branch).unwrap();
         assert_eq!(published, Some(first().listing.commit), "{obstacle}");
@@ -298,7 +303,9 @@ fn a_repair_replaces_wrong_bytes_of_the_right_length() {
         let plan = plan_sync(listing, &env.filter, &placement, &facts).unwrap();
         assert_eq!(plan.totals.bytes_to_fetch, 7);
         env.fetch(&first, &plan);
-        env.writer().publish(&env.branch, listing, &plan).unwrap();
+        env.writer()
+            .publish(&env.branch, listing, &plan, &BTreeSet::new())
+            .unwrap();
         assert_eq!(env.text(&first, bad.path.as_str()), "weights");
     }
 }
@@ -507,7 +514,9 @@ mod on_unix {
                 drop(opened);
                 let plan = env.plan(&first());
                 env.fetch(&first(), &plan);
-                let published = env.writer().publish(&env.branch, &first().listing, &plan);
+                let published =
+                    env.writer()
+                        .publish(&env.branch, &first().listing, &plan, &BTreeSet::new());
                 assert!(published.is_err());
             } else {
                 let error = format!("{:#}", opened.err().unwrap());
@@ -533,7 +542,7 @@ mod on_unix {
         env.fetch(&first, &plan);
         assert!(
             env.writer()
-                .publish(&env.branch, &first.listing, &plan)
+                .publish(&env.branch, &first.listing, &plan, &BTreeSet::new())
                 .is_err()
         );
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);

@@ -258,7 +258,7 @@ fn a_run_in_progress_is_shown_with_its_progress() {
         .succeeds()
         .prints("running    download of ")
         .prints(", started ")
-        .prints(" of 3 files\n")
+        .prints(" of 3 files")
         .prints(" of 66.0 MiB");
     env.line("runs list").succeeds().prints("running");
     env.line("sessions list").succeeds().prints("running");

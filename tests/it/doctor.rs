@@ -357,7 +357,7 @@ fn a_cache_without_symbolic_links_is_a_warning() {
         &env,
         "cache",
         "warn",
-        "more space",
+        "hard links",
         "HF_HUB_DISABLE_SYMLINKS",
     );
     env.unset("HF_HUB_DISABLE_SYMLINKS");

@@ -116,6 +116,23 @@ fn a_quantisation_brings_its_shards_and_its_projector() {
 }
 
 #[test]
+fn two_models_of_one_revision_share_files_without_any_links() {
+    for links in ["none", "hard"] {
+        let env = roomy_world();
+        env.set("HFDL_TEST_LINKS", links);
+        let commit = publish(&env, 1);
+        env.line("models add acme/q:q4_k_m --name four").succeeds();
+        env.line("models add acme/q:Q8_0 --name eight").succeeds();
+        env.line("download four eight").succeeds();
+        assert_eq!(files(&env, &commit), names(&BOTH));
+        let before = env.hub().count(Api::Resolve);
+        env.line("download four eight").succeeds();
+        assert_eq!(env.hub().count(Api::Resolve), before);
+        env.line("verify --all").succeeds();
+    }
+}
+
+#[test]
 fn a_quantisation_or_file_that_is_not_there_is_a_mistake_and_lists_what_there_is() {
     let env = roomy_world();
     publish(&env, 1);

@@ -4,7 +4,7 @@ use anyhow::{Error, Result};
 
 use crate::cli::context::Context;
 use crate::cli::explain::{Complaint, explain};
-use crate::ui::{ask_line, table, yes_or_no};
+use crate::ui::{ask_line, text, yes_or_no};
 
 /// The defaults of questions for [`agrees`].
 pub const YES: &str = "yes";
@@ -69,7 +69,7 @@ pub fn agrees(context: &Context, question: Prompt<'_>) -> Result<bool> {
 
 /// Reads one line. The end of the input ends the command.
 fn line(context: &Context, question: &str) -> Result<String> {
-    let question = table::paragraph(&context.out, question, 0);
+    let question = text::paragraph(&context.out, question, 0);
     ask_line(question.trim_end())?.ok_or_else(|| {
         // The line of the question has no end.
         context.out.say("");

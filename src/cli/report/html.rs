@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::chart;
 use super::page::{Block, Chart, Grid, Line, Page, PageEntry, Section};
-use crate::ui::table;
+use crate::ui::text;
 
 const STYLE: &str = include_str!("report.css");
 
@@ -144,7 +144,7 @@ fn render_chart(chart: &Chart, id: &str) -> String {
 /// Escapes a text for elements and quoted attributes, and replaces control characters.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in table::clean(text).chars() {
+    for c in text::clean(text).chars() {
         match c {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),

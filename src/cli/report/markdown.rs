@@ -1,7 +1,7 @@
 //! A report as Markdown.
 
 use super::page::{Block, Grid, Line, Page, PageEntry};
-use crate::ui::table;
+use crate::ui::text;
 
 /// Renders a page.
 pub(super) fn render(page: &Page) -> String {
@@ -81,7 +81,7 @@ fn render_line(line: &Line) -> String {
 /// Escapes the characters that Markdown and HTML treat as markup.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in table::clean(text).chars() {
+    for c in text::clean(text).chars() {
         if matches!(
             c,
             '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '~' | '&' | '#' | '!'
@@ -96,7 +96,7 @@ fn escape(text: &str) -> String {
 /// Renders a text as code, in which nothing is markup: the fence is longer than any
 /// sequence of backticks in it.
 fn code(text: &str) -> String {
-    let text = table::clean(text);
+    let text = text::clean(text);
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     if longest > 0 || text.starts_with(' ') {

@@ -2,7 +2,7 @@
 
 use super::page::{Block, Grid, Line, Page, PageEntry};
 use crate::ui::table::Column;
-use crate::ui::{Output, table};
+use crate::ui::{Output, table, text};
 
 /// Renders a page. A file is not as wide as a terminal, and has no colours.
 pub(super) fn render(page: &Page, out: &Output, is_file: bool) -> String {
@@ -10,7 +10,7 @@ pub(super) fn render(page: &Page, out: &Output, is_file: bool) -> String {
     if is_file {
         (out.width, out.colour) = (None, false);
     }
-    let subtitle = table::paragraph(&out, &page.subtitle, 0);
+    let subtitle = text::paragraph(&out, &page.subtitle, 0);
     let mut text = format!("{}\n{subtitle}", page.title);
     for section in &page.sections {
         let title = section.title.to_uppercase();
@@ -27,7 +27,7 @@ pub(super) fn render(page: &Page, out: &Output, is_file: bool) -> String {
 
 fn render_block(block: &Block, out: &Output) -> String {
     match block {
-        Block::Paragraph(words) => table::paragraph(out, words, 0),
+        Block::Paragraph(words) => text::paragraph(out, words, 0),
         Block::Facts(facts) => table::facts(out, facts),
         Block::Table(grid) => render_grid(grid, out),
         Block::Entry(entry) => render_entry(entry, out),
@@ -54,7 +54,7 @@ fn render_grid(grid: &Grid, out: &Output) -> String {
 
 fn render_entry(entry: &PageEntry, out: &Output) -> String {
     let width = out.width.map_or(usize::MAX, usize::from);
-    let heading = table::paragraph(out, &entry.heading, 2);
+    let heading = text::paragraph(out, &entry.heading, 2);
     let heading = heading.lines();
     let heading = heading.map(|line| table::cut_middle(line, width, out.ellipsis()) + "\n");
     let mut text: String = heading.collect();
@@ -77,7 +77,7 @@ fn render_entry(entry: &PageEntry, out: &Output) -> String {
 }
 
 fn render_line(line: &Line) -> String {
-    let quoted = table::clean(&line.quoted);
+    let quoted = text::clean(&line.quoted);
     match (quoted.is_empty(), line.after.is_empty()) {
         (true, true) => line.before.clone(),
         (_, true) => format!("{} {quoted}", line.before),

@@ -106,14 +106,14 @@ fn show_text(
             "`hfdl updates approve {name}` publishes it with the next run, whatever guards would \
              find, and `hfdl updates reject {name}` keeps it back"
         );
-        shown.push_str(&format!("\n{}", table::paragraph(out, &next, 0)));
+        shown.push_str(&format!("\n{}", text::paragraph(out, &next, 0)));
     }
     if update.state() == UpdateState::Waiting {
         let next = format!(
             "`hfdl updates approve {name}` publishes it with the next run, and \
              `hfdl updates reject {name}` keeps it back"
         );
-        shown.push_str(&format!("\n{}", table::paragraph(out, &next, 0)));
+        shown.push_str(&format!("\n{}", text::paragraph(out, &next, 0)));
     }
     shown
 }

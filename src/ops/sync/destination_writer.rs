@@ -73,6 +73,14 @@ impl DestinationWriter {
         found.is_some_and(|found| found.is_file() && found.len() == size_bytes)
     }
 
+    /// Returns whether a publication leaves stored contents at their paths.
+    pub fn keeps_blobs(&self) -> bool {
+        match self {
+            Self::Cache(writer) => writer.makes_symlinks(),
+            Self::Directory(..) => false,
+        }
+    }
+
     /// Returns the path of a stored content.
     pub fn stored(&self, content: &ContentId) -> PathBuf {
         match self {
@@ -136,6 +144,7 @@ impl DestinationWriter {
         remote: &RemoteSnapshot,
         plan: &SyncPlan,
         vanished: &Vanished,
+        wanted_later: &BTreeSet<ContentId>,
     ) -> Result<(PathBuf, u64)> {
         match self {
             Self::Cache(writer) => {
@@ -143,7 +152,8 @@ impl DestinationWriter {
                 let revision = revision.unwrap_or(&by_commit);
                 // A snapshot is built new, without files that are gone.
                 let n_gone = plan.deleted.len() as u64;
-                Ok((writer.publish(revision, remote, plan)?.path, n_gone))
+                let published = writer.publish(revision, remote, plan, wanted_later)?;
+                Ok((published.path, n_gone))
             }
             Self::Directory(dir, repo) => {
                 if let Vanished::Delete(commits) = vanished {

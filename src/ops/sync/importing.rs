@@ -242,6 +242,10 @@ impl Syncer<'_> {
 }
 
 impl Importing {
+    pub(super) fn planned(&self) -> &Planned {
+        &self.planned
+    }
+
     /// Returns whether a stopped target has waited long enough for its copies.
     pub(super) fn is_given_up(&mut self) -> bool {
         let since = self.stopped.get_or_insert_with(Stopwatch::start);

@@ -1,18 +1,19 @@
 //! Publishes a target whose files are all there, and ends it.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::check::Planned;
-use super::destination_writer::DestinationWriter;
 use super::result::SyncResult;
-use super::syncer::{Syncer, TargetState};
+use super::syncer::{Syncer, TargetEntry, TargetState};
 use super::target::{SyncRequest, Target, TargetId};
 use super::target_sync::TargetSync;
 use crate::cache::PublisherBusy;
-use crate::domain::plan::PlannedFile;
+use crate::domain::content::ContentId;
+use crate::domain::plan::{Action, PlannedFile};
 use crate::sys::host::checkpoint;
 use crate::sys::pause::Stopwatch;
 use crate::sys::stamp::stamp_at;
@@ -46,7 +47,8 @@ impl Syncer<'_> {
         let mut renamed = RenamedFiles::default();
         if sync.record.is_complete() {
             checkpoint("before publishing");
-            match sync.publish(&request.target) {
+            let wanted_later = self.wanted_later(&sync);
+            match sync.publish(&request.target, &wanted_later) {
                 Ok(files) => renamed = files,
                 Err(err) if err.chain().any(|link| link.is::<PublisherBusy>()) => {
                     let is_first = busy_since.is_none();
@@ -80,6 +82,20 @@ impl Syncer<'_> {
         };
         self.end(id, result);
     }
+
+    /// Returns the contents that other targets will link in the same folder. A snapshot without
+    /// links takes the blobs of its files away, and theirs must stay.
+    fn wanted_later(&self, sync: &TargetSync) -> BTreeSet<ContentId> {
+        if sync.writer.keeps_blobs() {
+            return BTreeSet::new();
+        }
+        let folder = sync.planned().destination.folder();
+        let others = self.targets.values().filter_map(TargetEntry::planned);
+        let beside = others.filter(|other| other.destination.folder() == folder);
+        let files = beside.flat_map(|other| &other.plan.files);
+        let linked = files.filter(|file| file.action != Action::Keep);
+        linked.map(|file| file.file.content).collect()
+    }
 }
 
 /// Proven files whose paths a publication has changed.
@@ -92,7 +108,11 @@ struct RenamedFiles {
 }
 
 impl TargetSync {
-    fn publish(&mut self, target: &Target) -> Result<RenamedFiles> {
+    fn publish(
+        &mut self,
+        target: &Target,
+        wanted_later: &BTreeSet<ContentId>,
+    ) -> Result<RenamedFiles> {
         let Self {
             record,
             writer,
@@ -109,13 +129,11 @@ impl TargetSync {
         check_unchanged(&record.planned)?;
         let revision = Some(&target.revision).filter(|_| *moves_ref);
         let (path, n_removed) = writer
-            .publish(revision, remote, plan, &target.vanished)
+            .publish(revision, remote, plan, &target.vanished, wanted_later)
             .with_context(|| format!("cannot publish `{}`", target.label()))?;
         record.progress.path = Some(path);
         record.progress.files.deleted = n_removed;
-        if let DestinationWriter::Cache(cache) = writer
-            && cache.makes_symlinks()
-        {
+        if writer.keeps_blobs() {
             return Ok(RenamedFiles::default());
         }
         // A file that another program has written to since is not the proven one.

@@ -110,6 +110,20 @@ pub(super) enum TargetState {
     },
 }
 
+impl TargetEntry {
+    /// Returns the plan, once there is one.
+    pub(super) fn planned(&self) -> Option<&Planned> {
+        match &self.state {
+            TargetState::Checking(_) | TargetState::Proving(_) => None,
+            TargetState::Ready(planned) | TargetState::Short(planned, _) => Some(planned),
+            TargetState::Importing(importing) => Some(importing.planned()),
+            TargetState::Fetching(sync)
+            | TargetState::Gating(sync)
+            | TargetState::Publishing { sync, .. } => Some(sync.planned()),
+        }
+    }
+}
+
 impl<'a> Syncer<'a> {
     pub fn new(
         clients: &HubClients,

@@ -271,7 +271,7 @@ nights! {
     } => "
         exit 0
         run ok
-        status 0 healthy
+        status 1 schedule-empty
         file same
         metrics 0 updated
         hooks -

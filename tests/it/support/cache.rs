@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -184,7 +185,9 @@ impl TestCache {
     pub fn sync(&self, commit: &Commit) -> (SyncPlan, Published) {
         let plan = self.plan(commit);
         self.fetch(commit, &plan);
-        let published = self.writer().publish(&self.branch, &commit.listing, &plan);
+        let published =
+            self.writer()
+                .publish(&self.branch, &commit.listing, &plan, &BTreeSet::new());
         (plan, published.unwrap())
     }
 
