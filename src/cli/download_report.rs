@@ -40,7 +40,7 @@ pub(super) fn fetch(
     bounds: &Bounds,
     report: impl FnOnce(&RunFacts, Duration) -> Result<ExitStatus>,
 ) -> Result<ExitStatus> {
-    let mut watcher = Watcher::new(context);
+    let mut watcher = Watcher::of_run(context);
     let run = download(services, targets, bounds, &mut |event| watcher.note(event));
     watcher.finish();
     let write_status_file = || leave_status_file(context, &services.store, &services.settings);

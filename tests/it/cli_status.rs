@@ -302,7 +302,10 @@ fn watching_in_json_is_a_document_a_line_until_ctrl_c() {
     let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
     let mut document = next();
     assert_eq!(document["schema"], "hfdl.status/1");
-    while document["run"]["bytes_per_second"].is_null() {
+    for _ in 0..30 {
+        if !document["run"]["bytes_per_second"].is_null() {
+            break;
+        }
         document = next();
     }
     let told = &document["run"]["progress"];
