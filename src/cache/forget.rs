@@ -87,7 +87,7 @@ pub fn forget_revision(
             !leaving.needed.contains(commit) && (own.contains(commit) || made.contains(commit))
         }
     };
-    let open_snapshots = open_snapshots(&local, &open, &goes);
+    let open_snapshots = open_snapshots(&local, &open, goes);
     let commits = local.snapshots.keys();
     let rules = SweepRules {
         keep: commits.filter(|commit| !goes(commit)).cloned().collect(),

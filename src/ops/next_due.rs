@@ -89,7 +89,7 @@ pub(super) fn next_due(
 pub fn empty_schedules(store: &Store, schedules: &[Schedule]) -> Result<Vec<EmptySchedule>> {
     let (enabled, enabled_tags) = (store.enabled_names()?, store.tags_of_enabled_models()?);
     let is_empty = |selection: &Selection| {
-        !(selection.all && !enabled.is_empty())
+        (!selection.all || enabled.is_empty())
             && selection.models.is_disjoint(&enabled)
             && selection.tags.is_disjoint(&enabled_tags)
     };

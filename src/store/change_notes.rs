@@ -39,7 +39,7 @@ impl Store {
             "noted_at": seconds(note.noted_at),
         };
         let id: (&str, &dyn ToSql) = (key[0], &id);
-        Ok(self.upsert(table, key, &[&[id], values].concat())?)
+        self.upsert(table, key, &[&[id], values].concat())
     }
 
     /// Returns the note of a commit, if there is one that can be read.

@@ -27,7 +27,7 @@ impl Store {
             "from_size": integer(end.from_size),
             "expires_at": seconds(end.expires_at),
         };
-        Ok(self.upsert("dead_ends", &["host", "way"], values)?)
+        self.upsert("dead_ends", &["host", "way"], values)
     }
 
     /// Removes a dead end whose route works again. Returns whether there was one.

@@ -67,7 +67,7 @@ impl Store {
 
     pub fn set_meta(&self, key: MetaKey, value: &str) -> Result<()> {
         let values = named_params! { "key": key.as_str(), "value": value };
-        Ok(self.upsert("meta", &["key"], values)?)
+        self.upsert("meta", &["key"], values)
     }
 
     pub fn clear_meta(&self, key: MetaKey) -> Result<()> {

@@ -49,7 +49,7 @@ impl Store {
     /// Records the cache in which a model is published now.
     pub fn save_model_cache(&self, id: ModelId, cache: &Path) -> Result<()> {
         let values = named_params! { "model_id": id.0, "path": path_text(cache)? };
-        Ok(self.upsert("model_caches", &["model_id"], values)?)
+        self.upsert("model_caches", &["model_id"], values)
     }
 
     /// Returns the identity of each known place.
@@ -71,7 +71,7 @@ impl Store {
             "file_system": identity.file_system,
             "seen_at": seconds(now),
         };
-        Ok(self.upsert("places", &["path"], values)?)
+        self.upsert("places", &["path"], values)
     }
 
     /// Returns up to eight proven files below a folder.

@@ -26,7 +26,7 @@ impl Store {
             "remaining": integer(limit.remaining),
             "resets_at": seconds(limit.resets_at),
         };
-        Ok(self.upsert("rate_limits", &["endpoint", "bucket"], values)?)
+        self.upsert("rate_limits", &["endpoint", "bucket"], values)
     }
 
     /// Returns the quotas of all endpoints that are not reset yet.

@@ -143,7 +143,7 @@ impl Store {
             "directory_bytes": integer(sample.directory_bytes),
             "free_bytes": sample.free_bytes.map(integer),
         };
-        Ok(self.upsert("disk_samples", &["day"], values)?)
+        self.upsert("disk_samples", &["day"], values)
     }
 
     pub fn has_disk_sample(&self, day: jiff::civil::Date) -> Result<bool> {

@@ -38,7 +38,7 @@ impl Store {
             "models_unlisted": integer(scrub.n_unlisted),
             "oldest_at": scrub.oldest_at.map(seconds),
         };
-        Ok(self.upsert("scrubs", &["n_shards", "number"], values)?)
+        self.upsert("scrubs", &["n_shards", "number"], values)
     }
 
     /// Tells whether a proof is dated outside of two dates, or a file is known to be
@@ -81,7 +81,7 @@ impl Store {
             "state": position.state,
             "begun_at": seconds(position.begun_at),
         };
-        Ok(self.upsert("scrub_positions", &["path"], values)?)
+        self.upsert("scrub_positions", &["path"], values)
     }
 
     pub fn forget_scrub_position(&self, path: &Path) -> Result<()> {
@@ -95,7 +95,7 @@ impl Store {
     /// Records that bad bytes are kept at a path.
     pub fn save_evidence(&self, path: &Path, now: Timestamp) -> Result<()> {
         let values = named_params! { "path": path_text(path)?, "kept_at": seconds(now) };
-        Ok(self.upsert("evidence", &["path"], values)?)
+        self.upsert("evidence", &["path"], values)
     }
 
     /// Returns the paths of bad bytes that were kept before a date.

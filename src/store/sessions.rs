@@ -129,7 +129,7 @@ impl Store {
             "result": file.result.as_str(),
             "found_bad": file.found_bad,
         };
-        Ok(self.upsert("session_files", &["session_id", "path"], values)?)
+        self.upsert("session_files", &["session_id", "path"], values)
     }
 
     /// Returns the session of an id; a missing or unreadable one is an error.

@@ -21,7 +21,7 @@ impl Store {
             "n_shards": shard.count(),
             "last_tick_at": seconds(now),
         };
-        Ok(self.upsert("shards", &["n_shards", "number"], values)?)
+        self.upsert("shards", &["n_shards", "number"], values)
     }
 
     pub fn shard_ticks(&self) -> Result<ShardTicks> {
@@ -63,7 +63,7 @@ impl Store {
             "retry_count": slots.retry_count,
         };
         let key = ["schedule_id", "n_shards", "number"];
-        Ok(self.upsert("schedule_shards", &key, values)?)
+        self.upsert("schedule_shards", &key, values)
     }
 }
 

@@ -67,7 +67,7 @@ impl Store {
             "limit_daily": tag.limit_daily.map(|size| integer(size.bytes())),
             "limit_monthly": tag.limit_monthly.map(|size| integer(size.bytes())),
         };
-        Ok(self.upsert("tags", &["name"], values)?)
+        self.upsert("tags", &["name"], values)
     }
 
     /// Removes the defaults of a tag. Returns whether there were any.

@@ -162,12 +162,8 @@ impl FileHasher {
         });
     }
 
-    pub fn finish(self) -> XetHash {
-        self.finish_chunks().hash
-    }
-
-    /// Returns the hash together with the chunk lengths.
-    pub fn finish_chunks(mut self) -> ChunkedFile {
+    /// Returns the hash and the chunk lengths.
+    pub fn finish(mut self) -> ChunkedFile {
         self.chunker.finish(&mut |hash, length| {
             self.tree.push(hash, u64::from(length));
             self.chunk_lengths.push(length);
@@ -209,11 +205,11 @@ mod tests {
             let mut hasher = FileHasher::new();
             bytes.chunks(n).for_each(|piece| hasher.update(piece));
             assert_eq!(
-                hasher.finish().to_string(),
+                hasher.finish().hash.to_string(),
                 "3d17b2d7d64a0e011b6717a52d9a16bd2c3f05b743fa8adf52a7d75dafab6d89"
             );
         }
-        assert_eq!(FileHasher::new().finish(), XetHash::ZERO);
+        assert_eq!(FileHasher::new().finish().hash, XetHash::ZERO);
     }
 
     #[test]

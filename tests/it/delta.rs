@@ -309,7 +309,7 @@ fn a_delta_that_turns_out_wrong_is_thrown_away_and_the_file_fetched_once_as_a_wh
 fn xet_hash(bytes: &[u8]) -> String {
     let mut hasher = hfdl::xet::FileHasher::new();
     hasher.update(bytes);
-    hasher.finish().to_string()
+    hasher.finish().hash.to_string()
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn bytes() -> Vec<u8> {
 fn xet_hash(bytes: &[u8]) -> XetHash {
     let mut hasher = FileHasher::new();
     hasher.update(bytes);
-    hasher.finish()
+    hasher.finish().hash
 }
 
 /// Publishes a model whose listing gives that Xet hash, if any, and downloads it.

@@ -31,7 +31,7 @@ fn bytes() -> Vec<u8> {
 fn hash() -> XetHash {
     let mut hasher = FileHasher::new();
     hasher.update(&bytes());
-    hasher.finish()
+    hasher.finish().hash
 }
 
 fn hub() -> TestHub {

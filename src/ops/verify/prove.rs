@@ -65,7 +65,7 @@ fn prove(job: &ProofJob, on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> O
     });
     Some(match result {
         Ok(Some(WholeRead { has_content, stamp })) => {
-            let chunks = xet.map(FileHasher::finish_chunks);
+            let chunks = xet.map(FileHasher::finish);
             let found = chunks.as_ref().map(|chunks| chunks.hash);
             let finding = HashFinding::new(has_content, &claims, found);
             if let Some(chunks) = chunks.filter(|chunks| {
