@@ -52,7 +52,7 @@ struct TermPart {
 
 /// Adjacent chunks of a term that are all known or all unknown.
 #[derive(Clone, Copy)]
-struct ChunkRun {
+struct TermRun {
     n_chunks: u64,
     /// `None` for unknown chunks.
     length: Option<u64>,
@@ -60,7 +60,7 @@ struct ChunkRun {
 
 /// The least and the greatest length of some runs.
 #[derive(Clone, Copy, Default)]
-struct Bounds {
+struct LengthBounds {
     least: u64,
     most: u64,
 }
@@ -180,8 +180,8 @@ impl ChunkIndex {
             .collect()
     }
 
-    fn runs(&self, term: &Term) -> Vec<ChunkRun> {
-        let mut runs: Vec<ChunkRun> = Vec::new();
+    fn runs(&self, term: &Term) -> Vec<TermRun> {
+        let mut runs: Vec<TermRun> = Vec::new();
         for chunk in term.chunks() {
             let length = self.length(&term.xorb, chunk).map(u64::from);
             match runs.last_mut() {
@@ -189,7 +189,7 @@ impl ChunkIndex {
                     run.n_chunks += 1;
                     run.length = run.length.zip(length).map(|(total, own)| total + own);
                 }
-                _ => runs.push(ChunkRun {
+                _ => runs.push(TermRun {
                     n_chunks: 1,
                     length,
                 }),
@@ -199,16 +199,16 @@ impl ChunkIndex {
     }
 }
 
-impl ChunkRun {
-    fn bounds(&self) -> Bounds {
-        Bounds {
+impl TermRun {
+    fn bounds(&self) -> LengthBounds {
+        LengthBounds {
             least: self.length.unwrap_or(self.n_chunks * MIN_CHUNK as u64),
             most: self.length.unwrap_or(self.n_chunks * MAX_CHUNK as u64),
         }
     }
 }
 
-impl Bounds {
+impl LengthBounds {
     fn plus(self, other: Self) -> Self {
         Self {
             least: self.least + other.least,
@@ -228,16 +228,16 @@ impl Bounds {
 ///
 /// Each known run that contains some byte for certain gets a probe. Of the others, the
 /// middle one does: it divides the rest.
-fn choose(runs: &[ChunkRun], total: u64) -> Vec<Probe> {
+fn choose(runs: &[TermRun], total: u64) -> Vec<Probe> {
     let all = runs
         .iter()
-        .map(ChunkRun::bounds)
-        .fold(Bounds::default(), Bounds::plus);
+        .map(TermRun::bounds)
+        .fold(LengthBounds::default(), LengthBounds::plus);
     if !(all.least..=all.most).contains(&total) {
         return Vec::new();
     }
     let (mut certain, mut uncertain) = (Vec::new(), Vec::new());
-    let mut before = Bounds::default();
+    let mut before = LengthBounds::default();
     for run in runs {
         let own = run.bounds();
         if let Some(length) = run.length.filter(|length| *length >= LEAST_GAIN) {

@@ -11,12 +11,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
-    state: Mutex<State>,
+    state: Mutex<BacklogState>,
     fewer: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BacklogState {
     n_files: usize,
     n_waiting: usize,
 }
@@ -42,7 +42,7 @@ impl Backlog {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BacklogState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -72,7 +72,7 @@ fn each_field_of_a_tag_is_set_and_taken_back() {
             "tags set llm --policy pin@0123abc",
             "belongs to one repository",
         ),
-        ("tags set llm --policy hold", "no policy"),
+        ("tags set llm --policy hold", "is not a policy"),
         ("tags set llm --guards sabre", "sabre"),
         ("tags set llm", "nothing to change"),
     ] {
