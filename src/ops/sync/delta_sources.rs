@@ -4,6 +4,7 @@
 //! without such an old file is compared with files of the same name in the cache: other
 //! revisions of the repository, and the models that it may be made of.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
@@ -11,7 +12,7 @@ use super::delta::Asker;
 use super::destination::TargetDestination;
 use crate::cache::{self, RepoLayout};
 use crate::domain::content::ContentId;
-use crate::domain::repo::{CommitSha, Repo};
+use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::xet::{FileMap, Term, XetHash, fit};
 use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
@@ -48,8 +49,12 @@ pub(super) struct OldFile {
 /// The old files for the new files of one plan.
 pub(super) struct Sources<'a> {
     asker: &'a Asker<'a>,
-    /// The large files of the published commit.
-    published: Vec<RemoteFile>,
+    /// The files of the published commit by path.
+    published: HashMap<RepoPath, RemoteFile>,
+    /// Those of them whose path is gone, the largest first.
+    gone: Vec<RemoteFile>,
+    /// Contents of the destination whose sidecar has terms: content, path, size.
+    described: Vec<(ContentId, PathBuf, u64)>,
     /// Files of the cache with the name of a new file; `None` before they are needed.
     namesakes: Option<Vec<Namesake>>,
     wanted: &'a [RemoteFile],
@@ -74,9 +79,24 @@ impl<'a> Sources<'a> {
             Some(Ok(Some(listing))) => listing.files,
             _ => Vec::new(),
         };
+        let new: HashSet<&RepoPath> = asker.remote.files.iter().map(|file| &file.path).collect();
+        let is_gone = |old: &&RemoteFile| old.may_have_delta() && !new.contains(&old.path);
+        let mut gone: Vec<RemoteFile> = published.iter().filter(is_gone).cloned().collect();
+        gone.sort_by_key(|old| Reverse(old.size_bytes));
+        // Each is read once here: most sidecars may have lengths only.
+        let mut described = asker.destination.described_contents();
+        described.retain(|(content, _, size_bytes)| {
+            let map = in_sidecar(asker, content, *size_bytes);
+            map.is_some_and(|map| !map.has_only_lengths())
+        });
         Self {
             asker,
-            published,
+            published: published
+                .into_iter()
+                .map(|file| (file.path.clone(), file))
+                .collect(),
+            gone,
+            described,
             namesakes: None,
             wanted,
             known: HashMap::new(),
@@ -105,15 +125,9 @@ impl<'a> Sources<'a> {
     fn published_files(&self, file: &RemoteFile) -> Vec<OldFile> {
         let asker = self.asker;
         let at = asker.old_commit.unwrap_or(&asker.remote.commit);
-        let is_gone = |old: &RemoteFile| {
-            let mut new = asker.remote.files.iter();
-            old.may_have_delta() && !new.any(|new| new.path == old.path)
-        };
-        let mut gone: Vec<&RemoteFile> = self.published.iter().filter(|old| is_gone(old)).collect();
-        gone.sort_by_key(|old| std::cmp::Reverse(old.size_bytes));
-        let same = self.published.iter().filter(|old| old.path == file.path);
+        let same = self.published.get(&file.path).into_iter();
         let mut found = Vec::new();
-        for old in same.chain(gone).take(MOST_SOURCES) {
+        for old in same.chain(&self.gone).take(MOST_SOURCES) {
             let path = asker.destination.file_of(at, old);
             let is_there = std::fs::metadata(&path).is_ok_and(|m| m.len() == old.size_bytes);
             if !is_there || old.content == file.content || !asker.destination.vouches_for(old) {
@@ -123,7 +137,7 @@ impl<'a> Sources<'a> {
                 path,
                 content: old.content,
                 size_bytes: old.size_bytes,
-                map: self.in_sidecar(old.content, old.size_bytes),
+                map: in_sidecar(asker, &old.content, old.size_bytes),
                 has_sidecar: false,
                 listed: Some((hash, asker.target.repo.clone(), at.clone())),
                 is_same_path: old.path == file.path,
@@ -135,24 +149,21 @@ impl<'a> Sources<'a> {
 
     /// Adds the files of the destination with a sidecar.
     fn add_described(&self, file: &RemoteFile, found: &mut Vec<OldFile>) {
-        for (content, path, size_bytes) in self.asker.destination.described_contents() {
-            let is_known = found.iter().any(|one| one.content == content);
-            if is_known || content == file.content || found.len() >= MOST_SOURCES {
+        for (content, path, size_bytes) in &self.described {
+            let is_known = found.iter().any(|one| one.content == *content);
+            if is_known || *content == file.content || found.len() >= MOST_SOURCES {
                 continue;
             }
-            let map = self.in_sidecar(content, size_bytes);
-            if map.as_ref().is_some_and(|map| !map.has_only_lengths()) {
-                found.push(OldFile {
-                    path,
-                    content,
-                    size_bytes,
-                    map,
-                    has_sidecar: true,
-                    listed: None,
-                    is_same_path: false,
-                    is_own: true,
-                });
-            }
+            found.push(OldFile {
+                path: path.clone(),
+                content: *content,
+                size_bytes: *size_bytes,
+                map: in_sidecar(self.asker, content, *size_bytes),
+                has_sidecar: true,
+                listed: None,
+                is_same_path: false,
+                is_own: true,
+            });
         }
     }
 
@@ -237,11 +248,11 @@ impl<'a> Sources<'a> {
             }
         }
     }
+}
 
-    fn in_sidecar(&self, content: ContentId, size_bytes: u64) -> Option<FileMap> {
-        let path = self.asker.destination.sidecar(&content);
-        sidecar::read(&path, &content, size_bytes).ok()?
-    }
+fn in_sidecar(asker: &Asker<'_>, content: &ContentId, size_bytes: u64) -> Option<FileMap> {
+    let path = asker.destination.sidecar(content);
+    sidecar::read(&path, content, size_bytes).ok()?
 }
 
 /// Returns the terms of an old file; first with the token of the new commit, which is at
@@ -287,8 +298,9 @@ fn find_namesakes(asker: &Asker<'_>, wanted: &[RemoteFile]) -> Vec<Namesake> {
         pairs.take_while(|(one, other)| one == other).count()
     };
     let mut repos = cache::cached_repos(layout).unwrap_or_default();
-    repos.sort_by_key(|repo| std::cmp::Reverse((*repo == asker.target.repo, likeness(repo))));
+    repos.sort_by_key(|repo| Reverse((*repo == asker.target.repo, likeness(repo))));
     repos.truncate(MOST_REPOS);
+    let wanted: HashSet<&RepoPath> = wanted.iter().map(|file| &file.path).collect();
     let mut found = Vec::new();
     for repo in repos {
         let place = TargetDestination::Cache {
@@ -302,13 +314,12 @@ fn find_namesakes(asker: &Asker<'_>, wanted: &[RemoteFile]) -> Vec<Namesake> {
                 continue;
             };
             for file in listing.files {
-                let is_wanted = |new: &RemoteFile| new.path == file.path;
                 let path = place.file_of(&commit, &file);
                 let is_there = || {
                     let found = std::fs::metadata(&path);
                     found.is_ok_and(|found| found.len() == file.size_bytes)
                 };
-                if file.may_have_delta() && wanted.iter().any(is_wanted) && is_there() {
+                if file.may_have_delta() && wanted.contains(&file.path) && is_there() {
                     found.push(Namesake {
                         repo: repo.clone(),
                         commit: commit.clone(),
