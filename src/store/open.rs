@@ -19,6 +19,7 @@ use crate::sys::files::{
 };
 use crate::sys::fs;
 use crate::sys::lock::FileLock;
+use crate::sys::open;
 use crate::sys::pause::Sleeper;
 use crate::sys::stop::StopFlag;
 
@@ -261,6 +262,9 @@ fn make_file(path: &Path, migrations: &[Migration], now: Timestamp) -> Result<()
         let detail = "its log could not be written into it".to_owned();
         return Err(StoreError::DiskFailed { detail, path: None });
     }
+    open::flushable(&unfinished)
+        .and_then(|file| file.sync_all())
+        .map_err(failed)?;
     match unfinished.persist_noclobber(path) {
         Ok(()) => Ok(()),
         // Another process was first: use its file.
@@ -292,8 +296,10 @@ fn rename_under_lock(unfinished: &Path, path: &Path) -> std::io::Result<()> {
     }
 }
 
+/// Writes the schema without flushing each step: no other process knows the file yet.
 fn fill(path: &Path, migrations: &[Migration], now: Timestamp) -> Result<()> {
     let mut connection = journal::choose(path)?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
     migrations::migrate(&mut connection, None, migrations, now)?;
     connection.close().map_err(|(_, err)| err)?;
     Ok(())
