@@ -17,7 +17,7 @@ use super::event::{FetchJob, FileError, FileId};
 use super::failures::FailureDecision;
 use super::hash_buffers::HashBuffer;
 use super::partial::PartialFile;
-use super::segments::{MAX_SEGMENT, MIN_SEGMENT, MIN_SPLIT, SegmentClaim};
+use super::segments::{MAX_SEGMENT, SegmentClaim};
 use super::source::SourceError;
 use crate::domain::ranges::{ByteRange, RangeSet};
 use crate::domain::retry::RetryPolicy;
@@ -159,8 +159,10 @@ impl LargeFile {
         let limit = match (most, allowed) {
             (1, None) => u64::MAX,
             (1, Some(allowed)) => allowed.min(MAX_SEGMENT),
-            (_, None) => state.segments.segment_size(most, MIN_SEGMENT),
-            (_, Some(allowed)) => state.segments.segment_size(most, MIN_SPLIT).min(allowed),
+            (_, allowed) => state
+                .segments
+                .segment_size(most)
+                .min(allowed.unwrap_or(u64::MAX)),
         };
         let claim = match (state.segments.claim(limit), allowed) {
             (Some(claim), _) => claim,

@@ -13,12 +13,8 @@ pub(crate) const STRIDE: u64 = 1 << 20;
 /// request, small enough that hashing stays close behind.
 pub(crate) const MAX_SEGMENT: u64 = 64 << 20;
 
-/// Smallest segment without a transfer budget. Near the end of a file all connections finish at
-/// about the same time, and the hash soon after them.
-pub(crate) const MIN_SEGMENT: u64 = 16 << 20;
-
-/// A shorter remainder is not worth another connection.
-pub(crate) const MIN_SPLIT: u64 = 4 << 20;
+/// Smallest segment: a shorter one is not worth another request.
+pub(crate) const MIN_SEGMENT: u64 = 4 << 20;
 
 /// A segment that is assigned to one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,10 +74,17 @@ impl SegmentMap {
         free.map(|segment| segment.end - segment.at).sum()
     }
 
-    /// Returns the segment size for a number of connections, at least `least`.
-    pub(crate) fn segment_size(&self, connections: usize, least: u64) -> u64 {
-        let share = self.unclaimed_bytes() / (2 * connections.max(1) as u64);
-        share.next_multiple_of(STRIDE).clamp(least, MAX_SEGMENT)
+    /// Returns the segment size for a number of connections.
+    ///
+    /// Segments become shorter towards the end of a file. Then the connections finish at about the
+    /// same time, and the hash, which needs the bytes in order, soon after them. With two fifths
+    /// of the missing bytes in a round the hash keeps up, and each connection makes few requests.
+    pub(crate) fn segment_size(&self, connections: usize) -> u64 {
+        let missing: u64 = self.segments.iter().map(|it| it.end - it.at).sum();
+        let share = missing / 5 * 2 / connections.max(1) as u64;
+        share
+            .next_multiple_of(STRIDE)
+            .clamp(MIN_SEGMENT, MAX_SEGMENT)
     }
 
     /// Claims the first unclaimed segment after a position, for a stream that cannot seek.
@@ -113,7 +116,7 @@ impl SegmentMap {
             .filter(|&i| self.segments[i].claimed_by.is_some())
             .max_by_key(|&i| spare(&self.segments[i]))?;
         let segment = self.segments[index];
-        if spare(&segment) < MIN_SPLIT {
+        if spare(&segment) < MIN_SEGMENT {
             return None;
         }
         let min_kept = segment.at + STRIDE;
@@ -249,6 +252,26 @@ mod tests {
     use proptest::prelude::*;
 
     const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn segments_become_shorter_towards_the_end_of_a_file() {
+        let mut file = SegmentMap::new(512 * MIB, &RangeSet::new());
+        let mut sizes = Vec::new();
+        while file.unclaimed_bytes() > 0 {
+            let claims: Vec<_> = (0..16)
+                .map_while(|_| file.claim(file.segment_size(16)))
+                .collect();
+            sizes.push(claims[0].range.len() / MIB);
+            for claim in claims {
+                file.advance(claim.id, claim.range.end);
+            }
+        }
+        assert_eq!(sizes, [13, 8, 5, 4, 4]);
+        assert_eq!(
+            SegmentMap::new(9 * 1024 * MIB, &RangeSet::new()).segment_size(16),
+            MAX_SEGMENT
+        );
+    }
 
     #[test]
     fn an_inserted_range_is_no_longer_missing() {
