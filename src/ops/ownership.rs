@@ -368,7 +368,10 @@ pub fn leftover_bytes(store: &Store, cache: &CacheLayout, now: Timestamp) -> Res
             sum += leftover_bytes_in(root, cache, now)?;
         }
     }
-    let repos: BTreeSet<Repo> = places.into_iter().map(|(repo, _)| repo).collect();
+    // The folder of the cache is read once: there may be ten thousand models.
+    let cached: BTreeSet<Repo> = cache::cached_repos(cache)?.into_iter().collect();
+    let repos = places.into_iter().map(|(repo, _)| repo);
+    let repos: BTreeSet<Repo> = repos.filter(|repo| cached.contains(repo)).collect();
     for repo in repos.iter().filter(|repo| has_begun(cache, repo)) {
         let ownership = cache::ownership_in_cache(cache, repo, now)?;
         let local = cache::scan_repo(cache, repo)?;
