@@ -54,9 +54,9 @@ def find_hub():
 
 
 @contextlib.contextmanager
-def served(hub, folder):
+def served(hub, folder, *options):
     """Serves a folder by `hfdl-test-hub` and gives the address."""
-    with subprocess.Popen([hub, "--dir", folder], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen([hub, *options, "--dir", folder], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             yield process.stdout.readline().strip()
         finally:

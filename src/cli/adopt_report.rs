@@ -75,9 +75,23 @@ impl AdoptResult {
         if is_dry_run || self.matches.is_some() {
             out.result(|_| render(), || self.document(is_dry_run))?;
         } else {
+            self.note_left(context);
             out.done(render, || self.document(is_dry_run))?;
         }
         Ok(status)
+    }
+
+    /// Says with `--quiet`, which leaves the facts out, that a signal has ended the command.
+    fn note_left(&self, context: &Context) {
+        let left = self.report.left;
+        if context.out.quiet && left.files > 0 {
+            context.show_note_always(&Explanation {
+                headline: format!("not read yet: {}", files_text(left)),
+                cause: Some("a signal ended the command".to_owned()),
+                next: Some("the same command continues".to_owned()),
+                status: ExitStatus::Failed,
+            });
+        }
     }
 
     fn text(&self, out: &Output, is_dry_run: bool) -> String {

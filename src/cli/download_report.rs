@@ -183,8 +183,11 @@ pub fn show_sessions(context: &Context, explained: &[(&Session, Explanation)]) {
 pub fn show_session(context: &Context, session: &Session, explanation: &Explanation) {
     let end = session.end.as_ref();
     match end.map(|end| (end.outcome, &end.trouble)) {
-        Some((Outcome::Held, _)) => context.show_note(explanation),
+        Some((Outcome::Held, _)) if session.progress.path.is_some() => {
+            context.show_note(explanation);
+        }
         // Also with `--quiet`: the model cannot be used yet.
+        Some((Outcome::Held, _)) => context.show_note_always(explanation),
         Some((Outcome::Partial, trouble)) if trouble.as_ref().is_none_or(is_spent_allowance) => {
             context.show_note_always(explanation);
         }

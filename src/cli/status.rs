@@ -1,22 +1,22 @@
 //! `hfdl status`
 
+use std::io::Write;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::Value;
 
 use super::context::Context;
-use super::status_text::render;
+use super::status_text::{render, warnings_text};
 use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::Settings;
 use crate::domain::status::{DatabaseTrouble, Status as Standing, Warning, assess};
-use crate::json::{self, line};
+use crate::json::{self, Document, line};
 use crate::ops::status::{StatusContext, gather, trouble_of, write_status_file};
 use crate::ops::timer;
 use crate::ops::timer_places::{LOST_DATABASE_HINT, lost_database};
 use crate::store::Store;
-use crate::sys::files::write_for_all;
+use crate::sys::files::write_for_all_with;
 use crate::sys::paths;
 use crate::sys::signals;
 use crate::sys::stop::StopFlag;
@@ -36,7 +36,7 @@ use crate::ui::{Clock, Format, Output, table, yaml_document};
 #[command(after_long_help = "Examples:
   hfdl status
   hfdl status --watch
-  hfdl status -q || mail -s 'hfdl needs you' me < /dev/null
+  hfdl status -q 2> warnings || mail -s 'hfdl needs you' me < warnings
   hfdl status --json")]
 pub struct StatusCommand {
     /// Refresh every two seconds until Ctrl-C; in a pipe, print only changes
@@ -58,7 +58,7 @@ impl Report {
         }
     }
 
-    fn document(&self) -> Value {
+    fn document(&self) -> impl Document {
         json::status(&self.status, &self.warnings)
     }
 
@@ -73,10 +73,12 @@ impl StatusCommand {
             return watch(context);
         }
         let report = Report::new(look(context)?);
-        if !(context.out.quiet && context.out.format == Format::Table) {
-            context.out.long_result(
+        if context.out.quiet && context.out.format == Format::Table {
+            say_warnings(&context.message_clock(), &context.out, &report.warnings);
+        } else {
+            context.out.result(
                 |out| report.text(out, &context.clock()),
-                || json::status_text(&report.status, &report.warnings),
+                || report.document(),
             )?;
         }
         Ok(if report.warnings.is_empty() {
@@ -85,6 +87,15 @@ impl StatusCommand {
             ExitStatus::Failed
         })
     }
+}
+
+/// Names the reasons of the exit code on stderr.
+fn say_warnings(clock: &Clock, out: &Output, warnings: &[Warning]) {
+    if warnings.is_empty() {
+        return;
+    }
+    let stderr = out.for_stderr();
+    out.say(warnings_text(warnings, clock, &stderr).trim_end());
 }
 
 /// Gathers the status; a database that cannot be read is part of it.
@@ -175,16 +186,14 @@ pub(super) fn leave_status_file(context: &Context, store: &Store, settings: &Set
 fn write_report(context: &Context, report: &Report, settings: &Settings) -> Vec<String> {
     let path = context.home.status_file();
     let mut trouble = Vec::new();
-    let written = write_status_file(&path, |file| {
-        json::write_status(file, &report.status, &report.warnings)
-    });
+    let write = |file: &mut dyn Write| json::write(file, &report.document());
+    let written = write_status_file(&path, write);
     if let Err(err) = written {
         trouble.push(format!("cannot write `{}`: {err:#}", path.display()));
     }
     if let Some(path) = settings.status_file() {
-        let document = json::status_text(&report.status, &report.warnings);
         let written = paths::expand(&context.host, path)
-            .and_then(|path| Ok(write_for_all(&path, document.as_bytes())?));
+            .and_then(|path| Ok(write_for_all_with(&path, write)?));
         trouble.extend(
             written
                 .err()

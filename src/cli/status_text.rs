@@ -369,7 +369,8 @@ fn moved_refs_text(status: &Status, clock: &Clock, out: &Output) -> String {
     moved.take(MOST_WARNINGS).collect()
 }
 
-fn warnings_text(warnings: &[Warning], clock: &Clock, out: &Output) -> String {
+/// Renders the first warnings, each with its next step.
+pub(super) fn warnings_text(warnings: &[Warning], clock: &Clock, out: &Output) -> String {
     let label = if out.colour {
         "\u{1b}[33mwarning\u{1b}[0m"
     } else {

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::time::Timestamp;
 
+/// The time without a byte after which a transfer counts as stalled.
+pub const STALLED_AFTER: Duration = Duration::from_secs(5);
+
 /// A part that is done of a total.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
@@ -57,7 +60,7 @@ pub struct RunProgress {
     pub bytes_copied: u64,
     /// `None` until the rate can be measured.
     pub bytes_per_second: Option<u64>,
-    /// `None` until the time left is known.
+    /// `None` until the time left is known, and while the transfer stalls.
     pub seconds_left: Option<u64>,
     /// The busiest files.
     pub active: Vec<FileProgress>,
@@ -86,13 +89,15 @@ impl RunProgress {
         }
     }
 
-    /// Returns the progress some time after it was told: waits have less time left.
+    /// Returns the progress some time after it was told: waits have less time left, and an
+    /// old rate says nothing about the time left.
     pub fn after(mut self, told_at: Timestamp, now: Timestamp) -> Self {
         let age = Duration::try_from(now.duration_since(told_at)).unwrap_or_default();
         for wait in &mut self.waits {
             wait.left = wait.left.map(|left| left.saturating_sub(age));
         }
         self.stalled_for = self.stalled_for.map(|span| span + age);
+        self.seconds_left = self.seconds_left.filter(|_| age < STALLED_AFTER);
         self
     }
 }
@@ -106,6 +111,19 @@ mod tests {
         assert_eq!(Share::default().percent(), 100);
         assert_eq!(Share { done: 1, total: 3 }.percent(), 33);
         assert_eq!(Share { done: 9, total: 3 }.percent(), 100);
+    }
+
+    #[test]
+    fn a_progress_of_long_ago_has_no_time_left() {
+        let told = RunProgress {
+            seconds_left: Some(60),
+            ..RunProgress::default()
+        };
+        let after = |seconds| {
+            let now = Timestamp::from_second(seconds).unwrap();
+            told.clone().after(Timestamp::UNIX_EPOCH, now).seconds_left
+        };
+        assert_eq!((after(4), after(5)), (Some(60), None));
     }
 
     #[test]

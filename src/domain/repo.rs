@@ -116,7 +116,8 @@ impl FromStr for RepoId {
                 return refuse("a part of it starts or ends with `-` or `.`");
             }
         }
-        if text.contains("--") || text.contains("..") {
+        let has_pair = |pair: &[u8]| text.as_bytes().windows(2).any(|it| it == pair);
+        if has_pair(b"--") || has_pair(b"..") {
             return refuse("it contains `--` or `..`");
         }
         if text.ends_with(".git") {

@@ -4,28 +4,40 @@
 //! takes for other types: `12:30` is a number to the base of sixty, 750, `no` is false,
 //! `2026-03-01` a date, `1_000` a number.
 
+use std::borrow::Cow;
+
 /// Puts quotes around values of a YAML text that version 1.1 takes for no text.
 pub fn quote_for_1_1(yaml: &str) -> String {
-    let mut quoted = String::with_capacity(yaml.len());
-    // The indentation of a key whose value is a block of lines.
-    let mut block: Option<usize> = None;
-    for line in yaml.split_inclusive('\n') {
+    let mut quoter = Quoter::default();
+    let lines = yaml.split_inclusive('\n');
+    lines.map(|line| quoter.quoted(line)).collect()
+}
+
+/// Quotes a YAML text line by line.
+#[derive(Default)]
+pub struct Quoter {
+    /// The indentation of a key whose value is a block of lines.
+    block: Option<usize>,
+}
+
+impl Quoter {
+    /// Returns the next line, which ends with a newline, with quotes where its value needs them.
+    pub fn quoted<'l>(&mut self, line: &'l str) -> Cow<'l, str> {
         let text = line.trim_end_matches('\n');
         let indentation = text.len() - text.trim_start().len();
-        if block.is_some_and(|block| indentation > block || text.trim().is_empty()) {
-            quoted.push_str(line);
-            continue;
+        let is_in = |block| indentation > block || text.trim().is_empty();
+        if self.block.is_some_and(is_in) {
+            return line.into();
         }
         let start = value_start(text);
         let value = &text[start..];
-        block = is_block_head(value).then_some(indentation);
+        self.block = is_block_head(value).then_some(indentation);
         if is_no_text(value) {
-            quoted.push_str(&format!("{}'{value}'\n", &text[..start]));
+            format!("{}'{value}'\n", &text[..start]).into()
         } else {
-            quoted.push_str(line);
+            line.into()
         }
     }
-    quoted
 }
 
 /// Returns where the value of a line begins: behind dashes and behind a key.

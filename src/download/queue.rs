@@ -72,10 +72,16 @@ impl FileQueue {
         self.queues.iter().any(|queue| !queue.small.is_empty())
     }
 
-    /// Returns the smallest possible request of each limit group.
+    /// Returns the smallest possible request of each limit group, or 0 where every small file
+    /// fits into the budgets: a connection without work must not search a hundred thousand files.
     pub(crate) fn min_requests(&self) -> impl Iterator<Item = (&LimitGroup, u64)> {
         self.queues.iter().filter_map(|queue| {
-            let small = queue.small.values().map(|job| job.size_bytes).min();
+            let mut sizes = queue.small.values().map(|job| job.size_bytes);
+            let small = if queue.limits.bytes_left() >= SMALL_FILE_MAX {
+                sizes.next().map(|_| 0)
+            } else {
+                sizes.min()
+            };
             let large = (!queue.large.is_empty()).then_some(MIN_REQUEST);
             Some((&queue.limits, small.into_iter().chain(large).min()?))
         })
@@ -121,5 +127,58 @@ impl FileQueue {
             self.queues.swap_remove(index);
         }
         Some((id, job))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::content::ContentId;
+    use crate::domain::outcome::ErrorKind;
+    use crate::domain::ranges::ByteRange;
+    use crate::download::source::{ByteSource, ByteStream, SourceError};
+
+    struct NoSource;
+
+    impl ByteSource for NoSource {
+        fn open(&self, _range: Option<ByteRange>) -> Result<ByteStream, SourceError> {
+            Err(SourceError::transient(ErrorKind::Network, "none"))
+        }
+    }
+
+    fn job(limits: &LimitGroup, size_bytes: u64) -> FetchJob {
+        FetchJob {
+            name: "f".into(),
+            content: ContentId::Sha256([1; 32]),
+            size_bytes,
+            partial: "f".into(),
+            evidence: "f.bad".into(),
+            source: Arc::new(NoSource),
+            limits: limits.clone(),
+            copies: None,
+            rank: 0,
+        }
+    }
+
+    #[test]
+    fn small_files_are_searched_for_the_smallest_only_where_one_may_not_fit() {
+        let run = LimitGroup::default();
+        let smallest = |limits: &LimitGroup, sizes: &[u64]| {
+            let mut queue = FileQueue::default();
+            for (id, size) in sizes.iter().enumerate() {
+                queue.add(FileId(id), job(limits, *size));
+            }
+            let found: Vec<u64> = queue.min_requests().map(|(_, least)| least).collect();
+            found
+        };
+        assert_eq!(smallest(&run, &[900, 800]), [0], "no budget");
+        let roomy = run.child(Some(SMALL_FILE_MAX));
+        assert_eq!(smallest(&roomy, &[900, 800]), [0]);
+        let tight = run.child(Some(SMALL_FILE_MAX - 1));
+        assert_eq!(smallest(&tight, &[900, 800]), [800]);
+        assert_eq!(smallest(&tight, &[90_000, 2 << 20]), [MIN_REQUEST]);
+        assert_eq!(smallest(&roomy, &[2 << 20]), [MIN_REQUEST]);
     }
 }

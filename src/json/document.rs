@@ -1,5 +1,7 @@
 //! Documents: a schema name and the fields of an entity, as a value or as text.
 
+use std::io::{self, Write};
+
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -16,24 +18,29 @@ impl<T, V: Serialize> Serialize for Each<'_, T, V> {
     }
 }
 
-/// Renders a document for stdout: indented, with a final newline.
-pub fn render(document: &Value) -> String {
-    render_long(document, 0)
-}
+/// A value or a view that is written as the text of a format.
+pub trait Document: Serialize {}
 
-/// Renders a document of many items. Text that grows by doubling would need up to three
-/// times its size; reserved memory that is not written costs nothing.
-pub(super) fn render_long(document: &impl Serialize, reserved: usize) -> String {
-    let mut text = Vec::with_capacity(reserved);
-    // The shapes of this module serialise to objects with text keys, which cannot fail.
-    let _ = serde_json::to_writer_pretty(&mut text, document);
-    text.push(b'\n');
+impl<T: Serialize + ?Sized> Document for T {}
+
+/// Renders a document for stdout: indented, with a final newline.
+pub fn render(document: &impl Document) -> String {
+    let mut text = Vec::new();
+    // Objects with text keys, in memory, which cannot fail.
+    let _ = write(&mut text, document);
     String::from_utf8(text).unwrap_or_default()
 }
 
+/// Writes a document as `render` does, item by item: the text of ten thousand models
+/// takes much memory.
+pub fn write(mut out: impl Write, document: &impl Document) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut out, document)?;
+    out.write_all(b"\n")
+}
+
 /// Renders a document as one line, for streams.
-pub fn line(document: &Value) -> String {
-    document.to_string()
+pub fn line(document: &impl Document) -> String {
+    serde_json::to_string(document).unwrap_or_default()
 }
 
 /// Returns a document: the name of its schema, then the fields of `body`.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::document::{Each, render_long, time};
+use super::document::{Document, Each, time};
 use super::fields::fields;
 use crate::domain::hold::{Finding, HeldUpdate};
 use crate::domain::model::{Destination, Model};
@@ -63,18 +63,16 @@ struct ListedModelView {
     size_bytes: Option<u64>,
 }
 
-/// Renders the document of `models list`, one model at a time.
-pub fn models_text(models: &[SizedModel<'_>], totals: Value) -> String {
-    const BYTES_OF_A_MODEL: usize = 2_000;
-    let view = ModelsView {
+/// Returns the document of `models list`, whose models become views one at a time.
+pub fn models<'a>(models: &'a [SizedModel<'a>], totals: Value) -> impl Document + 'a {
+    ModelsView {
         schema: "hfdl.models/1",
         models: Each(models, |(model, last, size_bytes)| ListedModelView {
             model: ModelView::new(model, *last),
             size_bytes: *size_bytes,
         }),
         totals,
-    };
-    render_long(&view, models.len() * BYTES_OF_A_MODEL)
+    }
 }
 
 impl ModelView {

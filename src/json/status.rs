@@ -1,11 +1,8 @@
 //! The status document: `hfdl.status/1`.
 
-use std::io::{self, Write};
-
 use serde::Serialize;
-use serde_json::Value;
 
-use super::document::{Each, render_long, time};
+use super::document::{Document, Each, time};
 use super::model::HeldUpdateView;
 use super::progress::ProgressView;
 use super::session::BytesView;
@@ -23,24 +20,9 @@ use crate::domain::status::{
 };
 use crate::domain::time::render_utc;
 
-/// Returns the document as a value.
-pub fn status(status: &Status, warnings: &[Warning]) -> Value {
-    let view = StatusView::new(status, warnings);
-    serde_json::to_value(view).unwrap_or_default()
-}
-
-/// Renders the document as indented text, one model at a time: a value of ten
-/// thousand models needs more memory than the run before it.
-pub fn status_text(status: &Status, warnings: &[Warning]) -> String {
-    const BYTES_OF_A_MODEL: usize = 1_500;
-    let view = StatusView::new(status, warnings);
-    render_long(&view, status.models.len() * BYTES_OF_A_MODEL + 8_192)
-}
-
-/// Writes the document as indented text, one model at a time.
-pub fn write_status(mut file: impl Write, status: &Status, warnings: &[Warning]) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut file, &StatusView::new(status, warnings))?;
-    file.write_all(b"\n")
+/// Returns the document, whose models become views one at a time.
+pub fn status<'a>(status: &'a Status, warnings: &'a [Warning]) -> impl Document + 'a {
+    StatusView::new(status, warnings)
 }
 
 #[derive(Serialize)]

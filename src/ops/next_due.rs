@@ -87,18 +87,22 @@ pub(super) fn next_due(
 
 /// Finds the schedules that will run and include no enabled model.
 pub fn empty_schedules(store: &Store, schedules: &[Schedule]) -> Result<Vec<EmptySchedule>> {
-    let (enabled, enabled_tags) = (store.enabled_names()?, store.tags_of_enabled_models()?);
-    let is_empty = |selection: &Selection| {
-        (!selection.all || enabled.is_empty())
-            && selection.models.is_disjoint(&enabled)
-            && selection.tags.is_disjoint(&enabled_tags)
-    };
+    let enabled_tags = store.tags_of_enabled_models()?;
     let pending = schedules
         .iter()
         .filter(|one| one.spec.enabled && one.state.next_due_at.is_some());
-    let empty: Vec<&Schedule> = pending
-        .filter(|one| is_empty(&one.spec.selection))
+    let mut empty: Vec<&Schedule> = pending
+        .filter(|one| one.spec.selection.tags.is_disjoint(&enabled_tags))
         .collect();
+    if empty.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Not earlier: there may be ten thousand names.
+    let enabled = store.enabled_names()?;
+    let is_empty = |selection: &Selection| {
+        (!selection.all || enabled.is_empty()) && selection.models.is_disjoint(&enabled)
+    };
+    empty.retain(|one| is_empty(&one.spec.selection));
     if empty.is_empty() {
         return Ok(Vec::new());
     }

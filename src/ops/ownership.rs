@@ -361,15 +361,16 @@ fn unused_contents(local: &LocalRepo) -> BTreeSet<ContentId> {
 /// Counts the bytes of unfinished downloads that no revision needs; the next successful
 /// sync of their repository removes them. Bad bytes that are kept do not count.
 pub fn leftover_bytes(store: &Store, cache: &CacheLayout, now: Timestamp) -> Result<u64> {
-    let places = store.repos_in_places()?;
     let mut sum = 0;
-    for (_, destination) in &places {
-        if let Destination::Directory(root) = destination {
-            sum += leftover_bytes_in(root, cache, now)?;
-        }
+    for root in store.directories()? {
+        sum += leftover_bytes_in(&root, cache, now)?;
     }
-    let repos: BTreeSet<Repo> = places.into_iter().map(|(repo, _)| repo).collect();
-    for repo in repos.iter().filter(|repo| has_begun(cache, repo)) {
+    // Of ten thousand models few have begun: the rest costs no row and no scan.
+    let cached = cache::cached_repos(cache)?;
+    for repo in cached.iter().filter(|repo| has_begun(cache, repo)) {
+        if store.models_of_repo(repo)?.is_empty() {
+            continue;
+        }
         let ownership = cache::ownership_in_cache(cache, repo, now)?;
         let local = cache::scan_repo(cache, repo)?;
         let mut left = unused_contents(&local);

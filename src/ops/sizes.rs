@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::published::stored_listing;
 use super::rollback::kept_revisions;
-use crate::cache::{CacheLayout, LocalEntry, LocalRepo, scan_repo};
+use crate::cache::{CacheLayout, LocalEntry, LocalRepo, cached_repos, scan_repo};
 use crate::domain::model::{Destination, Model, ModelId};
 use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::retention::{PublishedRevision, rollback_target};
@@ -128,10 +128,15 @@ fn amount_at(cache: &CacheLayout, model: &Model, commit: &CommitSha) -> Option<A
 fn disk_bytes(cache: &CacheLayout, models: &[&Model], published: &[Option<Amount>]) -> u64 {
     let (mut repos, mut directories) = (BTreeSet::<&Repo>::new(), BTreeSet::<&PathBuf>::new());
     let mut bytes = 0;
+    // The folder of the cache is read once: there may be ten thousand models.
+    let unknown = |err: &_| log::debug!("the disk use is unknown: {err:#}");
+    let cached = cached_repos(cache).inspect_err(unknown).unwrap_or_default();
     for (model, amount) in models.iter().zip(published) {
         match &model.spec.destination {
             Destination::Cache => {
-                repos.insert(&model.spec.repo);
+                if cached.binary_search(&model.spec.repo).is_ok() {
+                    repos.insert(&model.spec.repo);
+                }
             }
             Destination::Directory(path) => {
                 if directories.insert(path) {

@@ -1,10 +1,7 @@
 //! Gathers the facts of `hfdl status`; changes nothing.
 
-use std::cell::{LazyCell, OnceCell};
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, Error, Result};
 
@@ -12,22 +9,18 @@ use super::allowances::all_in_force;
 use super::diagnose::diagnose;
 use super::forecast::{ForecastPlace, ReadySchedule, forecast_models};
 use super::login::logins_in_use;
-use super::moved_refs::PublishedRef;
 use super::next_due::{empty_schedules, next_due};
 use super::ownership;
 use super::pause::pause_in_force;
-use super::places::Places;
 use super::rate_limits::exhausted_until;
 use super::retention::{cache_use, only_copies};
 use super::schedules::{impossible, next_start};
 use super::shards::show_as_run_here;
-use super::sizes::published_amount;
 use super::ticks::{Ticks, false_future, last_ticks};
-use crate::cache::CacheLayout;
-use crate::domain::model::{Destination, EntryName, Model, ModelSpec, ModelSummary, Tag};
+use crate::domain::model::{ModelSpec, ModelSummary};
 use crate::domain::progress::RunProgress;
 use crate::domain::run::{Event, EventKind, Run};
-use crate::domain::schedule::{Schedule, longest_gap, usable_zone};
+use crate::domain::schedule::{Schedule, usable_zone};
 use crate::domain::scrub::ScrubState;
 use crate::domain::settings::Settings;
 use crate::domain::shard::Shard;
@@ -36,22 +29,20 @@ use crate::domain::status::{
     TimerFacts,
 };
 use crate::domain::time::Timestamp;
-use crate::domain::units::{ByteSize, Seconds};
+use crate::domain::units::ByteSize;
 use crate::hub::Endpoint;
 use crate::json::read_progress;
-use crate::store::{ModelFilter, RunFilter, SessionFilter, Store};
+use crate::store::{RunFilter, SessionFilter, Store};
 use crate::sys::disk::space_at;
 use crate::sys::fs::replace_private_file_with;
 use crate::sys::host::Host;
 use crate::sys::lock::FileLock;
 use crate::sys::paths::Home;
 
+mod models;
+
 /// The number of missed slots that are shown.
 const MOST_MISSED_SLOTS: u32 = 5;
-
-/// The number of refs that are read, and of listings. A home with more of them relies on the refs that
-/// its runs have found elsewhere, because each one costs a read of the disk.
-const MOST_REFS: u64 = 500;
 
 /// The space that the home needs for the database and logs.
 const HOME_RESERVE: ByteSize = ByteSize(64 << 20);
@@ -140,7 +131,7 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
     status.shards = shards(store, status)?;
     let identity = ownership::identity(places.host, places.home, store)?;
     let cache = ownership::cache_of(places.settings, &identity);
-    status.models = models(
+    status.models = models::models(
         store,
         &schedules.readable,
         status,
@@ -198,84 +189,6 @@ fn shards(store: &Store, status: &Status) -> Result<Vec<Shard>> {
     })
 }
 
-fn models(
-    store: &Store,
-    schedules: &[Schedule],
-    status: &Status,
-    (settings, cache): (&Settings, &CacheLayout),
-) -> Result<Vec<ModelStatus>> {
-    let covered = LowestValues::new(schedules, |_| Some(()));
-    let slots = LowestValues::new(schedules, |schedule| schedule.state.next_due_at);
-    let ages = LazyCell::new(|| planned_ages(schedules, status.now));
-    let every = settings.verify_every();
-    let proofs = match every {
-        Some(_) => store.oldest_proofs_in_cache(Path::new(settings.cache_dir()))?,
-        None => BTreeMap::new(),
-    };
-    let mut last = store.last_checks(status.now)?;
-    let n_refs = store.n_published_in_cache()?;
-    let (mut n_reads, mut n_listings) = (0, 0);
-    let known: OnceCell<Arc<Places>> = OnceCell::new();
-    let places = || -> Result<Arc<Places>> {
-        let loaded = match known.get() {
-            Some(places) => places.clone(),
-            None => Arc::new(Places::load(store, settings)?),
-        };
-        Ok(known.get_or_init(|| loaded).clone())
-    };
-    let verified_until = |model: &Model| {
-        let every = every.filter(|_| model.state.published_commit.is_some())?;
-        let oldest = match &model.spec.destination {
-            Destination::Cache => proofs.get(cache.repo(&model.spec.repo).folder()).copied(),
-            Destination::Directory(path) => store.oldest_verified_below(path).ok().flatten(),
-        };
-        oldest?.checked_add(every.span()).ok()
-    };
-    let mut describe = |model: Model| {
-        if !is_run_here(&status.shards, &model.spec) {
-            return None;
-        }
-        // Each goes when its model is described: together they are large.
-        let (spec, last) = (&model.spec, last.remove(&model.id));
-        let last = last.as_ref();
-        let is_scheduled = covered.of(spec).is_some();
-        let mut known = ModelStatus::new(&model, last, is_scheduled, status.now);
-        known.next_due = slots.of(spec).filter(|_| spec.enabled);
-        known.verified_until = verified_until(&model);
-        // The last session of a held, orphaned or rolled back model has other sizes.
-        if known.size_bytes.is_none() && n_listings < MOST_REFS {
-            n_listings += u64::from(model.state.published_commit.is_some());
-            known.size_bytes = published_amount(cache, &model, last).map(|amount| amount.bytes);
-        }
-        // Calendars take long to compute, and recent checks need none.
-        if known.is_scheduled && known.checked_ago(status.now) > status.check_max_age {
-            known.planned_age = ages.of(spec);
-        }
-        let is_read = n_refs <= MOST_REFS || model.state.moved_ref.is_some();
-        if let Some(published) = PublishedRef::of_model(&model)
-            && is_read
-            && model.spec.enabled
-            && n_reads < MOST_REFS
-        {
-            n_reads += 1;
-            let moved = published.look_or_log(store, cache, places, status.now);
-            known.moved_ref = moved.map(Box::new);
-        }
-        Some(known)
-    };
-    let mut known = Vec::new();
-    store.map_models(&ModelFilter::default(), |model| {
-        known.extend(describe(model))
-    })?;
-    Ok(known)
-}
-
-/// Tells whether one of the shards of this home has a model.
-fn is_run_here(shards: &[Shard], spec: &ModelSpec) -> bool {
-    let mut all = shards.iter();
-    shards.is_empty() || all.any(|one| one.holds(&spec.repo, &spec.revision))
-}
-
 /// Adds the forecasts of models with bytes left to fetch.
 fn add_forecasts(
     status: &mut Status,
@@ -316,64 +229,6 @@ fn add_forecasts(
         model.forecast = Some(forecast);
     }
     Ok(())
-}
-
-/// Returns twice the longest gap of each schedule; of those that include a model, the one
-/// that checks it most often counts.
-fn planned_ages<'s>(schedules: &'s [Schedule], now: Timestamp) -> LowestValues<'s, Seconds> {
-    // Schedules of one cadence have the same gaps, and a calendar takes long to compute.
-    let mut known: BTreeMap<(&str, String, &str), Option<Seconds>> = BTreeMap::new();
-    LowestValues::new(schedules, |schedule| {
-        let spec = &schedule.spec;
-        let kind = spec.cadence.kind().as_str();
-        let calendar = (kind, spec.cadence.spec(), spec.time_zone.as_str());
-        *known.entry(calendar).or_insert_with(|| {
-            let zone = usable_zone(schedule).ok()?;
-            let gap = longest_gap(spec, &schedule.state, &zone, now)?;
-            Some(Seconds(gap.get().saturating_mul(2)))
-        })
-    })
-}
-
-/// The lowest value of the schedules that include a model, by their selections. Asking each
-/// schedule about each of thousands of models takes too long.
-struct LowestValues<'s, T> {
-    of_all: Option<T>,
-    of_models: BTreeMap<&'s EntryName, T>,
-    of_tags: BTreeMap<&'s Tag, T>,
-}
-
-impl<'s, T: Copy + Ord> LowestValues<'s, T> {
-    fn new(schedules: &'s [Schedule], mut value: impl FnMut(&'s Schedule) -> Option<T>) -> Self {
-        let mut lowest = Self {
-            of_all: None,
-            of_models: BTreeMap::new(),
-            of_tags: BTreeMap::new(),
-        };
-        let lower = |known: &mut T, value: T| *known = value.min(*known);
-        for schedule in schedules {
-            let selection = &schedule.spec.selection;
-            let Some(value) = value(schedule) else {
-                continue;
-            };
-            if selection.all {
-                lowest.of_all = lowest.of_all.into_iter().chain([value]).min();
-            }
-            for name in &selection.models {
-                lower(lowest.of_models.entry(name).or_insert(value), value);
-            }
-            for tag in &selection.tags {
-                lower(lowest.of_tags.entry(tag).or_insert(value), value);
-            }
-        }
-        lowest
-    }
-
-    fn of(&self, model: &ModelSpec) -> Option<T> {
-        let tags = model.tags.iter().filter_map(|tag| self.of_tags.get(tag));
-        let named = self.of_models.get(&model.name).into_iter();
-        self.of_all.iter().chain(named).chain(tags).min().copied()
-    }
 }
 
 /// Returns the newest run that ended.

@@ -1,6 +1,7 @@
 //! The tables `models` and `model_tags`: the registered models.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use rusqlite::{ToSql, named_params, params};
 
@@ -8,14 +9,14 @@ use super::error::{Result, StoreError};
 use super::open::Store;
 use super::row::Row;
 use super::tags::{RuleColumns, read_rules};
-use super::value::{destination_text, integer, seconds};
+use super::value::{CACHE, destination_text, integer, seconds};
 use super::wire;
 use crate::domain::content::{parse_hex, render_hex};
 use crate::domain::filter::Filter;
 use crate::domain::guard::Terms;
 use crate::domain::hold::{HeldUpdate, Pin};
 use crate::domain::login::TokenName;
-use crate::domain::model::{Destination, EntryName, Model, ModelId, ModelSpec, ModelState, Tag};
+use crate::domain::model::{EntryName, Model, ModelId, ModelSpec, ModelState, Tag};
 use crate::domain::outcome::UpstreamState;
 use crate::domain::policy::{FollowedTag, UpdateWait};
 use crate::domain::repo::Repo;
@@ -163,14 +164,11 @@ impl Store {
         })
     }
 
-    /// Returns the repository and the destination of each readable model.
-    pub fn repos_in_places(&self) -> Result<Vec<(Repo, Destination)>> {
+    /// Returns the directories of the models outside the cache.
+    pub fn directories(&self) -> Result<Vec<PathBuf>> {
         // The name is for the message about an unreadable row.
-        let sql = "SELECT name, repo_type, repo_id, destination FROM models";
-        self.list_readable("models", sql, [], |row| {
-            let repo = Repo::new(row.parsed("repo_type")?, row.parsed("repo_id")?);
-            Ok((repo, row.destination("destination")?))
-        })
+        let sql = "SELECT name, destination FROM models WHERE destination <> ?1";
+        self.list_readable("models", sql, [CACHE], |row| row.path("destination"))
     }
 
     /// Counts the models of the cache that were published.

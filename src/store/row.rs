@@ -49,6 +49,12 @@ impl<'r> Row<'r> {
     fn number(&self, column: &'static str) -> rusqlite::Result<usize> {
         let mut read = self.columns.read.borrow_mut();
         let next = self.columns.next.get();
+        if let Some((name, number)) = read.get(next)
+            && std::ptr::eq(*name, column)
+        {
+            self.columns.next.set(next + 1);
+            return Ok(*number);
+        }
         // The address is enough: a name at another address only gets another entry.
         let is_wanted = |at: &usize| std::ptr::eq(read[*at].0, column);
         let known = (next..read.len()).chain(0..next).find(is_wanted);
@@ -84,14 +90,30 @@ impl<'r> Row<'r> {
         &self,
         column: &'static str,
     ) -> rusqlite::Result<T> {
-        self.converted(column, |text: String| text.parse())
+        self.parsed_value(column, self.get_ref(column)?)
+    }
+
+    /// Parses a text where it lies: a copy of each of half a million values takes long.
+    fn parsed_value<T: FromStr<Err: ToString>>(
+        &self,
+        column: &'static str,
+        value: ValueRef<'_>,
+    ) -> rusqlite::Result<T> {
+        let ValueRef::Text(text) = value else {
+            return self.converted(column, |text: String| text.parse());
+        };
+        let text = str::from_utf8(text).map_err(|err| unreadable(column, err))?;
+        text.parse().map_err(|err: T::Err| unreadable(column, err))
     }
 
     pub(super) fn parsed_if_any<T: FromStr<Err: ToString>>(
         &self,
         column: &'static str,
     ) -> rusqlite::Result<Option<T>> {
-        self.converted_if_any(column, |text: String| text.parse())
+        match self.get_ref(column)? {
+            ValueRef::Null => Ok(None),
+            value => self.parsed_value(column, value).map(Some),
+        }
     }
 
     pub(super) fn time(&self, column: &'static str) -> rusqlite::Result<Timestamp> {

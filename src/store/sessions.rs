@@ -265,11 +265,12 @@ pub(super) const LAST_SESSION: &str = "SELECT * FROM sessions INDEXED BY session
         AND (SELECT command FROM runs WHERE runs.id = run_id) <> 'verify'
     ORDER BY id DESC LIMIT 1";
 
-/// One search in the index for each model, instead of a scan of all sessions.
+/// One search in the index for each model, instead of a scan of all sessions. Models in the
+/// order of their ids need no sorting, and no other order of pages.
 pub(super) const LAST_CHECKS: &str =
     "SELECT sessions.id, model_id, new_commit, files_total, bytes_total, bytes_fetched, bytes_reused,
         bytes_left, finished_at, outcome, verify_outcome, error_kind, error, hint
-    FROM models JOIN sessions ON sessions.id = (
+    FROM models NOT INDEXED JOIN sessions ON sessions.id = (
         SELECT id FROM sessions AS newest INDEXED BY sessions_of_model
         WHERE newest.model_id = models.id AND newest.started_at <= ?1
             AND (SELECT command FROM runs WHERE runs.id = newest.run_id) <> 'verify'

@@ -39,11 +39,19 @@ pub(super) fn read_words<T: FromStr<Err: ToString> + Ord>(
     row: &Row<'_>,
     column: &'static str,
 ) -> rusqlite::Result<BTreeSet<T>> {
+    let parse = |word: &str| word.parse().map_err(|err: T::Err| unreadable(column, err));
+    match row.get_ref(column)? {
+        ValueRef::Null | ValueRef::Text(b"[]") => return Ok(BTreeSet::new()),
+        // Words without escapes, which nearly all are, need no copy.
+        ValueRef::Text(text) => {
+            if let Ok(words) = serde_json::from_slice::<Vec<&str>>(text) {
+                return words.into_iter().map(parse).collect();
+            }
+        }
+        _ => {}
+    }
     let words = read_list(row, column)?.unwrap_or_default();
-    words
-        .iter()
-        .map(|word| word.parse().map_err(|err: T::Err| unreadable(column, err)))
-        .collect()
+    words.iter().map(|word| parse(word)).collect()
 }
 
 /// The JSON form of a pause; times are RFC 3339, for people who read the database.

@@ -4,7 +4,7 @@
 //! old file or the new one, and no link redirects a write out of its root.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -54,14 +54,14 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 /// The caller chooses the folder, because readers of the target's folder must never
 /// see a temporary file.
 pub fn write_atomically(path: &Path, bytes: &[u8], aside: &Path) -> io::Result<()> {
-    write_aside(path, bytes, aside, rename_durably)
+    write_aside(path, aside, |file| file.write_all(bytes), rename_durably)
 }
 
 /// As `write_atomically`, without flushing: a power cut may leave an empty file.
 ///
 /// For records that can be rebuilt, of which there are thousands.
 pub fn write_unsynced(path: &Path, bytes: &[u8], aside: &Path) -> io::Result<()> {
-    write_aside(path, bytes, aside, rename_over)
+    write_aside(path, aside, |file| file.write_all(bytes), rename_over)
 }
 
 /// Replaces a world-readable file atomically, such as a metrics file that a
@@ -69,6 +69,14 @@ pub fn write_unsynced(path: &Path, bytes: &[u8], aside: &Path) -> io::Result<()>
 ///
 /// A target that is no regular file, such as `/dev/null`, is refused.
 pub fn write_for_all(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_for_all_with(path, |file| file.write_all(bytes))
+}
+
+/// As `write_for_all`, with bytes that are made while they are written.
+pub fn write_for_all_with(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     if path.metadata().is_ok_and(|found| !found.is_file()) {
         let why = "it exists and is not a regular file";
         return Err(io::Error::new(ErrorKind::AlreadyExists, why));
@@ -77,7 +85,7 @@ pub fn write_for_all(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    write_aside(path, bytes, aside, |temporary, path| {
+    write_aside(path, aside, write, |temporary, path| {
         // Independent of the umask: cron's often excludes other users.
         #[cfg(unix)]
         {
@@ -90,13 +98,14 @@ pub fn write_for_all(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 fn write_aside(
     path: &Path,
-    bytes: &[u8],
     aside: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     rename: impl FnOnce(&Path, &Path) -> io::Result<()>,
 ) -> io::Result<()> {
     let temporary = unused_name(aside);
     create_new(&temporary)
-        .and_then(|mut file| file.write_all(bytes))
+        .map(BufWriter::new)
+        .and_then(|mut file| write(&mut file).and_then(|()| file.flush()))
         .and_then(|()| rename(&temporary, path))
         .inspect_err(|_| {
             let _ = fs::remove_file(&temporary);

@@ -1,6 +1,6 @@
 //! The results on stdout and the messages on stderr.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use anyhow::{Context, Result};
 use console::measure_text_width;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{text, yaml};
 use crate::domain::outcome::words;
-use crate::json;
+use crate::json::{self, Document};
 use crate::sys::host::Host;
 use crate::sys::live_lines;
 use crate::sys::text::escaped;
@@ -109,60 +109,43 @@ impl Output {
         out
     }
 
+    /// Returns the output with the present width and the colours of stderr, for messages.
+    pub fn for_stderr(&self) -> Self {
+        let mut out = self.resized();
+        out.width = out.stderr_width;
+        out.colour = out.colour_on_stderr;
+        out
+    }
+
     /// The mark of a text that was cut.
     pub fn ellipsis(&self) -> &'static str {
         if self.unicode { "…" } else { "..." }
     }
 
     /// Writes a result: text for people, or the document for programs.
-    pub fn result(
+    pub fn result<D: Document>(
         &self,
         text: impl FnOnce(&Self) -> String,
-        document: impl FnOnce() -> Value,
+        document: impl FnOnce() -> D,
     ) -> Result<()> {
         match self.format {
             Format::Table | Format::Markdown | Format::Html => self.print(&text(&self.resized())),
-            Format::Json => self.print(&json::render(&document())),
-            Format::Yaml => self.print(&yaml::render(&document())?),
+            Format::Json => write_to_stdout(|out| json::write(out, &document())),
+            Format::Yaml => write_to_stdout(|out| yaml::write(out, &document())),
         }
     }
 
     /// Writes a list: a table, or with `--quiet` its names alone, one a line.
-    pub fn list(
+    pub fn list<D: Document>(
         &self,
         names: impl FnOnce() -> Vec<String>,
         text: impl FnOnce(&Self) -> String,
-        document: impl FnOnce() -> Value,
+        document: impl FnOnce() -> D,
     ) -> Result<()> {
         if self.quiet && self.format == Format::Table {
             return self.print(&names().join("\n"));
         }
         self.result(text, document)
-    }
-
-    /// As `result`, with the document as text that was rendered item by item.
-    pub fn long_result(
-        &self,
-        text: impl FnOnce(&Self) -> String,
-        json: impl FnOnce() -> String,
-    ) -> Result<()> {
-        match self.format {
-            Format::Json => self.print(&json()),
-            _ => self.result(text, || serde_json::from_str(&json()).unwrap_or_default()),
-        }
-    }
-
-    /// As `list`, with the document as text that was rendered item by item.
-    pub fn long_list(
-        &self,
-        names: impl FnOnce() -> Vec<String>,
-        text: impl FnOnce(&Self) -> String,
-        json: impl FnOnce() -> String,
-    ) -> Result<()> {
-        if self.quiet && self.format == Format::Table {
-            return self.print(&names().join("\n"));
-        }
-        self.long_result(text, json)
     }
 
     /// Writes a document for programs; a table has nothing to say here.
@@ -198,10 +181,7 @@ impl Output {
 
     /// Writes bytes to stdout as they are.
     pub fn print_bytes(&self, bytes: &[u8]) -> Result<()> {
-        match io::stdout().lock().write_all(bytes) {
-            Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other.context("cannot write to stdout"),
-        }
+        write_to_stdout(|out| out.write_all(bytes))
     }
 
     /// Writes a line of a stream to stdout; `false` if the reader is gone.
@@ -240,9 +220,7 @@ impl Output {
 
     /// Folds a message for stderr, whose first line begins behind a label of `indent` columns.
     pub fn folded(&self, message: &str, indent: usize) -> String {
-        let mut terminal = self.resized();
-        terminal.width = terminal.stderr_width;
-        let text = text::paragraph(&terminal, message, indent);
+        let text = text::paragraph(&self.for_stderr(), message, indent);
         text.trim_end().to_owned()
     }
 
@@ -255,6 +233,15 @@ impl Output {
         };
         let message = self.folded(&escaped(message), "warning: ".len());
         self.say(&format!("{label}: {message}"));
+    }
+}
+
+/// Writes to stdout in large pieces. A reader that is gone is no error.
+fn write_to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("cannot write to stdout"),
     }
 }
 

@@ -11,7 +11,7 @@ use super::Output;
 use super::rate::RateMeter;
 use super::text::clean;
 use super::waits::Waits;
-use crate::domain::progress::{FileProgress, RunProgress, Share, SomeModels};
+use crate::domain::progress::{FileProgress, RunProgress, STALLED_AFTER, Share, SomeModels};
 use crate::sys::live_lines::{self, TerminalSize};
 use crate::sys::pause::Stopwatch;
 
@@ -24,12 +24,6 @@ const MOST_FILES: usize = 4;
 
 /// The time between two drawings.
 const DRAW_EVERY: Duration = Duration::from_millis(125);
-
-/// The time until the rate allows an estimate of the time left.
-const LEAST_RATE_SPAN: Duration = Duration::from_secs(2);
-
-/// The time without a byte after which a download counts as stalled.
-const STALLED_AFTER: Duration = Duration::from_secs(5);
 
 /// A file that is fetched or read.
 struct ActiveFile {
@@ -247,13 +241,11 @@ impl Progress {
             waits,
             stalled_for,
         };
-        // The time left is known when no check can add bytes and the rate was measured for a
-        // while.
-        if self.checking.is_empty() && self.rate.span() >= LEAST_RATE_SPAN {
+        // A check can add bytes.
+        if self.checking.is_empty() {
             let bytes = progress.main_bytes();
             let left = bytes.total.saturating_sub(bytes.done);
-            let rate = progress.bytes_per_second.unwrap_or(0);
-            progress.seconds_left = left.checked_div(rate);
+            progress.seconds_left = self.rate.seconds_left(now, left);
         }
         progress
     }

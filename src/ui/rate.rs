@@ -4,9 +4,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::text::duration;
+use crate::domain::progress::STALLED_AFTER;
 
 /// The time over which the rate is measured.
 const RATE_SPAN: Duration = Duration::from_secs(10);
+
+/// The time until the rate allows an estimate of the time left.
+const LEAST_RATE_SPAN: Duration = Duration::from_secs(2);
 
 /// Renders an estimate, rounded up. One of more than a month says nothing.
 pub(super) fn time_left(seconds: u64) -> Option<String> {
@@ -22,6 +26,9 @@ pub(super) fn time_left(seconds: u64) -> Option<String> {
 #[derive(Default)]
 pub(super) struct RateMeter {
     samples: VecDeque<(Duration, u64)>,
+    done: u64,
+    /// The time of the last byte.
+    grew_at: Duration,
     /// Bytes that were counted without having been transferred.
     pub(super) base: u64,
 }
@@ -31,10 +38,16 @@ impl RateMeter {
         const EVERY: Duration = Duration::from_millis(250);
         let done = done.saturating_sub(self.base);
         let is_new = |(at, _): &(Duration, u64)| now >= *at + EVERY;
-        // Before the first byte the Hub was asked, and nothing was transferred.
-        if done == 0 {
+        let has_grown = done > self.done;
+        // Before the first byte the Hub was asked, and nothing was transferred. The rate
+        // after a stall is measured anew.
+        if done == 0 || has_grown && self.is_stalled(now) {
             self.samples.clear();
         }
+        if has_grown {
+            self.grew_at = now;
+        }
+        self.done = done;
         if self.samples.back().is_none_or(is_new) {
             self.samples.push_back((now, done));
         }
@@ -43,7 +56,18 @@ impl RateMeter {
         }
     }
 
-    pub(super) fn span(&self) -> Duration {
+    fn is_stalled(&self, now: Duration) -> bool {
+        now.saturating_sub(self.grew_at) >= STALLED_AFTER
+    }
+
+    /// Returns the time that so many bytes need; `None` until the rate was measured for a
+    /// while, and while the transfer stalls: an estimate would only grow.
+    pub(super) fn seconds_left(&self, now: Duration, n_bytes: u64) -> Option<u64> {
+        let is_known = self.span() >= LEAST_RATE_SPAN && !self.is_stalled(now);
+        n_bytes.checked_div(self.bytes_per_second().filter(|_| is_known)?)
+    }
+
+    fn span(&self) -> Duration {
         let ends = self.samples.front().zip(self.samples.back());
         ends.map_or(Duration::ZERO, |((first, _), (last, _))| {
             last.saturating_sub(*first)
@@ -63,6 +87,33 @@ impl RateMeter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_stall_has_no_time_left_and_the_rate_after_it_is_measured_anew() {
+        let mut meter = RateMeter::default();
+        let mut done = 0;
+        for second in 0..10 {
+            done += 100;
+            meter.sample(at(second), done);
+        }
+        assert_eq!(meter.seconds_left(at(9), 1_000), Some(10));
+        for second in 10..3_600 {
+            meter.sample(at(second), done);
+            let left = meter.seconds_left(at(second), 1_000);
+            assert_eq!(left.is_some(), second < 14, "{second}: {left:?}");
+        }
+        assert_eq!(meter.bytes_per_second(), Some(0));
+        for second in 3_600..3_603 {
+            done += 100;
+            meter.sample(at(second), done);
+            let left = meter.seconds_left(at(second), 1_000);
+            assert_eq!(left, (second == 3_602).then_some(10), "{second}");
+        }
+    }
 
     #[test]
     fn a_time_left_is_rounded_up_and_has_an_end() {

@@ -1,12 +1,17 @@
 //! Tables and facts that fit the terminal: a row is always one line.
 
+use std::borrow::Cow;
+use std::iter::repeat_n;
+
 use console::{measure_text_width, truncate_str};
 
 use super::Output;
 use super::text::{clean, folded};
 
+const SPACE_BETWEEN: &str = "  ";
+
 /// Spaces between columns.
-const GAP: usize = 2;
+const GAP: usize = SPACE_BETWEEN.len();
 
 /// Width below which a name is not cut while there are columns to leave out.
 const LEAST_NAME: usize = 16;
@@ -108,11 +113,10 @@ struct FittedColumn<'a> {
 
 /// Renders rows below their titles. Without a terminal no cell is cut and no column is
 /// left out, so that `grep` and `awk` see everything.
-pub fn render(out: &Output, columns: &[Column], rows: Vec<Vec<String>>) -> String {
-    let rows: Vec<Vec<String>> = rows
-        .into_iter()
-        .map(|row| row.iter().map(|cell| clean(cell)).collect())
-        .collect();
+pub fn render(out: &Output, columns: &[Column], mut rows: Vec<Vec<String>>) -> String {
+    for cell in rows.iter_mut().flatten().filter(|cell| !is_plain(cell)) {
+        *cell = clean(cell);
+    }
     let has_any = |index: usize| {
         let mut cells = rows.iter().filter_map(|row| row.get(index));
         cells.any(|cell| !cell.is_empty() && cell != super::text::NOTHING)
@@ -134,21 +138,28 @@ pub fn render(out: &Output, columns: &[Column], rows: Vec<Vec<String>>) -> Strin
     if let Some(width) = out.width {
         fit(&mut placed, usize::from(width));
     }
-    let titles = placed.iter().map(|it| {
-        let title = aligned(it, it.column.title, out);
-        if out.colour {
-            format!("\u{1b}[1m{title}\u{1b}[0m")
+    let mut line = String::new();
+    for column in &placed {
+        let (on, off) = if out.colour {
+            ("\u{1b}[1m", "\u{1b}[0m")
         } else {
-            title
-        }
-    });
-    let mut text = line(titles.collect(), out);
+            ("", "")
+        };
+        line.push_str(on);
+        push_aligned(&mut line, column, column.column.title, out);
+        line.push_str(off);
+        line.push_str(SPACE_BETWEEN);
+    }
+    let mut text = String::new();
+    push_line(&mut text, &line, out);
     for row in &rows {
-        let cells = placed.iter().map(|it| {
-            let cell = row.get(it.index).map_or("", String::as_str);
-            aligned(it, cell, out)
-        });
-        text.push_str(&line(cells.collect(), out));
+        line.clear();
+        for column in &placed {
+            let cell = row.get(column.index).map_or("", String::as_str);
+            push_aligned(&mut line, column, cell, out);
+            line.push_str(SPACE_BETWEEN);
+        }
+        push_line(&mut text, &line, out);
     }
     text
 }
@@ -199,41 +210,46 @@ fn row_width(widths: impl Iterator<Item = usize>) -> usize {
     sum + GAP * usize::saturating_sub(n_columns, 1)
 }
 
-/// Renders a cell, cut and padded to the width of its column.
-fn aligned(placed: &FittedColumn, cell: &str, out: &Output) -> String {
-    let cell = match placed.column.cut {
-        _ if width_of(cell) <= placed.width => cell.to_owned(),
-        Cut::Middle => cut_middle(cell, placed.width, out.ellipsis()),
-        _ => truncate_str(cell, placed.width, out.ellipsis()).into_owned(),
+/// Adds a cell to a line, cut and padded to the width of its column.
+fn push_aligned(line: &mut String, placed: &FittedColumn, cell: &str, out: &Output) {
+    let cell: Cow<'_, str> = match placed.column.cut {
+        _ if width_of(cell) <= placed.width => cell.into(),
+        Cut::Middle => cut_middle(cell, placed.width, out.ellipsis()).into(),
+        _ => truncate_str(cell, placed.width, out.ellipsis()),
     };
-    let padding = " ".repeat(placed.width.saturating_sub(width_of(&cell)));
+    let padding = placed.width.saturating_sub(width_of(&cell));
     if placed.column.is_number {
-        padding + &cell
+        line.extend(repeat_n(' ', padding));
+        line.push_str(&cell);
     } else {
-        cell + &padding
+        line.push_str(&cell);
+        line.extend(repeat_n(' ', padding));
     }
+}
+
+/// Tells whether a text has only characters of one column each. Most cells do, and the search
+/// for colours and wide characters takes long.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// Returns the columns that a text takes.
 fn width_of(text: &str) -> usize {
-    // Most cells are plain, and the search for colours and wide characters takes long.
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    if is_plain(text) {
         return text.len();
     }
     measure_text_width(text)
 }
 
-/// Joins cells to a line, which ends at the border of the terminal at the latest.
-fn line(cells: Vec<String>, out: &Output) -> String {
-    let line = cells.join(&" ".repeat(GAP));
+/// Adds a line without the spaces behind its last cell. It ends at the border of the terminal
+/// at the latest.
+fn push_line(text: &mut String, line: &str, out: &Output) {
     let line = line.trim_end();
     match out.width {
-        Some(width) => format!(
-            "{}\n",
-            truncate_str(line, usize::from(width), out.ellipsis())
-        ),
-        None => format!("{line}\n"),
+        Some(width) => text.push_str(&truncate_str(line, usize::from(width), out.ellipsis())),
+        None => text.push_str(line),
     }
+    text.push('\n');
 }
 
 /// Cuts a name in the middle: its beginning and its end tell it from others.

@@ -297,7 +297,7 @@ fn a_stop_ends_the_hashing_and_the_rest_is_counted() {
     // The large files are first.
     env.set("HFDL_TEST_READ_RATE", &(4 * MIB).to_string());
     let folder = env.root().join("old");
-    let command = env.command(["adopt", folder.to_str().unwrap(), "--json"]);
+    let command = env.command(["adopt", folder.to_str().unwrap(), "--json", "-q"]);
     let running = Victim::heard(command);
     wait_until("the first file", || {
         env.database().exists()
@@ -313,6 +313,11 @@ fn a_stop_ends_the_hashing_and_the_rest_is_counted() {
     let count = |name: &str| files[name].as_u64().unwrap();
     assert_eq!(count("hashed") + count("left"), 10, "{report:#}");
     assert!(count("left") > 0);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.contains(&format!("not read yet: {}", count("left"))),
+        "{told}"
+    );
     assert_eq!(adopted_paths(&env).len() as u64, count("hashed"));
     env.unset("HFDL_TEST_READ_RATE");
     assert_eq!(adopt(&env, &[])["files"]["known"], files["hashed"]);

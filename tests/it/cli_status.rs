@@ -82,7 +82,18 @@ fn a_healthy_home_tells_what_was_and_what_comes_next() {
         (&Value::Null, &false.into())
     );
     env.line("status").succeeds().prints("state      healthy");
-    assert_eq!(env.line("status -q").succeeds().stdout(), "");
+    assert_eq!(env.line("status -q").succeeds().silently().stdout(), "");
+}
+
+#[test]
+fn a_quiet_status_says_on_stderr_why_it_fails() {
+    let env = scheduled();
+    env.hub()
+        .fault(On::any().repo("acme/tiny"), Fault::Status(404));
+    env.line("download acme/tiny -q").exits(1);
+    let quiet = env.line("status -q");
+    assert_eq!(quiet.exits(1).stdout(), "");
+    quiet.explains("warning: `acme/tiny`").explains(" next: ");
 }
 
 #[test]

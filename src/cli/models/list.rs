@@ -13,7 +13,7 @@ use crate::domain::model::{Model, ModelSummary, Tag};
 use crate::domain::outcome::Outcome;
 use crate::domain::session::LastCheck;
 use crate::domain::units::ByteSize;
-use crate::json::{SizedModel, destination, models_text};
+use crate::json::{self, SizedModel, destination};
 use crate::ops::sizes::ModelSizes;
 use crate::store::ModelFilter;
 use crate::ui::table::Column;
@@ -57,13 +57,16 @@ impl ListModels {
         let settings = context.settings(store.as_ref())?;
         let all: Vec<&Model> = models.iter().map(|(model, _)| model).collect();
         let sizes = ModelSizes::of(&settings, &all, &last);
-        context.out.long_list(
+        let listed = models.iter().zip(&sizes.published);
+        let listed = listed.map(|((model, last), size)| (model, *last, size.map(|it| it.bytes)));
+        let listed: Vec<SizedModel<'_>> = listed.collect();
+        context.out.list(
             || {
                 let names = models.iter().map(|(model, _)| model.spec.name.to_string());
                 names.collect()
             },
             |out| list_text(out, &context.clock(), &models, &sizes),
-            || list_document(&models, &sizes),
+            || json::models(&listed, totals(&sizes)),
         )?;
         if models.is_empty() {
             self.say_nothing_found(context)?;
@@ -132,13 +135,6 @@ fn list_text(
         ]
     });
     table::render(out, &columns, rows.collect()) + &total_line(sizes)
-}
-
-fn list_document(models: &[(Model, Option<Outcome>)], sizes: &ModelSizes) -> String {
-    let listed = models.iter().zip(&sizes.published);
-    let listed = listed.map(|((model, last), size)| (model, *last, size.map(|size| size.bytes)));
-    let listed: Vec<SizedModel<'_>> = listed.collect();
-    models_text(&listed, totals(sizes))
 }
 
 /// Returns the sums over models for a document.

@@ -223,14 +223,14 @@ impl ModelState {
 impl ModelState {
     /// Returns the state without times that lie in the future.
     #[must_use]
-    pub fn as_of(&self, now: Timestamp) -> Self {
+    pub fn as_of(self, now: Timestamp) -> Self {
         Self {
             published_at: believed(self.published_at, now),
             last_check_at: believed(self.last_check_at, now),
             last_success_at: believed(self.last_success_at, now),
             last_change_at: believed(self.last_change_at, now),
             last_verify_at: believed(self.last_verify_at, now),
-            ..self.clone()
+            ..self
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::domain::scrub::ScrubState;
 use crate::domain::session::{ByteCounts, LastCheck, Session, SessionEnd, Trouble};
 use crate::domain::shard::Shard;
 use crate::domain::snapshot::Amount;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, believed};
 use crate::domain::units::{ByteSize, Seconds};
 use crate::domain::view::ViewSpec;
 
@@ -260,10 +260,7 @@ impl ModelStatus {
         is_scheduled: bool,
         now: Timestamp,
     ) -> Self {
-        let (state, end) = (
-            &model.state.as_of(now),
-            last.and_then(|last| last.end.as_ref()),
-        );
+        let (state, end) = (&model.state, last.and_then(|last| last.end.as_ref()));
         let outcome = end.map(|end| end.outcome);
         let effect = end.map(SessionEnd::effect);
         let is_unfinished =
@@ -272,11 +269,11 @@ impl ModelStatus {
             name: model.spec.name.clone(),
             summary: model.summary(outcome),
             last_outcome: outcome,
-            last_verify_at: state.last_verify_at,
+            last_verify_at: believed(state.last_verify_at, now),
             last_verify_outcome: state.last_verify_outcome,
             trouble: end.and_then(|end| end.trouble.clone()),
             published_commit: state.published_commit.clone(),
-            published_at: state.published_at,
+            published_at: believed(state.published_at, now),
             next_due: None,
             verified_until: None,
             bytes_left: last.map_or(0, |last| last.bytes.left) * u64::from(is_unfinished),
@@ -284,9 +281,9 @@ impl ModelStatus {
                 .and_then(|last| last.published_amount(model))
                 .map(|amount| amount.bytes),
             forecast: None,
-            last_check_at: state.last_check_at,
-            last_success_at: state.last_success_at,
-            last_change_at: state.last_change_at,
+            last_check_at: believed(state.last_check_at, now),
+            last_success_at: believed(state.last_success_at, now),
+            last_change_at: believed(state.last_change_at, now),
             consecutive_failures: state.consecutive_failures,
             held_update: state.held_update.clone().filter(HeldUpdate::is_waiting),
             rejected_first: state.rejected_first().cloned(),

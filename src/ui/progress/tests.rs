@@ -104,6 +104,19 @@ fn the_time_left_is_hidden_until_it_is_known() {
 }
 
 #[test]
+fn a_stall_hides_the_time_left_instead_of_letting_it_grow() {
+    let (mut progress, long) = busy(true, false);
+    for seconds in 0..4 {
+        progress.fetched(&long, 10 << 20);
+        progress.snapshot_at(at(seconds));
+    }
+    assert!(progress.snapshot_at(at(7)).seconds_left.is_some());
+    for seconds in [8, 12, 3_600] {
+        assert_eq!(progress.snapshot_at(at(seconds)).seconds_left, None);
+    }
+}
+
+#[test]
 fn files_that_were_here_count_and_failed_ones_do_not() {
     let mut progress = progress(true, false);
     progress.start_check(1, "acme/tiny");

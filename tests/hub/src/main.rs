@@ -21,6 +21,7 @@ Options:
                        an LFS line of the .gitattributes at the top of the revision
       --xet            Also keep the large files of DIR in Xet storage served by this hub
       --cas-url URL    Refer clients to this Xet storage, which must have the files of DIR
+      --no-rate-limits Leave out how many requests are left, for which clients wait now and then
       --port P         Port of the Hub [default: a free port]
       --cdn-port P     Port of the CDN, which serves large files [default: a free port]
       --ready-file F   Write the URL to F as soon as the hub accepts requests
@@ -54,6 +55,7 @@ struct Options {
     directory: Option<PathBuf>,
     xet: bool,
     cas_url: Option<String>,
+    no_rate_limits: bool,
     port: u16,
     cdn_port: u16,
     ready_file: Option<PathBuf>,
@@ -74,6 +76,7 @@ impl Options {
                 "--dir" => options.directory = Some(value()?.into()),
                 "--xet" => options.xet = true,
                 "--cas-url" => options.cas_url = Some(value()?),
+                "--no-rate-limits" => options.no_rate_limits = true,
                 "--port" => options.port = port(&value()?)?,
                 "--cdn-port" => options.cdn_port = port(&value()?)?,
                 "--ready-file" => options.ready_file = Some(value()?.into()),
@@ -101,6 +104,9 @@ fn run(options: Options) -> Result<(), String> {
     let hub = builder
         .try_start()
         .map_err(|err| format!("cannot listen: {err}"))?;
+    if options.no_rate_limits {
+        hub.configure(|settings| settings.rate_limits = false);
+    }
     if options.xet || options.cas_url.is_some() {
         hub.serve_xet();
     }

@@ -23,6 +23,8 @@ pub struct Settings {
     pub login_lifetime: Duration,
     /// Makes a refresh token valid once: the answer has the next one.
     pub rotates_logins: bool,
+    /// Whether answers tell how many requests are left, which lets clients wait now and then.
+    pub rate_limits: bool,
     pub shape: Shape,
 }
 
@@ -38,6 +40,7 @@ impl Default for Settings {
             xet: None,
             login_lifetime: Duration::from_secs(30 * 24 * 3600),
             rotates_logins: true,
+            rate_limits: true,
             shape: Shape::hugging_face(),
         }
     }

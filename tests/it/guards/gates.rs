@@ -90,6 +90,9 @@ nights! {
         world.then(|world| {
             let ran = world.env.line("download acme/tiny");
             ran.explains("`acme/tiny` is held, and nothing of it is published yet");
+            let quiet = world.env.line("download acme/tiny -q");
+            assert_eq!(quiet.exits(1).stdout(), "");
+            quiet.explains("`acme/tiny` is held, and nothing of it is published yet");
         });
     } => "none | gate | hold mail status | 0";
 
