@@ -149,6 +149,8 @@ impl ActiveRun<'_> {
     pub fn end(mut self, n_due: u64) -> Result<RunFacts> {
         let services = self.services;
         let (store, host) = (&services.store, services.host);
+        // Frees the buffers of its connections before whole folders are listed.
+        self.syncer = None;
         if matches!(self.command, RunCommand::RunDue | RunCommand::Download) {
             self.prune();
             check_database(store, host.now());
