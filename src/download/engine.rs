@@ -105,7 +105,7 @@ impl Engine {
     #[cfg(any(test, debug_assertions))]
     pub fn add(&mut self, job: FetchJob) -> FileId {
         let id = self.new_id();
-        self.add_numbered(vec![(id, job)]);
+        self.add_numbered(vec![(id, job.into())]);
         id
     }
 
@@ -113,6 +113,7 @@ impl Engine {
     #[cfg(any(test, debug_assertions))]
     pub fn add_all(&mut self, jobs: Vec<FetchJob>) -> Vec<FileId> {
         let ids: Vec<FileId> = jobs.iter().map(|_| self.new_id()).collect();
+        let jobs = jobs.into_iter().map(Arc::new);
         self.add_numbered(ids.iter().copied().zip(jobs).collect());
         ids
     }
@@ -124,7 +125,7 @@ impl Engine {
     }
 
     /// Adds files that have a number of this engine. A file that has ended can be added again.
-    pub fn add_numbered(&mut self, jobs: Vec<(FileId, FetchJob)>) {
+    pub fn add_numbered(&mut self, jobs: Vec<(FileId, Arc<FetchJob>)>) {
         if jobs.is_empty() {
             // Callers may add nothing after each event; do not wake idle connections for that.
             return;

@@ -5,7 +5,7 @@ mod messages;
 mod state;
 
 use std::sync::atomic::Ordering;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use messages::{ClaimStatus, ConnectionEnd, HashInput, SegmentRequest, wrong_size};
@@ -40,7 +40,7 @@ const CHUNK_OVERHEAD: u64 = (2 * 128 + 64) << 10;
 
 pub(crate) struct LargeFile {
     pub(crate) id: FileId,
-    pub(crate) job: FetchJob,
+    pub(crate) job: Arc<FetchJob>,
     pub(crate) partial: Box<PartialFile>,
     pub(crate) counters: FileCounters,
     state: Mutex<LargeFileState>,
@@ -51,7 +51,7 @@ pub(crate) struct LargeFile {
 impl LargeFile {
     pub(crate) fn new(
         id: FileId,
-        job: FetchJob,
+        job: Arc<FetchJob>,
         partial: Box<PartialFile>,
         on_disk: &RangeSet,
     ) -> Self {

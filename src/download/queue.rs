@@ -1,6 +1,7 @@
 //! The queue of files that no connection has started, by limit group and rank.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::budget::MIN_REQUEST;
 use super::event::{FetchJob, FileId};
@@ -10,7 +11,7 @@ use super::limits::LimitGroup;
 pub const SMALL_FILE_MAX: u64 = 1 << 20;
 
 /// A job with its number.
-pub(crate) type NumberedJob = (FileId, FetchJob);
+pub(crate) type NumberedJob = (FileId, Arc<FetchJob>);
 
 /// Rank and job number: equal ranks keep the order in which they were added.
 type QueueKey = (u64, FileId);
@@ -23,12 +24,12 @@ pub(crate) struct FileQueue {
 
 struct Queue {
     limits: LimitGroup,
-    small: BTreeMap<QueueKey, FetchJob>,
-    large: BTreeMap<QueueKey, FetchJob>,
+    small: BTreeMap<QueueKey, Arc<FetchJob>>,
+    large: BTreeMap<QueueKey, Arc<FetchJob>>,
 }
 
 impl FileQueue {
-    pub(crate) fn add(&mut self, id: FileId, job: FetchJob) {
+    pub(crate) fn add(&mut self, id: FileId, job: Arc<FetchJob>) {
         let known = self
             .queues
             .iter()
@@ -102,7 +103,7 @@ impl FileQueue {
 
     fn next(
         &mut self,
-        jobs: impl Fn(&mut Queue) -> &mut BTreeMap<QueueKey, FetchJob>,
+        jobs: impl Fn(&mut Queue) -> &mut BTreeMap<QueueKey, Arc<FetchJob>>,
         may: impl Fn(&LimitGroup) -> bool,
         fits: impl Fn(&FetchJob) -> bool,
     ) -> Option<NumberedJob> {
@@ -168,7 +169,7 @@ mod tests {
         let smallest = |limits: &LimitGroup, sizes: &[u64]| {
             let mut queue = FileQueue::default();
             for (id, size) in sizes.iter().enumerate() {
-                queue.add(FileId(id), job(limits, *size));
+                queue.add(FileId(id), job(limits, *size).into());
             }
             let found: Vec<u64> = queue.min_requests().map(|(_, least)| least).collect();
             found

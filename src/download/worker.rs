@@ -74,7 +74,7 @@ fn fetch_small_file(
 }
 
 /// Opens the partial file of a large file and starts its hash thread.
-fn open_large_file(engine: &Arc<EngineState>, id: FileId, job: FetchJob) {
+fn open_large_file(engine: &Arc<EngineState>, id: FileId, job: Arc<FetchJob>) {
     let limits = job.limits.clone();
     let copies = job.copies.as_deref().zip(job.partial.parent());
     let shared = copies.map_or_else(RangeSet::new, |(copies, folder)| {

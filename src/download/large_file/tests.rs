@@ -36,7 +36,7 @@ fn large(dir: &std::path::Path) -> LargeFile {
     // Allocate less than `size_bytes`: these tests never write the partial file.
     let opened = PartialFile::open(&job.partial, job.content, 1000, &RangeSet::new()).unwrap();
     let (partial, on_disk) = opened.expect("no other process holds the lock");
-    LargeFile::new(FileId(0), job, partial, &on_disk)
+    LargeFile::new(FileId(0), job.into(), partial, &on_disk)
 }
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -105,13 +105,13 @@ impl Syncer<'_> {
         wanted: &PlannedFile,
         partial: PathBuf,
         rank: u64,
-    ) -> FetchJob {
+    ) -> Arc<FetchJob> {
         let address = FileAddress {
             repo: request.target.repo.clone(),
             commit: planned.remote.commit.clone(),
             path: wanted.file.path.clone(),
         };
-        FetchJob {
+        Arc::new(FetchJob {
             name: format!("{}: {}", request.target.label(), wanted.file.path).into(),
             content: wanted.file.content,
             size_bytes: wanted.file.size_bytes,
@@ -121,7 +121,7 @@ impl Syncer<'_> {
             limits: request.limits.clone(),
             copies: wanted.delta.as_ref().map(|delta| copies(delta)),
             rank,
-        }
+        })
     }
 
     /// Returns the source of a file's bytes.

@@ -24,7 +24,8 @@ const MOST_STORED_AT_ONCE: usize = 64;
 
 /// A file that is fetched once for all targets that want it.
 pub(super) struct FileFetch {
-    pub(super) job: FetchJob,
+    /// Shared with the engine.
+    pub(super) job: Arc<FetchJob>,
     pub(super) uses: Vec<FileUse>,
     pub(super) saved: SavedBytes,
     /// Announced bytes that have not been received yet.
