@@ -280,6 +280,12 @@ fn below<'a>(mut folder: PathBuf, parts: impl Iterator<Item = &'a str>) -> PathB
     folder
 }
 
+/// Returns the folder of the repository that a path in a Hub cache is below.
+pub fn repo_folder_of(path: &Path) -> Option<&Path> {
+    let name = |folder: &Path| parse_folder_name(folder.file_name()?.to_str()?);
+    path.ancestors().find(|folder| name(folder).is_some())
+}
+
 /// Tells whether a path is that of a blob in a Hub cache, to which snapshots have links.
 pub fn is_blob_of_a_cache(path: &Path) -> bool {
     let blobs = path.parent();

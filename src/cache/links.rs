@@ -9,8 +9,8 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::layout::RepoLayout;
-use super::scan::by_names_alone;
+use super::layout::{self, RepoLayout};
+use super::scan::{by_names_alone, files_below};
 use crate::domain::content::ContentId;
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::RemoteFile;
@@ -78,6 +78,26 @@ pub fn whole_entry(
         stamp::is_same_file(&blob, &entry)
     };
     Ok(Some((if is_blob { blob } else { entry }, read)))
+}
+
+/// Returns all names of a file: where it is a blob, or an entry that is a hard link to one,
+/// those of the repository's folder.
+pub fn names_of(path: &Path) -> Vec<PathBuf> {
+    let mut names = vec![path.to_owned()];
+    let identity = |path: &Path| files::identity(path, &fs::metadata(path).ok()?);
+    let Some((file, 2..)) = identity(path) else {
+        return names;
+    };
+    let folders = layout::repo_folder_of(path).into_iter();
+    let folders = folders.flat_map(|repo| [repo.join("blobs"), repo.join("snapshots")]);
+    for (_, entry) in folders.flat_map(|folder| files_below(&folder).unwrap_or_default()) {
+        let name = entry.path();
+        let is_real = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_real && name != path && identity(&name).is_some_and(|(found, _)| found == file) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 /// Returns the metadata of an entry as readers see it, and the target that a link names.

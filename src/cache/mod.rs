@@ -44,7 +44,7 @@ pub use homes::{
     ownership_in_directory, stamp_of,
 };
 pub use layout::{CacheLayout, RepoLayout, is_blob_of_a_cache};
-pub use links::{blob_metadata, entry_metadata, whole_entry};
+pub use links::{blob_metadata, entry_metadata, names_of, whole_entry};
 pub use local_dir::{LocalDir, Prove};
 pub use local_publish::{Placed, Vanished};
 pub use mark::{ensure_mark, read_mark};

@@ -121,16 +121,25 @@ impl Store {
         })
     }
 
-    /// Records that a file was read as a whole and had a wrong hash. Returns false
-    /// if this was known.
-    pub fn save_bad_file(&self, path: &Path, content: &ContentId, now: Timestamp) -> Result<bool> {
+    /// Records that a file was read as a whole and had a wrong hash, under each of its
+    /// names. Returns false if this was known.
+    pub fn save_bad_file(
+        &self,
+        names: &[PathBuf],
+        content: &ContentId,
+        now: Timestamp,
+    ) -> Result<bool> {
         let sql = "INSERT INTO bad_files (path, content_id, found_at) VALUES (?1, ?2, ?3)
             ON CONFLICT (path) DO UPDATE SET content_id = excluded.content_id,
                 found_at = excluded.found_at WHERE content_id <> excluded.content_id";
         self.transaction(|store| {
-            store.forget_blob(path)?;
-            let params = params![path_text(path)?, content.to_string(), seconds(now)];
-            Ok(store.execute(sql, params)? > 0)
+            let mut is_new = false;
+            for path in names {
+                store.forget_blob(path)?;
+                let params = params![path_text(path)?, content.to_string(), seconds(now)];
+                is_new |= store.execute(sql, params)? > 0;
+            }
+            Ok(is_new)
         })
     }
 
@@ -153,6 +162,16 @@ impl Store {
     pub fn forget_bad_file(&self, path: &Path) -> Result<bool> {
         let sql = "DELETE FROM bad_files WHERE path = ?1";
         Ok(self.execute(sql, [path_text(path)?])? > 0)
+    }
+
+    /// Removes the proofs and the bad files of a folder that is gone.
+    pub fn forget_files_below(&self, folder: &Path) -> Result<()> {
+        let [from, to] = range_below(folder)?;
+        for table in ["blobs", "bad_files"] {
+            let sql = format!("DELETE FROM {table} WHERE path > ?1 AND path < ?2");
+            self.execute(&sql, [&from, &to])?;
+        }
+        Ok(())
     }
 
     /// Removes the proof of a file that is gone or different. Returns whether

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::file_limit;
 use super::files::{
-    create_new, identity, is_disk_failure, link_metadata_if_present, symlink_file, unused_name,
+    create_new, identity, is_disk_failure, link_metadata_if_present, remove_folder, rename_over,
+    symlink_file, unused_name,
 };
 use super::host::has_links;
 use crate::domain::placement::{FileNames, LetterCase, NormalForms, Placement};
@@ -30,7 +31,7 @@ pub fn placement(dir: &Path, private: Option<&'static str>) -> io::Result<Placem
 pub fn supports_symlinks(dir: &Path) -> io::Result<bool> {
     let probe = unused_name(dir);
     let resolves = read_through_link(&probe);
-    match fs::remove_dir_all(&probe) {
+    match remove_folder(&probe) {
         Err(err) if resolves.is_ok() => Err(err),
         _ => Ok(resolves? && has_links("symbolic")),
     }
@@ -61,12 +62,12 @@ pub fn renames_folders(dir: &Path) -> io::Result<bool> {
     let is_readable = || -> io::Result<bool> {
         fs::create_dir(&probe)?;
         fs::write(probe.join("file"), TEXT)?;
-        fs::rename(&probe, &renamed)?;
+        rename_over(&probe, &renamed)?;
         Ok(fs::read(renamed.join("file")).is_ok_and(|text| text == TEXT.as_bytes()))
     };
     let found = is_readable();
     for folder in [probe, renamed] {
-        let _ = fs::remove_dir_all(folder);
+        let _ = remove_folder(&folder);
     }
     found
 }

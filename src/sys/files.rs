@@ -151,18 +151,35 @@ pub fn remove_if_present(path: &Path) -> io::Result<bool> {
 /// On Windows a program that has one of them open, such as a virus scanner, may prevent
 /// it for a moment.
 pub fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
-    const ATTEMPTS: usize = 20;
     let rename_writable = |err| allow_writing(to, err).and_then(|()| fs::rename(from, to));
     let rename = || fs::rename(from, to).or_else(rename_writable);
+    retry_on_windows(rename, |err| is_in_use(err) && !to.is_dir())
+}
+
+/// Removes a folder with everything in it.
+///
+/// On Windows a program that looks at one of its files, such as a virus scanner, may prevent
+/// it for a moment.
+pub fn remove_folder(folder: &Path) -> io::Result<()> {
+    let is_temporary =
+        |err: &io::Error| is_in_use(err) || err.kind() == ErrorKind::DirectoryNotEmpty;
+    retry_on_windows(|| fs::remove_dir_all(folder), is_temporary)
+}
+
+fn retry_on_windows(
+    action: impl Fn() -> io::Result<()>,
+    is_temporary: impl Fn(&io::Error) -> bool,
+) -> io::Result<()> {
+    const ATTEMPTS: usize = 20;
     for _ in 1..ATTEMPTS {
-        match rename() {
-            Err(err) if cfg!(windows) && is_in_use(&err) && !to.is_dir() => {
+        match action() {
+            Err(err) if cfg!(windows) && is_temporary(&err) => {
                 std::thread::sleep(Duration::from_millis(25));
             }
             result => return result,
         }
     }
-    rename()
+    action()
 }
 
 /// Clears the read-only attribute of a file, which on Windows prevents deletion and

@@ -4,7 +4,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::files::{remove_if_present, rename_synced};
+use super::files::{remove_if_present, rename_over, rename_synced};
 
 /// Creates a directory and its parents for the owner alone (0700 on Unix).
 ///
@@ -90,7 +90,7 @@ pub fn replace_private_file_with(
 /// As `replace_private_file`, for a file that is of no use after a crash: it costs no flush
 /// of the disk.
 pub fn replace_passing_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    std::fs::rename(write_aside(path, |file| file.write_all(bytes))?, path)
+    rename_over(&write_aside(path, |file| file.write_all(bytes))?, path)
 }
 
 fn write_aside(

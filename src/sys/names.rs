@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::abilities::is_name_refused;
-use super::files::{create_new, unused_name};
+use super::files::{create_new, remove_folder, unused_name};
 use crate::domain::placement::NameProblem;
 use crate::domain::repo::RepoPath;
 
@@ -21,7 +21,7 @@ pub fn first_problem<'a>(
     let scratch = unused_name(aside);
     fs::create_dir(&scratch)?;
     let problem = try_all(&scratch, private, paths);
-    fs::remove_dir_all(&scratch)?;
+    remove_folder(&scratch)?;
     problem
 }
 

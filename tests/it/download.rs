@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use hfdl_test_hub::{Api, Fault, Gate, Hint, On, Shape, TestHub, generated_bytes};
 
 use crate::support::env::{Ran, TestEnv};
+use crate::support::process::Victim;
 
 const MIB: usize = 1 << 20;
 
@@ -245,12 +246,8 @@ fn a_killed_download_keeps_what_was_on_disk() {
         On::cdn("model.safetensors"),
         Fault::StallAfter(40 * MIB as u64),
     );
-    let mut child = env
-        .command(["download", "acme/tiny", "-c", "download.connections=1"])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child =
+        Victim::heard(env.command(["download", "acme/tiny", "-c", "download.connections=1"]));
     // Once the journal names bytes, they are on disk.
     let partial_has_journal = || {
         let found = walk(&env.cache());
@@ -263,14 +260,12 @@ fn a_killed_download_keeps_what_was_on_disk() {
     while !partial_has_journal() {
         looked += 1;
         assert!(looked < 3_000_000, "no journal appeared");
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "the download ended by itself"
-        );
+        if child.has_ended().is_some() {
+            panic!("the download ended by itself: {:?}", child.output());
+        }
         std::thread::yield_now();
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.kill();
     assert!(!repo_folder(&env).join("refs/main").exists());
     hub.heal();
     let ran = env.hfdl(["download", "acme/tiny", "--json"]);

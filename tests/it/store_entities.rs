@@ -789,7 +789,9 @@ fn a_blob_of_a_path_keeps_its_first_and_last_verification() {
     let proof = store.proof(a).unwrap().unwrap();
     assert!(proof.holds_for(&content('c'), &stamp(7), at(9)));
     assert!(!proof.holds_for(&content('c'), &stamp(8), at(9)));
-    store.save_bad_file(b, &content('c'), at(10)).unwrap();
+    store
+        .save_bad_file(&[b.to_owned()], &content('c'), at(10))
+        .unwrap();
     store.copy_proof(a, b).unwrap();
     assert_eq!(store.proof(b).unwrap(), Some(proof));
     assert!(store.bad_files().unwrap().is_empty());
@@ -803,21 +805,25 @@ fn bad_files_are_news_once_and_forgotten_when_they_are_good_again() {
     let home = Home::new();
     let store = home.open();
     let path = Path::new("/cache/blobs/a");
+    let snapshot = Path::new("/cache/snapshots/1");
+    let names = [path.to_owned(), snapshot.join("a")];
     store
         .save_blob(path, &content('a'), &stamp(100), at(1))
         .unwrap();
-    assert!(store.save_bad_file(path, &content('a'), at(2)).unwrap());
-    assert!(!store.save_bad_file(path, &content('a'), at(3)).unwrap());
+    assert!(store.save_bad_file(&names, &content('a'), at(2)).unwrap());
+    assert!(!store.save_bad_file(&names, &content('a'), at(3)).unwrap());
     assert_eq!(store.blob(path).unwrap(), None, "it is not proven any more");
     // It should hold something else now, and does not hold that either.
-    assert!(store.save_bad_file(path, &content('b'), at(4)).unwrap());
+    assert!(store.save_bad_file(&names, &content('b'), at(4)).unwrap());
     let bad: Vec<_> = store.bad_files().unwrap().into_iter().collect();
-    assert_eq!(bad, [(path.to_path_buf(), content('b'))]);
+    assert_eq!(bad, names.clone().map(|name| (name, content('b'))));
     store
         .save_blob(path, &content('b'), &stamp(100), at(5))
         .unwrap();
+    store.forget_files_below(snapshot).unwrap();
     assert!(store.bad_files().unwrap().is_empty());
-    store.save_bad_file(path, &content('b'), at(6)).unwrap();
+    assert!(store.blob(path).unwrap().is_some());
+    store.save_bad_file(&names, &content('b'), at(6)).unwrap();
     assert!(store.forget_bad_file(path).unwrap());
     assert!(!store.forget_bad_file(path).unwrap());
 }

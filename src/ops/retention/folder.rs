@@ -178,9 +178,13 @@ impl Folder {
             for (item, _) in done.removals() {
                 n_removed += 1;
                 match &item.what {
-                    SweepTarget::Snapshot(_) => n_revisions += 1,
+                    SweepTarget::Snapshot(commit) => {
+                        n_revisions += 1;
+                        store.forget_files_below(&layout.snapshot(commit))?;
+                    }
                     SweepTarget::Blob(content) => {
                         store.forget_blob(&layout.blob(content))?;
+                        store.forget_bad_file(&layout.blob(content))?;
                     }
                     _ => {}
                 }

@@ -153,7 +153,8 @@ impl Syncer<'_> {
                 importing.lacking.push(content);
             }
             ReadResult::Unreadable(err) => {
-                if adopted.is_some() && !from.exists() {
+                // Another target has moved it to its own place.
+                if !from.exists() {
                     importing.is_outdated = true;
                 } else {
                     log::warn!("cannot read `{}`: {err}", from.display());

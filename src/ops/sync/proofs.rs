@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use super::local_files::{BadFiles, ReusedFile};
 use super::target::Target;
+use crate::cache::names_of;
 use crate::domain::content::ContentId;
 use crate::domain::gate::GateRecord;
 use crate::domain::model::ModelId;
@@ -105,7 +106,7 @@ impl<'a> Proofs<'a> {
         self.unsaved.remove(path);
         let now = self.host.now();
         let noted = self.store.transaction(|store| -> Result<()> {
-            if store.save_bad_file(path, content, now)? {
+            if store.save_bad_file(&names_of(path), content, now)? {
                 store.record_event(&Event {
                     at: now,
                     kind: EventKind::Corrupt,

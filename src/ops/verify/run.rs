@@ -11,6 +11,7 @@ use super::prove::{HashResult, ProofJob, prove_all};
 use super::report::{
     Verified, VerifyReport, failure_with, nothing_published, result_of, session_files,
 };
+use crate::cache::names_of;
 use crate::domain::content::ContentId;
 use crate::domain::model::{EntryName, ModelId};
 use crate::domain::outcome::{Outcome, Trigger, VerifyOutcome};
@@ -313,11 +314,15 @@ impl FileRead<'_> {
     pub fn save(&self, run: &ActiveRun<'_>, result: &HashResult) -> Result<()> {
         let (path, store, now) = (self.path, &run.services.store, run.services.host.now());
         let why = match result {
-            HashResult::Good(_, Some(stamp)) => {
-                return Ok(store.save_blob(path, self.content, stamp, self.begun_at)?);
-            }
-            HashResult::Good(_, None) => {
-                store.forget_bad_file(path)?;
+            HashResult::Good(_, stamp) => {
+                if store.is_bad_file(path, self.content)? {
+                    for name in names_of(path) {
+                        store.forget_bad_file(&name)?;
+                    }
+                }
+                if let Some(stamp) = stamp {
+                    store.save_blob(path, self.content, stamp, self.begun_at)?;
+                }
                 return Ok(());
             }
             HashResult::Bad(_) => "no longer has its hash".to_owned(),
@@ -330,7 +335,7 @@ impl FileRead<'_> {
         }
         // The next sync fetches an unreadable file again, too.
         store.transaction(|store| -> Result<()> {
-            if store.save_bad_file(path, self.content, now)? {
+            if store.save_bad_file(&names_of(path), self.content, now)? {
                 store.record_event(&Event {
                     at: now,
                     kind: EventKind::Corrupt,

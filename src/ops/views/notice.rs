@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::refresh::ViewContext;
+use crate::cache::names_of;
 use crate::domain::model::{Destination, ModelId};
 use crate::domain::run::{Event, EventKind};
 use crate::domain::view::{FoundKind, MadeView, ViewFile, ViewMethod};
@@ -81,7 +82,7 @@ fn tell(context: ViewContext<'_>, made: &MadeView, file: &ViewFile, source: &Pat
     );
     let model: Option<ModelId> = made.model;
     context.store.transaction(|store| -> Result<()> {
-        if store.save_bad_file(source, &file.content, context.now)? {
+        if store.save_bad_file(&names_of(source), &file.content, context.now)? {
             log::warn!("{detail}");
             store.record_event(&Event {
                 at: context.now,
