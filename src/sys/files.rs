@@ -153,7 +153,11 @@ pub fn remove_if_present(path: &Path) -> io::Result<bool> {
 pub fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
     let rename_writable = |err| allow_writing(to, err).and_then(|()| fs::rename(from, to));
     let rename = || fs::rename(from, to).or_else(rename_writable);
-    retry_on_windows(rename, |err| is_in_use(err) && !to.is_dir())
+    match retry_on_windows(rename, |err| is_in_use(err) && !to.is_dir()) {
+        // The system says only that access is denied.
+        Err(_) if cfg!(windows) && to.is_dir() => Err(ErrorKind::IsADirectory.into()),
+        result => result,
+    }
 }
 
 /// Removes a folder with everything in it.

@@ -326,6 +326,12 @@ fn make_with_rows(home: &Home, last: usize) {
         let rows = Path::new(env!("CARGO_MANIFEST_DIR")).join(rows);
         let rows = fs::read_to_string(&rows)
             .unwrap_or_else(|err| panic!("each released version needs rows: {rows:?}: {err}"));
+        // A path of Unix is not absolute on Windows.
+        let rows = if cfg!(windows) {
+            rows.replace("dir=/srv", "dir=C:/srv")
+        } else {
+            rows
+        };
         home.sql().execute_batch(&rows).unwrap();
     }
 }
