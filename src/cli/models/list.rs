@@ -47,7 +47,7 @@ impl ListModels {
                 ..ModelFilter::default()
             })?;
             for mut model in kept {
-                model.state = model.state.as_of(now);
+                model.state = model.state.without_future_times(now);
                 let last = last.get(&model.id);
                 models.push((model, last.and_then(LastCheck::outcome)));
             }

@@ -51,7 +51,7 @@ struct ModelFacts {
 impl ShowModel {
     pub(super) fn run(self, context: &Context) -> Result<()> {
         let (store, mut model) = find(context, &self.name)?;
-        model.state = model.state.as_of(context.now());
+        model.state = model.state.without_future_times(context.now());
         let settings = context.settings(Some(&store))?;
         let places = ops::places::Places::load(&store, &settings)?;
         let mut all = store.schedules()?;

@@ -223,7 +223,7 @@ impl ModelState {
 impl ModelState {
     /// Returns the state without times that lie in the future.
     #[must_use]
-    pub fn as_of(self, now: Timestamp) -> Self {
+    pub fn without_future_times(self, now: Timestamp) -> Self {
         Self {
             published_at: believed(self.published_at, now),
             last_check_at: believed(self.last_check_at, now),

@@ -167,7 +167,7 @@ fn describe(notifier: &Notifier<'_>, models: Vec<Model>) -> Result<Vec<ModelMetr
     let mut last = notifier.store.last_checks(now)?;
     let fetched = notifier.store.bytes_ever_fetched()?;
     let describe = |mut model: Model| {
-        model.state = model.state.as_of(now);
+        model.state = model.state.without_future_times(now);
         describe_one(notifier.store, &cache, model, &mut last, &fetched)
     };
     models.into_iter().map(describe).collect()
