@@ -10,7 +10,7 @@ use hfdl_test_hub::{Fault as HubFault, On, git_blob_id};
 
 use crate::support::env::TestEnv;
 use crate::support::process::Victim;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(target_env = "musl")))]
 use crate::support::sound::open_sessions;
 use crate::support::sound::{Truth, damage, files_below};
 
@@ -106,7 +106,7 @@ fn a_name_that_is_taken_in_a_batch_costs_that_file_alone() {
     assert_eq!(world.heals(), text(7).len() as u64);
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(target_env = "musl")))]
 #[test]
 fn a_full_disk_at_any_record_of_a_batch_publishes_nothing_false() {
     use crate::support::faults::Fault;

@@ -627,7 +627,6 @@ fn two_homes_do_not_take_each_others_files() {
 #[cfg(target_os = "linux")]
 mod on_another_device {
     use super::*;
-    use crate::support::faults::Fault;
 
     /// A directory on a memory disk; `None` where there is none.
     fn other_device() -> Option<tempfile::TempDir> {
@@ -679,8 +678,10 @@ mod on_another_device {
         assert_eq!(files(disk.path()), Vec::<String>::new());
     }
 
+    #[cfg(not(target_env = "musl"))]
     #[test]
     fn where_no_link_is_possible_only_copy_helps() {
+        use crate::support::faults::Fault;
         let Some(disk) = other_device() else {
             return;
         };

@@ -1,5 +1,6 @@
 //! Failures of a disk: a library is preloaded into hfdl and makes one of its
-//! calls fail. Linux only; compiled by the system's C compiler.
+//! calls fail. Linux only; compiled by the system's C compiler. A static program, as with
+//! musl, takes no library.
 //!
 //! Direct system calls are not intercepted: `fallocate`, `copy_file_range` and
 //! reflinks.

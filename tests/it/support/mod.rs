@@ -9,7 +9,7 @@ pub mod disk;
 pub mod due;
 pub mod env;
 pub mod exposition;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(target_env = "musl")))]
 pub mod faults;
 pub mod http_source;
 pub mod inbox;
