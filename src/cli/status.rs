@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use serde::Serialize;
 
 use super::context::Context;
 use super::status_text::{render, warnings_text};
 use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::Settings;
 use crate::domain::status::{DatabaseTrouble, Status as Standing, Warning, assess};
-use crate::json::{self, Document, line};
+use crate::json::{self, line};
 use crate::ops::status::{StatusContext, gather, trouble_of, write_status_file};
 use crate::ops::timer;
 use crate::ops::timer_places::{LOST_DATABASE_HINT, lost_database};
@@ -58,7 +59,7 @@ impl Report {
         }
     }
 
-    fn document(&self) -> impl Document {
+    fn document(&self) -> impl Serialize {
         json::status(&self.status, &self.warnings)
     }
 

@@ -18,13 +18,8 @@ impl<T, V: Serialize> Serialize for Each<'_, T, V> {
     }
 }
 
-/// A value or a view that is written as the text of a format.
-pub trait Document: Serialize {}
-
-impl<T: Serialize + ?Sized> Document for T {}
-
 /// Renders a document for stdout: indented, with a final newline.
-pub fn render(document: &impl Document) -> String {
+pub fn render(document: &impl Serialize) -> String {
     let mut text = Vec::new();
     // Objects with text keys, in memory, which cannot fail.
     let _ = write(&mut text, document);
@@ -33,13 +28,13 @@ pub fn render(document: &impl Document) -> String {
 
 /// Writes a document as `render` does, item by item: the text of ten thousand models
 /// takes much memory.
-pub fn write(mut out: impl Write, document: &impl Document) -> io::Result<()> {
+pub fn write(mut out: impl Write, document: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut out, document)?;
     out.write_all(b"\n")
 }
 
 /// Renders a document as one line, for streams.
-pub fn line(document: &impl Document) -> String {
+pub fn line(document: &impl Serialize) -> String {
     serde_json::to_string(document).unwrap_or_default()
 }
 

@@ -37,7 +37,7 @@ mod update;
 
 pub use change_note::ChangeNoteView;
 pub use cyclonedx::cyclonedx;
-pub use document::{Document, document, error, line, render, write};
+pub use document::{document, error, line, render, write};
 pub use gate::{GateDocument, GateFile, gate_line};
 pub use hook::hook_line;
 pub use model::{ModelView, SizedModel, destination, models};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::document::{Document, Each, time};
+use super::document::{Each, time};
 use super::fields::fields;
 use crate::domain::hold::{Finding, HeldUpdate};
 use crate::domain::model::{Destination, Model};
@@ -64,7 +64,7 @@ struct ListedModelView {
 }
 
 /// Returns the document of `models list`, whose models become views one at a time.
-pub fn models<'a>(models: &'a [SizedModel<'a>], totals: Value) -> impl Document + 'a {
+pub fn models<'a>(models: &'a [SizedModel<'a>], totals: Value) -> impl Serialize + 'a {
     ModelsView {
         schema: "hfdl.models/1",
         models: Each(models, |(model, last, size_bytes)| ListedModelView {

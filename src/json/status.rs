@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::document::{Document, Each, time};
+use super::document::{Each, time};
 use super::model::HeldUpdateView;
 use super::progress::ProgressView;
 use super::session::BytesView;
@@ -21,7 +21,7 @@ use crate::domain::status::{
 use crate::domain::time::render_utc;
 
 /// Returns the document, whose models become views one at a time.
-pub fn status<'a>(status: &'a Status, warnings: &'a [Warning]) -> impl Document + 'a {
+pub fn status<'a>(status: &'a Status, warnings: &'a [Warning]) -> impl Serialize + 'a {
     StatusView::new(status, warnings)
 }
 

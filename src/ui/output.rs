@@ -4,11 +4,12 @@ use std::io::{self, BufWriter, Write};
 
 use anyhow::{Context, Result};
 use console::measure_text_width;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{text, yaml};
 use crate::domain::outcome::words;
-use crate::json::{self, Document};
+use crate::json;
 use crate::sys::host::Host;
 use crate::sys::live_lines;
 use crate::sys::text::escaped;
@@ -123,7 +124,7 @@ impl Output {
     }
 
     /// Writes a result: text for people, or the document for programs.
-    pub fn result<D: Document>(
+    pub fn result<D: Serialize>(
         &self,
         text: impl FnOnce(&Self) -> String,
         document: impl FnOnce() -> D,
@@ -136,7 +137,7 @@ impl Output {
     }
 
     /// Writes a list: a table, or with `--quiet` its names alone, one a line.
-    pub fn list<D: Document>(
+    pub fn list<D: Serialize>(
         &self,
         names: impl FnOnce() -> Vec<String>,
         text: impl FnOnce(&Self) -> String,

@@ -3,19 +3,19 @@
 use std::io::{self, ErrorKind, Write};
 
 use anyhow::{Context, Result};
+use serde::Serialize;
 
 use crate::domain::yaml::Quoter;
-use crate::json::Document;
 
 /// Renders a document as YAML.
-pub fn render(document: &impl Document) -> Result<String> {
+pub fn render(document: &impl Serialize) -> Result<String> {
     let mut text = Vec::new();
     write(&mut text, document).context("cannot render the result as YAML")?;
     Ok(String::from_utf8(text)?)
 }
 
 /// Writes a document as YAML, item by item.
-pub fn write(out: impl Write, document: &impl Document) -> io::Result<()> {
+pub fn write(out: impl Write, document: &impl Serialize) -> io::Result<()> {
     let mut lines = QuotedLines {
         out,
         quoter: Quoter::default(),
@@ -32,7 +32,7 @@ pub fn write(out: impl Write, document: &impl Document) -> io::Result<()> {
 /// Renders one document of a stream, with its start and without the final newline.
 ///
 /// Commands whose JSON is one document a line write such a stream.
-pub fn yaml_document(document: &impl Document) -> Result<String> {
+pub fn yaml_document(document: &impl Serialize) -> Result<String> {
     Ok(format!("---\n{}", render(document)?.trim_end()))
 }
 

@@ -32,14 +32,14 @@ pub(super) fn models(
     status: &Status,
     (settings, cache): (&Settings, &CacheLayout),
 ) -> Result<Vec<ModelStatus>> {
-    let facts = ModelFacts::new(store, schedules, status, (settings, cache))?;
+    let reader = ModelReader::new(store, schedules, status, (settings, cache))?;
     let mut last = store.last_checks(status.now)?;
     let mut known = Vec::new();
     store.map_models(&ModelFilter::default(), |model| {
         // Each goes when its model is described: together they are large.
         let last = last.remove(&model.id);
         if is_run_here(&status.shards, &model.spec) {
-            known.push(facts.describe(&model, last.as_ref()));
+            known.push(reader.describe(&model, last.as_ref()));
         }
     })?;
     Ok(known)
@@ -51,8 +51,8 @@ fn is_run_here(shards: &[Shard], spec: &ModelSpec) -> bool {
     shards.is_empty() || all.any(|one| one.holds(&spec.repo, &spec.revision))
 }
 
-/// The facts for the description of a model, of which each was found once for all of them.
-struct ModelFacts<'a> {
+/// Describes models by facts that are read once for all of them.
+struct ModelReader<'a> {
     store: &'a Store,
     schedules: &'a [Schedule],
     status: &'a Status,
@@ -69,7 +69,7 @@ struct ModelFacts<'a> {
     n_listings_read: Cell<u64>,
 }
 
-impl<'a> ModelFacts<'a> {
+impl<'a> ModelReader<'a> {
     fn new(
         store: &'a Store,
         schedules: &'a [Schedule],
