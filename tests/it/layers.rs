@@ -84,8 +84,12 @@ const BORDERS: &[(&str, &[&str])] = &[
     ("rusqlite", &["store/"]),
     ("rustix", &["sys/"]),
     ("rustls", &["sys/http/"]),
-    ("serde", &["*/wire.rs", "json/", "ops/document/"]),
-    // Commands build their documents from the shapes in `json/`.
+    // The output takes any document that can be serialised. Commands build
+    // theirs from the shapes in `json/`.
+    (
+        "serde",
+        &["*/wire.rs", "json/", "ui/", "cli/", "ops/document/"],
+    ),
     (
         "serde_json",
         &["*/wire.rs", "json/", "ui/", "cli/", "ops/document/"],
