@@ -3,9 +3,13 @@
 //! The rules are those of the official client, so that a cache folder name can
 //! be converted back into a repository id, and a path can never leave its
 //! folder.
+//!
+//! Ids, commits and paths are shared texts: a listing, its plan and the record of a
+//! session name the same files.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::domain::invalid_value::InvalidValue;
 
@@ -75,7 +79,7 @@ impl FromStr for RepoType {
 
 /// A repository id: `name` or `namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RepoId(String);
+pub struct RepoId(Arc<str>);
 
 impl RepoId {
     pub const MAX_LEN: usize = 96;
@@ -123,7 +127,7 @@ impl FromStr for RepoId {
         if text.ends_with(".git") {
             return refuse("it ends in `.git`");
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 
@@ -228,7 +232,7 @@ impl fmt::Display for Revision {
 
 /// A full commit hash: 40 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CommitSha(String);
+pub struct CommitSha(Arc<str>);
 
 impl CommitSha {
     pub fn as_str(&self) -> &str {
@@ -247,7 +251,7 @@ impl FromStr for CommitSha {
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
         if text.len() == 40 && text.bytes().all(hex) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             let refusal = InvalidValue::not_valid("commit", text);
             Err(refusal.because("a commit is 40 lower-case hexadecimal digits"))
@@ -264,7 +268,7 @@ impl fmt::Display for CommitSha {
 /// The path of a file inside a repository: relative, `/`-separated, and unable
 /// to leave its folder under the rules of any platform.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RepoPath(String);
+pub struct RepoPath(Arc<str>);
 
 impl RepoPath {
     pub fn as_str(&self) -> &str {
@@ -310,7 +314,7 @@ impl FromStr for RepoPath {
         if bytes.len() >= 2 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':' {
             return refuse("it starts with a drive letter");
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 
