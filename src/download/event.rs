@@ -1,6 +1,6 @@
 //! Input and output types of the engine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub struct FetchJob {
     /// locked: no other process may use its path.
     pub partial: PathBuf,
     /// Path for bytes with the wrong hash, on the same file system.
-    pub evidence: PathBuf,
+    pub evidence: Arc<Path>,
     pub source: Arc<dyn ByteSource>,
     /// Limits shared with other files: those of the run or a descendant.
     pub limits: LimitGroup,

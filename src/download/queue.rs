@@ -133,6 +133,7 @@ impl FileQueue {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::Arc;
 
     use super::*;
@@ -155,7 +156,7 @@ mod tests {
             content: ContentId::Sha256([1; 32]),
             size_bytes,
             partial: "f".into(),
-            evidence: "f.bad".into(),
+            evidence: Path::new("f.bad").into(),
             source: Arc::new(NoSource),
             limits: limits.clone(),
             copies: None,

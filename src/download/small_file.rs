@@ -132,7 +132,7 @@ pub(crate) fn with_evidence(job: &FetchJob, mismatch: FileError) -> FileError {
     let kept = keep_evidence(&job.partial, &job.evidence)
         .inspect_err(|err| log::warn!("could not keep the wrong bytes of `{}`: {err}", job.name));
     FileError {
-        evidence: kept.is_ok().then(|| job.evidence.clone()),
+        evidence: kept.is_ok().then(|| job.evidence.to_path_buf()),
         ..mismatch
     }
 }

@@ -165,6 +165,7 @@ impl Listing {
                 types.join("`, `")
             );
         }
+        self.files.shrink_to_fit();
         self.files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         let is_same = |pair: &&[RemoteFile]| pair[0].path == pair[1].path;
         if let Some(pair) = self.files.windows(2).find(is_same) {

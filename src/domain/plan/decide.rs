@@ -25,7 +25,7 @@ pub fn plan_sync(
 
     let mut sizes = HashMap::new();
     let mut fetched = BTreeSet::new();
-    let mut files = Vec::new();
+    let mut files = Vec::with_capacity(wanted.len());
     let mut totals = Totals::default();
     for file in wanted {
         let one = *sizes.entry(file.content).or_insert(file.size_bytes);

@@ -27,7 +27,7 @@ fn large(dir: &std::path::Path) -> LargeFile {
         content: ContentId::Sha256([1; 32]),
         size_bytes: 400 << 20,
         partial: dir.join("blob"),
-        evidence: dir.join("blob.bad"),
+        evidence: dir.join("blob.bad").into(),
         source: Arc::new(BrokenSource),
         limits: LimitGroup::default(),
         copies: None,

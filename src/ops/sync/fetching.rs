@@ -4,7 +4,7 @@
 //! A file that another process is fetching is retried, and a file that another
 //! process has stored is proven by a reader.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl Syncer<'_> {
         for (index, wanted) in files.filter(|(_, file)| file.action.is_fetch()) {
             let file_use = FileUse { target: id, index };
             let is_distrusted = planned.distrusted.contains(&wanted.file.content);
-            let evidence = planned.destination.evidence(&wanted.file.content);
+            let evidence: Arc<Path> = planned.destination.evidence(&wanted.file.content).into();
             let known = self.by_evidence.get(&evidence);
             if let Some(file) = known.and_then(|known| self.files.get_mut(known)) {
                 // Two targets of one repository want the same content.
@@ -82,11 +82,17 @@ impl Syncer<'_> {
                 retries_left: BUSY_RETRIES,
                 is_distrusted,
                 need: Need { bytes, ..need },
-                job: self.job(&request, &planned, wanted, partial, order.next(missing)),
+                job: self.job(
+                    &request,
+                    &planned,
+                    wanted,
+                    (partial, evidence.clone()),
+                    order.next(missing),
+                ),
                 state: FetchState::Fetching,
             };
             self.promised.add(file.need);
-            self.by_evidence.insert(file.job.evidence.clone(), file_id);
+            self.by_evidence.insert(evidence, file_id);
             self.files.insert(file_id, file);
             new.push(file_id);
         }
@@ -103,7 +109,7 @@ impl Syncer<'_> {
         request: &SyncRequest,
         planned: &Planned,
         wanted: &PlannedFile,
-        partial: PathBuf,
+        (partial, evidence): (PathBuf, Arc<Path>),
         rank: u64,
     ) -> Arc<FetchJob> {
         let address = FileAddress {
@@ -116,7 +122,7 @@ impl Syncer<'_> {
             content: wanted.file.content,
             size_bytes: wanted.file.size_bytes,
             partial,
-            evidence: planned.destination.evidence(&wanted.file.content),
+            evidence,
             source: self.source(&request.target, wanted, address),
             limits: request.limits.clone(),
             copies: wanted.delta.as_ref().map(|delta| copies(delta)),

@@ -2,7 +2,7 @@
 //! them on. Each state has a module of its own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub struct Syncer<'a> {
     /// Files that are fetched, each once for all targets that want it.
     pub(super) files: BTreeMap<FileId, FileFetch>,
     /// The files above by the path of their evidence: one content in one folder has one.
-    pub(super) by_evidence: HashMap<PathBuf, FileId>,
+    pub(super) by_evidence: HashMap<Arc<Path>, FileId>,
     /// Files that the engine has started: their partial files grow.
     pub(super) started: BTreeSet<FileId>,
     /// Bytes that targets have still to write, without those of started files.
