@@ -92,6 +92,12 @@ impl HomeFolder {
         read_record(&self.path())
     }
 
+    /// Reads the claims and the unfinished downloads alone: the other parts are as long as
+    /// the list of all files.
+    fn claims(&self) -> Result<HomeRecord> {
+        read_claims(&self.path())
+    }
+
     /// Records the claims of this home and the time of this visit.
     pub fn write_claims(&self, wanted: &BTreeSet<CommitSha>) -> Result<()> {
         self.replace("claims", &home_text::render_claims(&self.home, wanted))
@@ -99,7 +105,7 @@ impl HomeFolder {
 
     /// Tells whether the recorded time of the last visit is old enough to be renewed.
     pub fn is_to_be_renewed(&self) -> Result<bool> {
-        let seen = read_record(&self.path())?.home.map(|home| home.seen_at);
+        let seen = self.claims()?.home.map(|home| home.seen_at);
         Ok(seen
             .is_none_or(|seen| self.home.seen_at.duration_since(seen).unsigned_abs() >= SEEN_EVERY))
     }
@@ -117,7 +123,7 @@ impl HomeFolder {
 
     /// Claims a commit and its contents before the first byte is fetched.
     pub fn begin(&self, key: &FetchKey, fetch: UnfinishedFetch) -> Result<()> {
-        let mut record = self.record()?;
+        let mut record = self.claims()?;
         record.begun.begin(key, fetch);
         if record.home.is_none() {
             self.write_claims(&record.wanted)?;
@@ -130,7 +136,7 @@ impl HomeFolder {
         if !self.has_begun() {
             return Ok(());
         }
-        let begun = self.record()?.begun;
+        let begun = self.claims()?.begun;
         let mut changed = begun.clone();
         change(&mut changed);
         if changed == begun {
@@ -203,6 +209,22 @@ impl HomeFolder {
         if !self.path().is_dir() {
             return Ok(());
         }
+        self.forget_what_is_gone(local)?;
+        let snapshots = local.snapshots.values();
+        let in_use: BTreeSet<ContentId> = snapshots.flat_map(|it| it.contents()).collect();
+        self.change_begun(|begun| {
+            let is_there = |commit: &CommitSha| local.snapshots.contains_key(commit);
+            begun.abandoned.retain(is_there);
+            begun.retain(|content| {
+                local.partials.contains_key(content)
+                    || local.evidence.contains_key(content)
+                    || local.blobs.contains_key(content) && !in_use.contains(content)
+            });
+        })
+    }
+
+    /// Removes the records of snapshots and blobs that are gone.
+    fn forget_what_is_gone(&self, local: &LocalRepo) -> Result<()> {
         let mut record = self.record()?;
         for commit in record.snapshots.keys() {
             if !local.snapshots.contains_key(commit) && !local.trash.contains_key(commit) {
@@ -224,17 +246,7 @@ impl HomeFolder {
         if record.blobs.len() != n_blobs {
             self.replace("made", &home_text::render_made(&record.blobs))?;
         }
-        let snapshots = local.snapshots.values();
-        let in_use: BTreeSet<ContentId> = snapshots.flat_map(|it| it.contents()).collect();
-        self.change_begun(|begun| {
-            let is_there = |commit: &CommitSha| local.snapshots.contains_key(commit);
-            begun.abandoned.retain(is_there);
-            begun.retain(|content| {
-                local.partials.contains_key(content)
-                    || local.evidence.contains_key(content)
-                    || local.blobs.contains_key(content) && !in_use.contains(content)
-            });
-        })
+        Ok(())
     }
 
     /// Removes the temporary files and folders that a killed process of this home left.
@@ -352,16 +364,23 @@ fn records_in(private: &Path, own: Option<&str>, now: Timestamp) -> Result<Owner
     Ok(ownership)
 }
 
-fn read_record(folder: &Path) -> Result<HomeRecord> {
+fn read_claims(folder: &Path) -> Result<HomeRecord> {
     let mut record = HomeRecord::default();
     let id = folder.file_name().unwrap_or_default().to_string_lossy();
     if let Some(text) = read(&folder.join("claims"))? {
         home_text::parse_claims(&id, &text, &mut record);
     }
-    for name in ["begun", "made"] {
-        if let Some(text) = read(&folder.join(name))? {
-            home_text::parse_made(&text, &mut record);
-        }
+    if let Some(text) = read(&folder.join("begun"))? {
+        home_text::parse_made(&text, &mut record);
+    }
+    Ok(record)
+}
+
+fn read_record(folder: &Path) -> Result<HomeRecord> {
+    let mut record = read_claims(folder)?;
+    let id = folder.file_name().unwrap_or_default().to_string_lossy();
+    if let Some(text) = read(&folder.join("made"))? {
+        home_text::parse_made(&text, &mut record);
     }
     for entry in read_dir(folder)? {
         let name = entry.file_name();
