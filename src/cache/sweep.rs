@@ -1,6 +1,6 @@
 //! Carries out the plan of a sweep, in an order that survives a crash.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 
@@ -81,10 +81,12 @@ fn leads_to(link: &Path, blobs: &Path) -> bool {
 /// that the next sweep still knows which blobs it used if this one is cut
 /// short. The disk is read again before blobs are deleted: another program may
 /// have made a snapshot since the plan. Files that the system does not delete,
-/// because another program has them open, stay and are not counted.
+/// because another program has them open, stay and are not counted. `local` is the state
+/// of the disk that the plan is about.
 pub fn execute_sweep(
     cache: &CacheLayout,
     repo: &Repo,
+    local: LocalRepo,
     plan: &SweepPlan,
     rules: &SweepRules,
 ) -> Result<SweepPlan> {
@@ -96,14 +98,14 @@ pub fn execute_sweep(
     let moved = set_snapshots_aside(cache, repo, plan, rules)?;
     let is_file = |what: &SweepTarget| what.as_snapshot().is_none();
     let now = plan_again(cache, repo, plan, rules, is_file)?;
+    let still_goes = targets_of(&now);
     let mut done = SweepPlan::default();
     for (item, permit) in plan.removals() {
         let is_removed = match &item.what {
             SweepTarget::Snapshot(commit) => moved.contains(&layout.trash(commit)),
             what => {
                 // Others may have changed the folder since the plan.
-                let is_still_right = now.removals().any(|(other, _)| other.what == *what);
-                is_still_right && remove_files(&layout, what, permit)?
+                still_goes.contains(what) && remove_files(&layout, what, permit)?
             }
         };
         if is_removed {
@@ -126,7 +128,12 @@ pub fn execute_sweep(
         }
     }
     checkpoint("trash emptied");
-    let local = scan_repo(cache, repo)?;
+    let local = if plan.removals().next().is_some() {
+        drop(local);
+        scan_repo(cache, repo)?
+    } else {
+        local
+    };
     if !rules.ownership.is_being_fetched {
         remove_leftovers(&layout, &local, &rules.ownership)?;
     }
@@ -152,6 +159,10 @@ fn plan_again(
     }
 }
 
+fn targets_of(plan: &SweepPlan) -> HashSet<&SweepTarget> {
+    plan.removals().map(|(item, _)| &item.what).collect()
+}
+
 /// Moves the snapshots of a plan into the trash, and returns their paths there. A ref
 /// may have moved since the plan, or a name have come into a snapshot: those stay.
 fn set_snapshots_aside(
@@ -163,12 +174,13 @@ fn set_snapshots_aside(
     let layout = cache.repo(repo);
     let is_snapshot = |what: &SweepTarget| what.as_snapshot().is_some();
     let now = plan_again(cache, repo, plan, rules, is_snapshot)?;
+    let still_goes = targets_of(&now);
     let mut moved = Vec::new();
     for (item, _) in plan.removals() {
         let SweepTarget::Snapshot(commit) = &item.what else {
             continue;
         };
-        if !now.removals().any(|(other, _)| other.what == item.what) {
+        if !still_goes.contains(&item.what) {
             continue;
         }
         let (snapshot, aside) = (layout.snapshot(commit), layout.trash(commit));

@@ -6,6 +6,7 @@
 //! stays.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use super::homes::origin_of_snapshot;
 use super::scan::{BlobKind, LocalEntry, LocalRepo, LocalSnapshot};
@@ -27,7 +28,7 @@ pub struct SweepRules {
     /// Revisions that another program works with.
     pub open_snapshots: BTreeSet<CommitSha>,
     /// Records of the homes that made or claim files here.
-    pub ownership: Ownership,
+    pub ownership: Rc<Ownership>,
     /// The treatment of bytes with a wrong hash, which are kept for inspection.
     pub evidence: Evidence,
 }
@@ -53,7 +54,7 @@ pub struct SweepItem {
     pub verdict: SweepVerdict,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SweepTarget {
     Snapshot(CommitSha),
     /// A snapshot from an interrupted sweep. The commit may have been published again

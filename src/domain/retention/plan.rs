@@ -1,5 +1,6 @@
 //! The plan: each revision of each folder, oldest first, with a verdict.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::history::{PublishedRevision, UpstreamAnswer, latest_first};
@@ -177,12 +178,14 @@ impl RetentionPlan {
 /// that, the oldest of those that only their number keeps go as well, whichever
 /// folder they are in.
 pub fn plan_retention(
-    folders: &[FolderFacts],
+    folders: &[impl Borrow<FolderFacts>],
     rules: RetentionRules,
     now: Timestamp,
 ) -> RetentionPlan {
-    let mut states: Vec<FolderState<'_>> = folders.iter().map(FolderState::new).collect();
-    let mut revisions = judge_all(folders, rules, now);
+    let folders: Vec<&FolderFacts> = folders.iter().map(Borrow::borrow).collect();
+    let states = folders.iter().map(|facts| FolderState::new(facts));
+    let mut states: Vec<FolderState<'_>> = states.collect();
+    let mut revisions = judge_all(&folders, rules, now);
     let before: u64 = folders.iter().map(|facts| facts.total_bytes).sum();
     let mut total = before;
     for revision in &mut revisions {
@@ -227,11 +230,11 @@ pub fn plan_retention(
 }
 
 /// Judges each revision by itself, and returns them from the oldest to the newest.
-fn judge_all(
-    folders: &[FolderFacts],
+fn judge_all<'f>(
+    folders: &[&'f FolderFacts],
     rules: RetentionRules,
     now: Timestamp,
-) -> Vec<JudgedRevision<'_>> {
+) -> Vec<JudgedRevision<'f>> {
     let mut revisions = Vec::new();
     for (folder, facts) in folders.iter().enumerate() {
         for (commit, snapshot) in &facts.snapshots {

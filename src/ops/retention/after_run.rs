@@ -11,7 +11,9 @@ use crate::cache::{CacheLayout, Evidence, execute_sweep, plan_sweep};
 use crate::domain::deletion::Reason;
 use crate::domain::model::{Destination, Model, ModelId};
 use crate::domain::repo::{CommitSha, Repo};
-use crate::domain::retention::{RetentionDecision, RetentionPlan, RetentionRules, plan_retention};
+use crate::domain::retention::{
+    FolderFacts, RetentionDecision, RetentionPlan, RetentionRules, plan_retention,
+};
 use crate::domain::run::RunId;
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
@@ -135,15 +137,16 @@ fn sweep(
             Err(err) => warn(repo, err),
         }
     }
-    let facts = |folders: &[Folder]| -> Vec<_> {
-        folders.iter().map(|folder| folder.facts.clone()).collect()
+    let planned = |folders: &[Folder], rules| {
+        let facts: Vec<&FolderFacts> = folders.iter().map(|folder| &folder.facts).collect();
+        plan_retention(&facts, rules, now)
     };
     let rules = RetentionRules {
         // The Hub was asked about the commits of updated models just now.
         confirmed_since: Some(now),
         ..RetentionRules::default()
     };
-    let mut plan = plan_retention(&facts(&folders), rules, now);
+    let mut plan = planned(&folders, rules);
     let has_leftovers = |folder: &Folder| {
         let all = folder.local.snapshots.keys().cloned().collect();
         let rules = folder.sweep_rules(all, Evidence::Keep);
@@ -154,15 +157,16 @@ fn sweep(
     };
     if going(&plan).next().is_some() || folders.iter().any(has_leftovers) {
         Folder::ask_others(&mut folders, cache)?;
-        plan = plan_retention(&facts(&folders), rules, now);
+        plan = planned(&folders, rules);
     }
     for (commit, reason) in going(&plan) {
         log::debug!("{commit} goes: {}", reason.as_str());
     }
-    for (index, folder) in folders.iter().enumerate() {
+    for (index, folder) in folders.iter_mut().enumerate() {
         let rules = folder.sweep_rules(plan.staying(index), Evidence::Keep);
-        let swept = plan_sweep(&folder.local, &rules);
-        let swept = execute_sweep(cache, &folder.repo, &swept, &rules);
+        let local = std::mem::take(&mut folder.local);
+        let swept = plan_sweep(&local, &rules);
+        let swept = execute_sweep(cache, &folder.repo, local, &swept, &rules);
         match swept.and_then(|done| folder.forget(store, cache, &done, run, now).map(|()| done)) {
             Ok(done) => {
                 let snapshots = done.removals();

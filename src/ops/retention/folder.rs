@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::Result;
 
@@ -32,7 +33,7 @@ pub(super) struct Folder {
     pub local: LocalRepo,
     pub facts: FolderFacts,
     pub used_elsewhere: BTreeSet<ContentId>,
-    pub ownership: Ownership,
+    pub ownership: Rc<Ownership>,
 }
 
 /// Returns the number of revisions that a model keeps, and whether it is selected.
@@ -91,7 +92,7 @@ impl Folder {
             local,
             facts,
             used_elsewhere: BTreeSet::new(),
-            ownership,
+            ownership: ownership.into(),
         }))
     }
 

@@ -69,13 +69,10 @@ fn revision(folder: &Folder, judged: &RevisionVerdict) -> Item {
 }
 
 fn other(folder: &Folder, item: &SweepItem) -> Option<Item> {
-    let (what, id) = match &item.what {
-        SweepTarget::Snapshot(_) => return None,
-        SweepTarget::Trash(commit) => (ItemKind::Trash, commit.to_string()),
-        SweepTarget::Blob(content) => (ItemKind::Blob, content.to_string()),
-        SweepTarget::Partial(content) => (ItemKind::Partial, content.to_string()),
-        SweepTarget::Evidence(content) => (ItemKind::Evidence, content.to_string()),
-    };
+    if item.what.as_snapshot().is_some() {
+        return None;
+    }
+    let (what, id) = name_of(&item.what);
     let (goes, reason) = told(item.verdict);
     let mut row = Item {
         model: first_meant(folder),
@@ -128,16 +125,15 @@ fn first_meant(folder: &Folder) -> Option<EntryName> {
     Some(meant.0.spec.name.clone())
 }
 
-/// Returns the removals of a sweep for one item.
-pub(super) fn is_of(item: &Item, target: &SweepTarget) -> bool {
-    let (what, id) = match target {
+/// Returns the kind and the id that the report has for the target of a sweep.
+pub(super) fn name_of(target: &SweepTarget) -> (ItemKind, String) {
+    match target {
         SweepTarget::Snapshot(commit) => (ItemKind::Revision, commit.to_string()),
         SweepTarget::Trash(commit) => (ItemKind::Trash, commit.to_string()),
         SweepTarget::Blob(content) => (ItemKind::Blob, content.to_string()),
         SweepTarget::Partial(content) => (ItemKind::Partial, content.to_string()),
         SweepTarget::Evidence(content) => (ItemKind::Evidence, content.to_string()),
-    };
-    item.what == what && item.id == id
+    }
 }
 
 /// Returns the row for a leftover in a model's directory.

@@ -1,6 +1,6 @@
 //! `hfdl prune`: the removal of everything that is not kept, with a reason for each thing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use anyhow::{Context, Error, Result};
@@ -8,7 +8,7 @@ use anyhow::{Context, Error, Result};
 use super::after_run::keep_of;
 use super::folder::{Folder, end_rejected};
 use super::history::{HistoryPruned, old_history, prune_history};
-use super::leftovers::{is_of, item_of_dir, items_of};
+use super::leftovers::{item_of_dir, items_of, name_of};
 use crate::cache::{
     CacheLayout, DirLeftover, Evidence, LeftoverKind, LocalDir, SweepPlan, SweepRules,
     execute_sweep, plan_sweep,
@@ -146,7 +146,7 @@ impl Prune<'_> {
             .collect();
         outdated.sort_by(|a, b| (&a.id, b.seen_at).cmp(&(&b.id, a.seen_at)));
         outdated.dedup_by(|a, b| a.id == b.id);
-        let facts: Vec<FolderFacts> = folders.iter().map(|it| it.facts.clone()).collect();
+        let facts: Vec<&FolderFacts> = folders.iter().map(|it| &it.facts).collect();
         let plan = plan_retention(&facts, limits, now);
 
         let mut planned = Vec::new();
@@ -278,23 +278,22 @@ impl Prune<'_> {
             problems: plan.problems,
             outdated: plan.outdated,
         };
-        for planned in plan.folders {
+        for mut planned in plan.folders {
+            let local = std::mem::take(&mut planned.folder.local);
             let repo = &planned.folder.repo;
             ownership::prepare_place(self.store, &cache, repo, &Destination::Cache);
-            match execute_sweep(&cache, repo, &planned.sweep, &planned.rules) {
+            match execute_sweep(&cache, repo, local, &planned.sweep, &planned.rules) {
                 Ok(done) => {
                     planned
                         .folder
                         .forget(self.store, &cache, &done, Some(run), now)?;
                     report.freed_bytes += done.freed_bytes;
-                    let is_done = |item: &Item| {
-                        done.removals()
-                            .any(|(removed, _)| is_of(item, &removed.what))
-                    };
+                    let removed = done.removals().map(|(item, _)| name_of(&item.what));
+                    let removed: HashSet<_> = removed.collect();
                     report
                         .items
                         .extend(planned.items.into_iter().map(|mut item| {
-                            if item.goes && !is_done(&item) {
+                            if item.goes && !removed.contains(&(item.what, item.id.clone())) {
                                 item.stays_after_all();
                             }
                             item
