@@ -136,12 +136,13 @@ impl Download {
         if self.dry_run || is_offline {
             return self.show_only(context, existing, settings, &targets, single.as_ref());
         }
+        let store = existing.map_or_else(|| context.store(), Ok)?;
+        let bounds = self.limits.bounds(&settings);
+        // Before the lock: a signal may end the wait for it.
+        let services = Services::for_run(&context.host, &context.home, settings, store)?;
         let (command, trigger) = (RunCommand::Download, Trigger::Manual);
         let lock = take_lock(context, command, trigger, self.waiting.wait)?;
-        let store = existing.map_or_else(|| context.store(), Ok)?;
-        self.accept_updates(&store, &targets, context)?;
-        let bounds = self.limits.bounds(&settings);
-        let services = Services::for_run(&context.host, &context.home, settings, store)?;
+        self.accept_updates(&services.store, &targets, context)?;
         let destinations = targets.iter().map(|target| target.destination.clone());
         let destinations = destinations.collect::<BTreeSet<_>>();
         self.place

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 
 use super::context::Context;
 use super::download_report::is_watched;
-use super::explain::{Complaint, Quiet};
+use super::explain::{Complaint, Explanation, Quiet};
 use crate::domain::alert::RunFacts;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::run::{EventKind, Run, RunCommand, RunStart};
@@ -50,13 +50,27 @@ pub fn take_lock(
             return Ok(lock);
         }
         if let Some(status) = process_stop().reason().and_then(exit_status) {
-            return Err(Quiet(status).into());
+            return Err(stopped(context, status, holder.as_ref()));
         }
         holder = holder_of(store.as_ref())?;
         hung = hung_run(context, store.as_ref(), holder.as_ref())?;
     }
     let store = store.as_ref();
     refuse(context, (command, trigger), store, holder.as_ref(), hung)
+}
+
+/// Ends a wait that a signal stopped. A person who was told of the wait knows why it ends.
+fn stopped(context: &Context, status: ExitStatus, holder: Option<&Run>) -> Error {
+    if !is_watched(context) {
+        let holder = holder_words(holder);
+        context.show_note_always(&Explanation {
+            headline: format!("nothing was done: stopped while waiting for {holder} to end"),
+            cause: None,
+            next: None,
+            status,
+        });
+    }
+    Quiet(status).into()
 }
 
 /// Records the skipped run, and reports the reason.

@@ -243,10 +243,11 @@ impl RunDue {
             leave_status_file(context, &store, &settings);
             return Err(err);
         }
+        // Before the lock: a signal may end the wait for it.
+        let services = Services::for_run(&context.host, &context.home, settings, store)?;
         let lock = take_lock(context, RunCommand::RunDue, self.trigger, self.waiting.wait)
             // A lock that is held is reported with a document of its own.
             .inspect_err(|err| reported.has_document = err.is::<Complaint>())?;
-        let services = Services::for_run(&context.host, &context.home, settings, store)?;
         self.place.confirm(context, &services, None)?;
         self.run_and_finish(context, &services, &options, lock, reported)
     }

@@ -76,17 +76,15 @@ impl VerifyCommand {
         if targets.is_empty() {
             return report_no_models(context);
         }
+        let store = existing.map_or_else(|| context.store(), Ok)?;
+        // Before the lock: a signal may end the wait for it.
+        let services = Services::for_run(&context.host, &context.home, settings, store)?;
         let lock = take_lock(
             context,
             RunCommand::Verify,
             Trigger::Manual,
             self.waiting.wait,
         )?;
-        let store = match existing {
-            Some(store) => store,
-            None => context.store()?,
-        };
-        let services = Services::for_run(&context.host, &context.home, settings, store)?;
         let work = Work {
             services: &services,
             targets,

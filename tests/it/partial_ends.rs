@@ -1,12 +1,13 @@
 //! Runs that end before their models are whole: the end names the one limit or signal that
 //! ended it, how much is here, and how much is left. It is no error.
 
+use hfdl::sys::lock::FileLock;
 use hfdl_test_hub::{Api, Fault, On};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::due::{keep_large, roomy_world};
 use crate::support::env::TestEnv;
-use crate::support::process::Victim;
+use crate::support::process::{Victim, wait_for_open_file};
 use crate::support::terminal::Terminal;
 
 const MIB: u64 = 1 << 20;
@@ -111,6 +112,28 @@ fn a_signal_or_a_command_is_named() {
     assert_eq!(ended, Some(143), "{stderr}");
     let cause = "cause: `hfdl stop` ended the run\n";
     assert!(stderr.contains(cause), "{stderr}");
+}
+
+#[test]
+fn a_wait_for_the_lock_that_is_stopped_says_so() {
+    let env = roomy_world();
+    keep_large(&env, "acme/large", 1 << 20, 1);
+    let lock = FileLock::try_acquire(&env.home().join("run.lock")).unwrap();
+    for line in [
+        "download acme/large --wait",
+        "verify --wait -q",
+        "run-due --wait --json",
+    ] {
+        let waiting = Victim::heard(env.command(line.split(' ')));
+        wait_for_open_file(waiting.id(), "run.lock");
+        send(&waiting, Signal::TERM);
+        let ended = waiting.output();
+        assert_eq!(ended.status.code(), Some(143), "{line}");
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        let note = "note: nothing was done: stopped while waiting for another run to end";
+        assert!(stderr.contains(note), "{line}: {stderr}");
+    }
+    drop(lock);
 }
 
 #[test]
