@@ -14,7 +14,7 @@ use super::delta::{client_for, save_new_maps};
 use super::destination_writer::DestinationWriter;
 use super::either_source::EitherSource;
 use super::file_fetch::{FetchState, FileFetch, FileUse, SavedBytes};
-use super::preflight::{Need, missing_bytes};
+use super::preflight::Need;
 use super::readers::{GoodRead, ReadJob, ReadResult, Task};
 use super::reading::ReadPurpose;
 use super::result::SyncEvent;
@@ -24,6 +24,7 @@ use super::target::{SyncRequest, Target, TargetId};
 use super::target_sync::TargetSync;
 use crate::domain::plan::{FileDelta, PlannedFile};
 use crate::domain::proof::ProofStamp;
+use crate::domain::snapshot::RemoteFile;
 use crate::download::{ByteSource, Copies, FetchJob, FetchResult, FileId, FileReport};
 use crate::hub::FileAddress;
 use crate::sys::pause::Stopwatch;
@@ -56,13 +57,12 @@ impl Syncer<'_> {
         let files = planned.plan.files.iter().enumerate();
         for (index, wanted) in files.filter(|(_, file)| file.action.is_fetch()) {
             let file_use = FileUse { target: id, index };
-            let is_distrusted = planned.distrusted.contains(&wanted.file.content);
             let evidence: Arc<Path> = planned.destination.evidence(&wanted.file.content).into();
             let known = self.by_evidence.get(&evidence);
             if let Some(file) = known.and_then(|known| self.files.get_mut(known)) {
                 // Two targets of one repository want the same content.
                 file.uses.push(file_use);
-                file.is_distrusted |= is_distrusted;
+                file.is_distrusted |= planned.distrusted.contains(&wanted.file.content);
                 n_shared += u64::from(file.is_announced);
                 continue;
             }
@@ -70,26 +70,11 @@ impl Syncer<'_> {
                 save_new_maps(&planned.destination, delta);
             }
             let file_id = self.engine.new_id();
-            let missing = wanted.missing_bytes();
-            let partial = sync.partial(&wanted.file);
-            let bytes = missing_bytes(&partial, wanted.file.size_bytes);
-            let file = FileFetch {
-                uses: vec![file_use],
-                saved: SavedBytes::default(),
-                expected: missing,
-                have: wanted.resumed_bytes(),
-                is_announced: false,
-                retries_left: BUSY_RETRIES,
-                is_distrusted,
-                need: Need { bytes, ..need },
-                job: self.job(
-                    &request,
-                    &planned,
-                    wanted,
-                    (partial, evidence.clone()),
-                    order.next(missing),
-                ),
-                state: FetchState::Fetching,
+            let rank = order.next(wanted.missing_bytes());
+            let mut file = self.new_file(&request, &sync, file_use, evidence.clone(), rank);
+            file.need = Need {
+                bytes: file.missing_on_disk(),
+                ..need
             };
             self.promised.add(file.need);
             self.by_evidence.insert(evidence, file_id);
@@ -104,30 +89,51 @@ impl Syncer<'_> {
         self.fetch(new);
     }
 
-    fn job(
+    /// Describes a file of a target's plan for the engine.
+    fn new_file(
         &self,
         request: &SyncRequest,
-        planned: &Planned,
-        wanted: &PlannedFile,
-        (partial, evidence): (PathBuf, Arc<Path>),
+        sync: &TargetSync,
+        file_use: FileUse,
+        evidence: Arc<Path>,
         rank: u64,
-    ) -> Arc<FetchJob> {
+    ) -> FileFetch {
+        let planned = sync.planned();
+        let wanted = &planned.plan.files[file_use.index];
+        let RemoteFile {
+            path,
+            content,
+            size_bytes,
+            ..
+        } = &wanted.file;
         let address = FileAddress {
             repo: request.target.repo.clone(),
             commit: planned.remote.commit.clone(),
-            path: wanted.file.path.clone(),
+            path: path.clone(),
         };
-        Arc::new(FetchJob {
-            name: format!("{}: {}", request.target.label(), wanted.file.path).into(),
-            content: wanted.file.content,
-            size_bytes: wanted.file.size_bytes,
-            partial,
+        let job = FetchJob {
+            name: format!("{}: {path}", request.target.label()).into(),
+            content: *content,
+            size_bytes: *size_bytes,
+            partial: sync.partial(&wanted.file),
             evidence,
             source: self.source(&request.target, wanted, address),
             limits: request.limits.clone(),
             copies: wanted.delta.as_ref().map(|delta| copies(delta)),
             rank,
-        })
+        };
+        FileFetch {
+            job: Arc::new(job),
+            uses: vec![file_use],
+            saved: SavedBytes::default(),
+            expected: wanted.missing_bytes(),
+            have: wanted.resumed_bytes(),
+            is_announced: false,
+            retries_left: BUSY_RETRIES,
+            is_distrusted: planned.distrusted.contains(content),
+            need: Need::default(),
+            state: FetchState::Fetching,
+        }
     }
 
     /// Returns the source of a file's bytes.

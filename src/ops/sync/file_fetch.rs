@@ -239,27 +239,34 @@ impl Syncer<'_> {
                 self.with_progress.extend(file.first_target());
             }
             EngineEvent::Verified { report, file } => self.take_verified(vec![(report, file)]),
-            EngineEvent::Ended { report } => {
-                let may_retry = file.retries_left > 0 && !self.limits.is_stopped();
-                self.events.push(SyncEvent::FileEnded {
-                    name: name.clone(),
-                    n_files: 0,
-                    n_stored: 0,
-                });
-                if report.result != FetchResult::Busy || !may_retry {
-                    return self.end_file(&report, None);
-                }
-                let is_first = file.retries_left == BUSY_RETRIES;
-                file.retries_left -= 1;
-                file.state = FetchState::Busy;
-                let seconds = (BUSY_PAUSE * BUSY_RETRIES).as_secs();
-                let message = format!("another process is fetching it; waiting up to {seconds} s");
-                if is_first {
-                    log::info!("`{name}`: {message}");
-                }
-                self.show_wait(Some(name), message, None);
-            }
+            EngineEvent::Ended { report } => self.take_unfinished(&report),
         }
+    }
+
+    /// Ends a file that was not fetched, unless another process may end its fetch soon.
+    fn take_unfinished(&mut self, report: &FileReport) {
+        let Some(file) = self.files.get_mut(&report.id) else {
+            return;
+        };
+        let name = file.job.name.clone();
+        self.events.push(SyncEvent::FileEnded {
+            name: name.clone(),
+            n_files: 0,
+            n_stored: 0,
+        });
+        let may_retry = file.retries_left > 0 && !self.limits.is_stopped();
+        if report.result != FetchResult::Busy || !may_retry {
+            return self.end_file(report, None);
+        }
+        let is_first = file.retries_left == BUSY_RETRIES;
+        file.retries_left -= 1;
+        file.state = FetchState::Busy;
+        let seconds = (BUSY_PAUSE * BUSY_RETRIES).as_secs();
+        let message = format!("another process is fetching it; waiting up to {seconds} s");
+        if is_first {
+            log::info!("`{name}`: {message}");
+        }
+        self.show_wait(Some(name), message, None);
     }
 
     pub(super) fn show_wait(
