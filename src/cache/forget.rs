@@ -103,7 +103,7 @@ pub fn forget_revision(
     };
     let plan = plan_sweep(&local, &rules);
     forgotten.kept.extend(refusals_to_report(&plan, &goes));
-    let done = execute_sweep(cache, repo, local, &plan, &rules)?;
+    let done = execute_sweep(cache, repo, &plan, &rules)?;
     forgotten.freed_bytes += done.freed_bytes;
     for (item, _) in done.removals() {
         if let SweepTarget::Blob(content) = &item.what {

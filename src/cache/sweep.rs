@@ -81,12 +81,10 @@ fn leads_to(link: &Path, blobs: &Path) -> bool {
 /// that the next sweep still knows which blobs it used if this one is cut
 /// short. The disk is read again before blobs are deleted: another program may
 /// have made a snapshot since the plan. Files that the system does not delete,
-/// because another program has them open, stay and are not counted. `local` is the state
-/// of the disk that the plan is about.
+/// because another program has them open, stay and are not counted.
 pub fn execute_sweep(
     cache: &CacheLayout,
     repo: &Repo,
-    local: LocalRepo,
     plan: &SweepPlan,
     rules: &SweepRules,
 ) -> Result<SweepPlan> {
@@ -128,12 +126,7 @@ pub fn execute_sweep(
         }
     }
     checkpoint("trash emptied");
-    let local = if plan.removals().next().is_some() {
-        drop(local);
-        scan_repo(cache, repo)?
-    } else {
-        local
-    };
+    let local = scan_repo(cache, repo)?;
     if !rules.ownership.is_being_fetched {
         remove_leftovers(&layout, &local, &rules.ownership)?;
     }

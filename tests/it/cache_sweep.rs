@@ -48,9 +48,8 @@ fn owned(env: &TestCache, rules: &SweepRules) -> SweepRules {
 
 fn sweep(env: &TestCache, rules: &SweepRules) -> SweepPlan {
     let rules = &owned(env, rules);
-    let local = scan_repo(&env.cache, &env.repo).unwrap();
-    let plan = plan_sweep(&local, rules);
-    let done = execute_sweep(&env.cache, &env.repo, local, &plan, rules).unwrap();
+    let plan = plan_sweep(&scan_repo(&env.cache, &env.repo).unwrap(), rules);
+    let done = execute_sweep(&env.cache, &env.repo, &plan, rules).unwrap();
     assert_eq!(done.removals().count(), plan.removals().count());
     assert_eq!(done.freed_bytes, plan.freed_bytes);
     plan
@@ -189,8 +188,7 @@ fn no_deletion_follows_a_link_out_of_the_cache() {
         let env = owned_cache();
         let [_, _, c] = three_revisions(&env);
         let rules = owned(&env, &keep(&[&c]));
-        let local = scan_repo(&env.cache, &env.repo).unwrap();
-        let plan = plan_sweep(&local, &rules);
+        let plan = plan_sweep(&scan_repo(&env.cache, &env.repo).unwrap(), &rules);
         let outside = tempfile::tempdir().unwrap();
         let folder = env.layout().folder().join(planted);
         let moved = outside.path().join("moved");
@@ -198,7 +196,7 @@ fn no_deletion_follows_a_link_out_of_the_cache() {
         fs::rename(&folder, &moved).unwrap();
         std::os::unix::fs::symlink(&moved, &folder).unwrap();
         let before = tree(&moved);
-        assert!(execute_sweep(&env.cache, &env.repo, local, &plan, &rules).is_err());
+        assert!(execute_sweep(&env.cache, &env.repo, &plan, &rules).is_err());
         assert_eq!(tree(&moved), before, "{planted}");
     }
 }
@@ -208,14 +206,13 @@ fn a_revision_that_became_current_since_the_plan_stays() {
     let env = owned_cache();
     let [a, _, c] = three_revisions(&env);
     let rules = owned(&env, &keep(&[&c]));
-    let local = scan_repo(&env.cache, &env.repo).unwrap();
-    let plan = plan_sweep(&local, &rules);
+    let plan = plan_sweep(&scan_repo(&env.cache, &env.repo).unwrap(), &rules);
     fs::write(
         env.layout().reference(&env.branch),
         a.listing.commit.as_str(),
     )
     .unwrap();
-    execute_sweep(&env.cache, &env.repo, local, &plan, &rules).unwrap();
+    execute_sweep(&env.cache, &env.repo, &plan, &rules).unwrap();
     assert_eq!(env.text(&a, "x.json"), "old");
     assert_eq!(env.text(&a, "same.bin"), "same");
 }

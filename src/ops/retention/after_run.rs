@@ -164,9 +164,9 @@ fn sweep(
     }
     for (index, folder) in folders.iter_mut().enumerate() {
         let rules = folder.sweep_rules(plan.staying(index), Evidence::Keep);
-        let local = std::mem::take(&mut folder.local);
-        let swept = plan_sweep(&local, &rules);
-        let swept = execute_sweep(cache, &folder.repo, local, &swept, &rules);
+        // Two descriptions of a large folder at once take much memory.
+        let swept = plan_sweep(&std::mem::take(&mut folder.local), &rules);
+        let swept = execute_sweep(cache, &folder.repo, &swept, &rules);
         match swept.and_then(|done| folder.forget(store, cache, &done, run, now).map(|()| done)) {
             Ok(done) => {
                 let snapshots = done.removals();

@@ -10,7 +10,7 @@ use super::folder::{Folder, end_rejected};
 use super::history::{HistoryPruned, old_history, prune_history};
 use super::leftovers::{item_of_dir, items_of, name_of};
 use crate::cache::{
-    CacheLayout, DirLeftover, Evidence, LeftoverKind, LocalDir, SweepPlan, SweepRules,
+    CacheLayout, DirLeftover, Evidence, LeftoverKind, LocalDir, LocalRepo, SweepPlan, SweepRules,
     execute_sweep, plan_sweep,
 };
 use crate::domain::deletion::{HomeIdentity, Permit, Reason, Refusal, judge};
@@ -279,10 +279,11 @@ impl Prune<'_> {
             outdated: plan.outdated,
         };
         for mut planned in plan.folders {
-            let local = std::mem::take(&mut planned.folder.local);
+            // Two descriptions of a large folder at once take much memory.
+            planned.folder.local = LocalRepo::default();
             let repo = &planned.folder.repo;
             ownership::prepare_place(self.store, &cache, repo, &Destination::Cache);
-            match execute_sweep(&cache, repo, local, &planned.sweep, &planned.rules) {
+            match execute_sweep(&cache, repo, &planned.sweep, &planned.rules) {
                 Ok(done) => {
                     planned
                         .folder
