@@ -99,7 +99,7 @@ fn a_damaged_file_is_replaced_in_a_full_cache() {
     let blob = files.iter().find(large);
     let blob = blob.unwrap_or_else(|| panic!("no large blob in {files:?}"));
     // In place: the snapshot may hold a hard link.
-    fs::write(blob, vec![7; 2 * MIB]).unwrap();
+    crate::support::damage::overwrite(blob, vec![7; 2 * MIB]);
     env.line("verify acme/a --repair -c cache.max_size=2100K")
         .succeeds();
     assert_ne!(fs::read(blob).unwrap(), vec![7; 2 * MIB]);

@@ -292,7 +292,7 @@ fn a_repair_replaces_wrong_bytes_of_the_right_length() {
         env.sync(&first);
         let bad = &first.listing.files[1];
         let entry = env.layout().entry(&first.listing.commit, &bad.path);
-        fs::write(&entry, "wEights").unwrap();
+        crate::support::damage::overwrite(&entry, "wEights");
         assert!(env.plan(&first).changes_nothing(), "no name tells");
 
         let listing = &first.listing;

@@ -97,7 +97,7 @@ fn a_file_that_was_cut_makes_a_snapshot_incomplete_and_is_fetched_again() {
     } else {
         layout.entry(&first.listing.commit, &cut.path)
     };
-    fs::write(&file, "weig").unwrap();
+    crate::support::damage::overwrite(&file, "weig");
     assert!(!is_complete(&env, &first));
     let (plan, _) = env.sync(&first);
     assert_eq!(plan.totals.bytes_to_fetch, 7);

@@ -291,11 +291,7 @@ fn a_run_in_progress_is_shown_with_its_progress() {
 
 #[cfg(unix)]
 fn interrupt(child: &mut Child) -> Option<i32> {
-    let pid = child.id().to_string();
-    let sent = std::process::Command::new("kill")
-        .args(["-INT", &pid])
-        .status();
-    assert!(sent.unwrap().success());
+    crate::support::process::send(child.id(), rustix::process::Signal::INT);
     child.wait().unwrap().code()
 }
 

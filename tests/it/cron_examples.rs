@@ -565,11 +565,7 @@ schedules:
             .unwrap();
         let mut ready = [0; 6];
         std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
-        let pid = child.id().to_string();
-        Command::new("/bin/kill")
-            .args(["-TERM", &pid])
-            .status()
-            .unwrap();
+        crate::support::process::send(child.id(), rustix::process::Signal::TERM);
         assert_eq!(child.wait().unwrap().code(), Some(143));
         assert!(saved.exists(), "the shell waited until the state was saved");
     }

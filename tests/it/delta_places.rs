@@ -1,11 +1,12 @@
 //! Deltas in directories, and of files that are damaged.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use hfdl_test_hub::{Api, Fault, On};
 use serde_json::Value;
 
+use crate::support::damage::flip;
 use crate::support::env::TestEnv;
 use crate::support::xet::{noise, world_with_xet as world};
 
@@ -55,16 +56,6 @@ fn sent(env: &TestEnv) -> u64 {
         .iter()
         .filter(|request| matches!(request.api, Api::Cdn | Api::Xorb));
     content.map(|request| request.bytes_sent).sum()
-}
-
-fn flip(path: &Path, at: usize) {
-    let mut bytes = fs::read(path).unwrap();
-    bytes[at] ^= 1;
-    // In place, for it may be in a cache whose names are links.
-    let times = fs::metadata(path).unwrap().modified().unwrap();
-    fs::write(path, bytes).unwrap();
-    let file = fs::File::options().write(true).open(path).unwrap();
-    file.set_modified(times).unwrap();
 }
 
 #[test]

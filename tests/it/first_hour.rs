@@ -1,12 +1,10 @@
 //! The first hour of a new user, in a terminal of 80 columns: each screen says what is there
 //! and names the next step, and each exit code is right.
 
-use std::process::Command;
-
 use hfdl_test_hub::{Api, Fault, On};
 
 use crate::support::env::TestEnv;
-use crate::support::process::Victim;
+use crate::support::process::{Victim, send};
 use crate::support::programs::Cron;
 use crate::support::terminal::Terminal;
 
@@ -162,9 +160,8 @@ fn is_killed_and_resumes(env: &TestEnv, shell: &Shell) {
     // The other file of the same bytes is here already.
     shell.waits_for("62 %  5.00 MiB of 8.00 MiB");
     let run = &env.line("runs list --json").json()["runs"][0];
-    let pid = run["pid"].to_string();
-    let killed = Command::new("kill").args(["-9", &pid]).status();
-    assert!(killed.unwrap().success());
+    let pid = run["pid"].as_u64().unwrap() as u32;
+    send(pid, rustix::process::Signal::KILL);
     shell.waits_for("Killed");
     shell.ended_with(137);
     let crashed = [

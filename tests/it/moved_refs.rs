@@ -88,7 +88,11 @@ impl World {
                 fs::create_dir_all(to.parent().unwrap()).unwrap();
                 match fs::read_link(&file) {
                     Ok(target) => symlink(target, to).unwrap(),
-                    Err(_) => drop(fs::copy(&file, to).unwrap()),
+                    Err(_) => {
+                        // The one that is there is protected.
+                        let _ = fs::remove_file(&to);
+                        fs::copy(&file, to).unwrap();
+                    }
                 }
             }
         }

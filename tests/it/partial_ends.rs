@@ -3,11 +3,11 @@
 
 use hfdl::sys::lock::FileLock;
 use hfdl_test_hub::{Api, Fault, On};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::support::due::{keep_large, roomy_world};
 use crate::support::env::TestEnv;
-use crate::support::process::{Victim, wait_for_open_file};
+use crate::support::process::{Victim, send, wait_for_open_file};
 use crate::support::terminal::Terminal;
 
 const MIB: u64 = 1 << 20;
@@ -81,11 +81,6 @@ fn ended(end: impl FnOnce(&TestEnv, &Victim)) -> (Option<i32>, String) {
     (output.status.code(), stderr)
 }
 
-fn send(running: &Victim, signal: Signal) {
-    let pid = Pid::from_raw(running.id().try_into().unwrap()).unwrap();
-    kill_process(pid, signal).unwrap();
-}
-
 #[test]
 fn a_signal_or_a_command_is_named() {
     for (signal, code, cause) in [
@@ -97,7 +92,7 @@ fn a_signal_or_a_command_is_named() {
             "SIGHUP ended the run, as when its terminal is closed",
         ),
     ] {
-        let (ended, stderr) = ended(|_, running| send(running, signal));
+        let (ended, stderr) = ended(|_, running| send(running.id(), signal));
         assert_eq!(ended, Some(code), "{stderr}");
         assert!(
             stderr.contains("note: `acme/large` is incomplete: "),
@@ -126,7 +121,7 @@ fn a_wait_for_the_lock_that_is_stopped_says_so() {
     ] {
         let waiting = Victim::heard(env.command(line.split(' ')));
         wait_for_open_file(waiting.id(), "run.lock");
-        send(&waiting, Signal::TERM);
+        send(waiting.id(), Signal::TERM);
         let ended = waiting.output();
         assert_eq!(ended.status.code(), Some(143), "{line}");
         let stderr = String::from_utf8_lossy(&ended.stderr);
@@ -152,7 +147,7 @@ fn a_run_that_is_stopped_in_the_gate_says_that_all_bytes_are_here() {
         }
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    send(&running, Signal::TERM);
+    send(running.id(), Signal::TERM);
     let output = running.output();
     assert_eq!(output.status.code(), Some(143));
     let note = "is not published yet: all 2.00 MiB are here";

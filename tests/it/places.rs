@@ -168,6 +168,9 @@ fn a_held_model_is_not_held_on_the_wrong_disk() {
 #[test]
 fn a_disk_that_goes_before_the_first_revision_is_whole_is_missed_too() {
     let world = RemovableDiskEnv::in_cache();
+    if !world.disk.is_mounted() {
+        return say("without a mounted disk nothing tells that one is gone");
+    }
     let env = &world.env;
     env.hub()
         .repo("acme/tiny")

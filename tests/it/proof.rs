@@ -11,12 +11,12 @@ use hfdl_test_hub::{Api, generated_bytes, git_blob_id, sha256_hex};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::support::damage::rot;
 use crate::support::database::{ask, cell, number};
 use crate::support::due::roomy_world as world;
 use crate::support::env::TestEnv;
 use crate::support::process::Victim;
 use crate::support::sound::say;
-use crate::verify::rot;
 
 const MIB: usize = 1 << 20;
 const MODEL: &str = "model.safetensors";

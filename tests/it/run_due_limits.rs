@@ -209,7 +209,9 @@ fn a_rate_of_the_schedule_holds_for_its_models() {
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_the_run_with_its_state_saved_and_its_slot_open() {
-    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+    use rustix::process::Signal;
+
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let env = roomy_world();
         keep(&env, "acme/large", 3 * MIB);
         env.line("schedules add often --every 6h --all").succeeds();
@@ -219,12 +221,8 @@ fn a_signal_ends_the_run_with_its_state_saved_and_its_slot_open() {
         env.hub().wait_until("bytes flow", |requests| {
             requests.iter().any(|request| request.api == Api::Cdn)
         });
-        let pid = child.id().to_string();
-        let killed = std::process::Command::new("kill")
-            .args(["-s", signal, &pid])
-            .status();
-        assert!(killed.unwrap().success());
-        assert_eq!(child.wait().unwrap().code(), Some(code), "{signal}");
+        crate::support::process::send(child.id(), signal);
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{signal:?}");
         assert_eq!(slots(&env, "often")[..2], [Value::Null, MORNING.into()]);
         let runs = env.line("runs list --json").json();
         assert_eq!(runs["runs"][0]["outcome"], "interrupted");

@@ -1,15 +1,16 @@
 //! Scrub: published files are read again a part each night, and damage is repaired.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use hfdl_test_hub::{generated_bytes, sha256_hex};
 use serde_json::Value;
 
+use crate::support::damage::{flip, rot, set_modified};
 use crate::support::database::{ask, cell, number};
 use crate::support::env::{Ran, TestEnv};
-use crate::verify::{blob, in_snapshot, kept, model_bytes, readers_see_all, rot, world};
+use crate::verify::{blob, in_snapshot, kept, model_bytes, readers_see_all, world};
 
 const MIB: u64 = 1 << 20;
 
@@ -44,16 +45,6 @@ fn verified_at(env: &TestEnv, path: &Path) -> String {
 fn evidence_of(env: &TestEnv) -> PathBuf {
     let name = format!("{}.incomplete.bad", sha256_hex(&model_bytes()));
     env.cache().join("models--acme--tiny/.hfdl").join(name)
-}
-
-/// Inverts one byte as a failing disk does: nothing else tells of it.
-fn flip(path: &Path, at: usize) {
-    let modified = fs::metadata(path).unwrap().modified().unwrap();
-    let mut bytes = fs::read(path).unwrap();
-    bytes[at] ^= 0xff;
-    fs::write(path, bytes).unwrap();
-    let file = File::options().write(true).open(path).unwrap();
-    file.set_modified(modified).unwrap();
 }
 
 #[test]
@@ -343,9 +334,7 @@ fn a_part_does_not_count_for_another_file_or_a_damaged_record() {
     tick(&env, 31).succeeds().silently();
     assert_eq!(position(&env), 2 * MIB as i64);
     // Another program has written the file again.
-    let file = File::options().write(true).open(&path).unwrap();
-    file.set_modified(std::time::SystemTime::UNIX_EPOCH)
-        .unwrap();
+    set_modified(&path, std::time::SystemTime::UNIX_EPOCH);
     tick(&env, 32).succeeds().silently();
     assert!(position(&env) <= MIB as i64, "read from its beginning");
     env.set("HFDL_VERIFY_BUDGET", "1G");

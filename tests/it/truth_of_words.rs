@@ -6,8 +6,9 @@ use std::fs;
 use hfdl_test_hub::generated_bytes;
 use serde_json::Value;
 
+use crate::support::damage::rot;
 use crate::support::env::TestEnv;
-use crate::verify::{blob, in_snapshot, kept, rot, world};
+use crate::verify::{blob, in_snapshot, kept, world};
 
 fn status(env: &TestEnv) -> Value {
     env.hfdl(["status", "--json"]).json()

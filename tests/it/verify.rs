@@ -7,6 +7,7 @@ use hfdl_test_hub::{Api, Fault, On, generated_bytes};
 use serde_json::Value;
 
 use crate::support::cache::has_blobs;
+use crate::support::damage::{overwrite, rot};
 use crate::support::database::ask;
 use crate::support::env::{Ran, TestEnv};
 use crate::support::sound::say;
@@ -55,17 +56,6 @@ pub fn blob(env: &TestEnv, commit: &str, file: &str) -> PathBuf {
     } else {
         entry
     }
-}
-
-/// Inverts one byte as a failing disk does: nothing else tells of it.
-pub fn rot(path: &Path) {
-    let modified = fs::metadata(path).unwrap().modified().unwrap();
-    let mut bytes = fs::read(path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 0xff;
-    fs::write(path, bytes).unwrap();
-    let file = File::options().write(true).open(path).unwrap();
-    file.set_modified(modified).unwrap();
 }
 
 /// Returns outcome and kind of error of the last session.
@@ -133,8 +123,8 @@ fn a_bad_file_is_named_and_repaired_alone() {
     let harms: [(&str, Harm); 3] = [
         ("wrong-bytes", |path| rot(path)),
         ("wrong-size", |path| {
-            let file = File::options().write(true).open(path).unwrap();
-            file.set_len(MIB as u64).unwrap();
+            let bytes = fs::read(path).unwrap();
+            overwrite(path, &bytes[..MIB]);
         }),
         ("missing", |path| fs::remove_file(path).unwrap()),
     ];

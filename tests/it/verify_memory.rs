@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use hfdl_test_hub::{Fault, On};
 
+use crate::support::damage::{overwrite, rot};
 use crate::support::database::number;
 use crate::support::env::{Ran, TestEnv};
 use crate::verify::{
-    blob, in_snapshot, kept, kept_in_directory, last_session, model_bytes, readers_see_all, rot,
-    world,
+    blob, in_snapshot, kept, kept_in_directory, last_session, model_bytes, readers_see_all, world,
 };
 
 /// Counts the damaged files that are recorded, each under all its names.
@@ -87,7 +87,7 @@ fn a_repair_or_good_bytes_clear_the_damage_record() {
     rot(&path);
     env.hfdl(["verify"]).exits(3);
     assert_eq!(bad_files(&env), 1);
-    fs::write(&path, model_bytes()).unwrap();
+    overwrite(&path, model_bytes());
     env.hfdl(["verify"]).succeeds();
     assert_eq!(bad_files(&env), 0);
     env.hub().forget_requests();

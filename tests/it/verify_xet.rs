@@ -10,8 +10,9 @@ use hfdl_test_hub::{generated_bytes, sha256_hex};
 use serde_json::Value;
 
 use crate::support::cache::has_blobs;
+use crate::support::damage::rot;
 use crate::support::env::{Ran, TestEnv};
-use crate::verify::{blob, rot, world};
+use crate::verify::{blob, world};
 
 const MODEL: &str = "model.safetensors";
 const LENGTH: usize = 300_000;

@@ -133,6 +133,10 @@ nights! {
     the_disk_of_the_cache_is_not_mounted: |night| {
         let kept = night.env.root().join("disk");
         let disk = RemovableDisk::mount(night.env.cache(), kept);
+        if !disk.is_mounted() {
+            night.impossible = Some("the mail names the file system of a mounted disk".to_owned());
+            return;
+        }
         night.usual();
         night.publish("two");
         disk.take_away();

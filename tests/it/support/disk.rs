@@ -133,6 +133,11 @@ impl RemovableDisk {
         Self { at, kept, disk }
     }
 
+    /// Tells whether it is a file system of its own.
+    pub fn is_mounted(&self) -> bool {
+        self.disk.is_some()
+    }
+
     /// Leaves the empty mount point.
     pub fn take_away(&self) {
         match &self.disk {

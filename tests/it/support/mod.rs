@@ -1,8 +1,9 @@
 //! Helpers of several test modules: the environment of a test, the test hub's
-//! files, small and failing disks, stand-ins for programs of the system, a
+//! files, small and failing disks, damaged files, stand-ins for programs of the system, a
 //! terminal, and checks that must hold after every run.
 
 pub mod cache;
+pub mod damage;
 pub mod database;
 #[cfg(target_os = "linux")]
 pub mod disk;

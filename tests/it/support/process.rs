@@ -50,6 +50,13 @@ impl Drop for Victim {
     }
 }
 
+/// Sends a signal; the program `kill` is not on every machine.
+#[cfg(unix)]
+pub fn send(process: u32, signal: rustix::process::Signal) {
+    let process = rustix::process::Pid::from_raw(process.try_into().unwrap()).unwrap();
+    rustix::process::kill_process(process, signal).unwrap();
+}
+
 /// Waits until a process has a file of that name open, where the system tells.
 pub fn wait_for_open_file(process: u32, name: &str) {
     if !cfg!(target_os = "linux") {
