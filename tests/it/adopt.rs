@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use hfdl::sys::share::can_clone;
 use hfdl_test_hub::{generated_bytes, sha256_hex};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::cache::has_blobs;
@@ -17,7 +17,7 @@ use crate::support::database::{ask, ask_file, number};
 use crate::support::disk::SmallDisk;
 use crate::support::due::roomy_world as world;
 use crate::support::env::TestEnv;
-use crate::support::process::Victim;
+use crate::support::process::{Victim, send};
 use crate::support::sound::{files_below, say};
 
 const MIB: usize = 1 << 20;
@@ -319,8 +319,7 @@ fn a_stop_ends_the_hashing_and_the_rest_is_counted() {
             && ask(&env, "SELECT 1 FROM sqlite_schema WHERE name = 'adopted'").len() == 1
             && !adopted_paths(&env).is_empty()
     });
-    let id = Pid::from_raw(i32::try_from(running.id()).unwrap()).unwrap();
-    kill_process(id, Signal::TERM).unwrap();
+    send(running.id(), Signal::TERM);
     let output = running.output();
     assert_eq!(output.status.code(), Some(143));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
