@@ -42,18 +42,19 @@ impl ListModels {
         let mut last = BTreeMap::new();
         if let Some(store) = &store {
             last = store.last_checks(now)?;
-            let kept = store.readable_models(&ModelFilter {
+            let filter = ModelFilter {
                 tag: self.tag.clone(),
                 ..ModelFilter::default()
-            })?;
-            for mut model in kept {
+            };
+            let is_meant = |state| self.state.is_none_or(|wanted| wanted == state);
+            store.map_models(&filter, |mut model| {
                 model.state = model.state.without_future_times(now);
-                let last = last.get(&model.id);
-                models.push((model, last.and_then(LastCheck::outcome)));
-            }
+                let last = last.get(&model.id).and_then(LastCheck::outcome);
+                if is_meant(model.summary(last)) {
+                    models.push((model, last));
+                }
+            })?;
         }
-        let is_meant = |state| self.state.is_none_or(|wanted| wanted == state);
-        models.retain(|(model, last)| is_meant(model.summary(*last)));
         let settings = context.settings(store.as_ref())?;
         let all: Vec<&Model> = models.iter().map(|(model, _)| model).collect();
         let sizes = ModelSizes::of(&settings, &all, &last);
