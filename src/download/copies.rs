@@ -79,16 +79,7 @@ pub(crate) fn copy_ranges(
             continue;
         };
         for part in on_disk.lacking(copy.target()) {
-            let from_at = copy.from + (part.start - copy.to);
-            match copy_part(
-                engine,
-                large,
-                copy.source,
-                &from,
-                from_at,
-                part,
-                &mut buffer,
-            ) {
+            match copy_part(engine, large, copy, &from, part, &mut buffer) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(err) => {
@@ -108,9 +99,8 @@ pub(crate) fn copy_ranges(
 fn copy_part(
     engine: &EngineState,
     large: &LargeFile,
-    source: usize,
+    copy: &RangeCopy,
     from: &File,
-    from_at: u64,
     part: ByteRange,
     buffer: &mut Vec<u8>,
 ) -> io::Result<bool> {
@@ -120,16 +110,16 @@ fn copy_part(
             return Ok(false);
         }
         let end = part.end.min(at + COPY_STEP);
-        let from_at = from_at + (at - part.start);
+        let from_at = copy.from + (at - copy.to);
         large
             .partial
             .write_from(from, from_at, at, end - at, buffer)?;
-        if !large.record_copied(source, ByteRange::new(at, end)) {
+        if !large.record_copied(copy.source, ByteRange::new(at, end)) {
             return Ok(false);
         }
         engine.send(EngineEvent::Copied {
             id: large.id,
-            source,
+            source: copy.source,
             bytes: end - at,
         });
         large.partial.start_write_back(ByteRange::new(at, end));

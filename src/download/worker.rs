@@ -215,27 +215,31 @@ fn receive_segment(
         }
         return Ok(());
     }
-    if !large.become_single_stream(request.claim.id) {
-        return Ok(());
+    if large.become_single_stream(request.claim.id) {
+        receive_whole(large, &mut reader, &mut stream, claim_id, buffer)?;
     }
+    Ok(())
+}
+
+/// Writes the missing ranges of a file from a response that has all of it.
+fn receive_whole(
+    large: &LargeFile,
+    reader: &mut StreamReader<'_>,
+    stream: &mut ByteStream,
+    claim_id: &mut u64,
+    buffer: &mut Vec<u8>,
+) -> Result<(), ReceiveError> {
     let mut position = 0;
     while let Some(claim) = large.next_claim(position) {
         *claim_id = claim.id;
         while position < claim.range.start {
             let wanted = (claim.range.start - position).min(buffer.len() as u64) as usize;
-            position += reader.read(&mut stream, &mut buffer[..wanted])? as u64;
+            position += reader.read(stream, &mut buffer[..wanted])? as u64;
         }
-        position = write_segment(
-            large,
-            &mut reader,
-            &mut stream,
-            claim.id,
-            claim.range,
-            buffer,
-        )?;
+        position = write_segment(large, reader, stream, claim.id, claim.range, buffer)?;
     }
     if position == large.job.size_bytes {
-        drain(&mut stream, buffer);
+        drain(stream, buffer);
     }
     Ok(())
 }

@@ -147,7 +147,8 @@ fn describe(target: &Target, checked: Checked) -> DryRun {
     let mut held = None;
     let wait = checked.note().and_then(|note| note.wait.clone());
     let (commit, files, totals) = match checked {
-        Checked::Current { commit, amount, .. } => {
+        Checked::InPlace(current) => {
+            let amount = current.amount;
             let totals = Totals {
                 files: amount.files,
                 files_reused: amount.files,
@@ -155,7 +156,7 @@ fn describe(target: &Target, checked: Checked) -> DryRun {
                 bytes_reused: amount.bytes,
                 ..Default::default()
             };
-            (commit, Vec::new(), totals)
+            (current.commit, Vec::new(), totals)
         }
         Checked::Held { commit, .. } => (commit, Vec::new(), Default::default()),
         Checked::Waiting { hold, .. } => {

@@ -163,11 +163,17 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
     status.adopted = store.adopted_amount()?;
     status.scrub = ScrubState::new(status.scrub.every, &store.scrubs()?);
     status.bad_rows = store.bad_rows();
-    status.database_check = store.last_integrity_check()?.map(|check| DatabaseCheck {
+    status.database_check = database_check(store)?;
+    Ok(())
+}
+
+/// Returns the newest check of the database by a run.
+fn database_check(store: &Store) -> Result<Option<DatabaseCheck>> {
+    let last = store.last_integrity_check()?;
+    Ok(last.map(|check| DatabaseCheck {
         at: check.at,
         damage: (check.damage).map(|damage| trouble_of(&store.damaged(damage).into())),
-    });
-    Ok(())
+    }))
 }
 
 /// Returns the slots that were missed within `check.max_age`.

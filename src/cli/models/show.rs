@@ -120,10 +120,7 @@ fn last_verified(model: &Model, clock: &Clock) -> String {
 fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
     let clock = context.clock();
     let (spec, state) = (&model.spec, &model.state);
-    let commit = |commit: Option<&CommitSha>| match commit {
-        Some(commit) => commit.to_string(),
-        None => text::NOTHING.to_owned(),
-    };
+    let commit = |commit: Option<&CommitSha>| text::or_nothing(commit);
     let path = facts.files.path.as_ref().map(|path| path.display());
     let schedules = facts.schedules.iter().map(|schedule| &schedule.spec.name);
     let next = next_due(facts).map(|(at, spec)| clock.due(at, &zone_of(spec, &clock)));
@@ -161,15 +158,12 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
     ];
     let error = last_trouble(facts).map(|(outcome, trouble)| {
         let is_held = outcome == Outcome::Held;
-        let text = clock.told(&error_text(trouble, is_held));
-        (
-            if is_held {
-                "held because"
-            } else {
-                "last error"
-            },
-            text,
-        )
+        let label = if is_held {
+            "held because"
+        } else {
+            "last error"
+        };
+        (label, clock.told(&error_text(trouble, is_held)))
     });
     let problem = facts.place_problem.clone();
     let rows: Vec<(&str, String)> = head

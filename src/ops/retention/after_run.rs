@@ -14,7 +14,6 @@ use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::retention::{
     FolderFacts, RetentionDecision, RetentionPlan, RetentionRules, plan_retention,
 };
-use crate::domain::run::RunId;
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::ops::ownership;
@@ -77,16 +76,7 @@ pub fn after_run(
     if !repos.is_empty() {
         // The disk may have been unmounted since the last file was stored.
         Places::load(store, settings)?.check(&Destination::Cache, None)?;
-        let run = store.unfinished_runs()?.pop().map(|run| run.id);
-        sweep(
-            store,
-            settings,
-            &cache,
-            &repos,
-            run.as_ref(),
-            now,
-            &mut summary,
-        )?;
+        summary = sweep(store, settings, &cache, &repos, now)?;
     }
     prune_evidence(store, settings.keep_logs(), now);
     let history = prune_history(store, home, settings, now)?;
@@ -124,10 +114,10 @@ fn sweep(
     settings: &Settings,
     cache: &CacheLayout,
     repos: &BTreeSet<Repo>,
-    run: Option<&RunId>,
     now: Timestamp,
-    summary: &mut Summary,
-) -> Result<()> {
+) -> Result<Summary> {
+    let run = store.unfinished_runs()?.pop().map(|run| run.id);
+    let run = run.as_ref();
     let say = |model: &Model| (keep_of(model, settings), true);
     let mut folders = Vec::new();
     for repo in repos {
@@ -150,10 +140,8 @@ fn sweep(
     let has_leftovers = |folder: &Folder| {
         let all = folder.local.snapshots.keys().cloned().collect();
         let rules = folder.sweep_rules(all, Evidence::Keep);
-        plan_sweep(&folder.local, &rules)
-            .removals()
-            .next()
-            .is_some()
+        let sweep = plan_sweep(&folder.local, &rules);
+        sweep.removals().next().is_some()
     };
     if going(&plan).next().is_some() || folders.iter().any(has_leftovers) {
         Folder::ask_others(&mut folders, cache)?;
@@ -162,6 +150,7 @@ fn sweep(
     for (commit, reason) in going(&plan) {
         log::debug!("{commit} goes: {}", reason.as_str());
     }
+    let mut summary = Summary::default();
     for (index, folder) in folders.iter_mut().enumerate() {
         let rules = folder.sweep_rules(plan.staying(index), Evidence::Keep);
         // Two descriptions of a large folder at once take much memory.
@@ -177,7 +166,7 @@ fn sweep(
             Err(err) => warn(&folder.repo, err),
         }
     }
-    Ok(())
+    Ok(summary)
 }
 
 /// The run has succeeded; the next run tries again to remove the revisions.

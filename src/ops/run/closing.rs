@@ -165,22 +165,12 @@ impl ActiveRun<'_> {
         let sessions: Vec<Session> = ids
             .map(|id| Ok(store.session(*id)?))
             .collect::<Result<_>>()?;
-        if self.command != RunCommand::Verify
-            && (sessions.iter().any(|it| it.progress.bytes.fetched > 0) || !self.removed.is_empty())
-        {
-            let noted = note_cache_size(store, &services.settings, host.now());
-            noted.unwrap_or_else(|err| log::warn!("{err:#}"));
-        }
+        self.note_sizes(&sessions);
         let finished_at = host.now();
         let status = self.sessions.values().fold(self.status, |worst, session| {
             let status = session.stop.as_ref().map(|stop| stop.status);
             worst.worst(status.unwrap_or(ExitStatus::Failed))
         });
-        if self.command != RunCommand::Prune
-            && let Err(err) = sample_disk(services, &sessions)
-        {
-            log::warn!("could not sample the disk use: {err:#}");
-        }
         let stopped = self.stopped(&sessions);
         let outcome = run_outcome(status);
         let end = RunEnd {
@@ -207,6 +197,22 @@ impl ActiveRun<'_> {
             removed: self.removed,
             spent: self.spent,
         })
+    }
+
+    /// Records the size of the cache and the disk use after changes. A failure here does not
+    /// fail the run.
+    fn note_sizes(&self, sessions: &[Session]) {
+        let services = self.services;
+        let has_fetched = sessions.iter().any(|it| it.progress.bytes.fetched > 0);
+        if self.command != RunCommand::Verify && (has_fetched || !self.removed.is_empty()) {
+            let noted = note_cache_size(&services.store, &services.settings, services.host.now());
+            noted.unwrap_or_else(|err| log::warn!("{err:#}"));
+        }
+        if self.command != RunCommand::Prune
+            && let Err(err) = sample_disk(services, sessions)
+        {
+            log::warn!("could not sample the disk use: {err:#}");
+        }
     }
 }
 

@@ -194,8 +194,8 @@ impl<'r> ScrubReading<'r> {
             state: position.state.clone(),
         });
         let begin = from.as_ref().map_or(0, |from| from.position);
-        let most = PART.min(self.budget_bytes.unwrap_or(u64::MAX));
-        let halt = self.halt.clone();
+        let up_to = begin.saturating_add(PART.min(self.budget_bytes.unwrap_or(u64::MAX)));
+        let (halt, stop) = (self.halt.clone(), &self.services.stop);
         let chunks = Mutex::new(ChunkRecord::begin(file, begin));
         let read = |_: usize, on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>| {
             read_in_background();
@@ -211,44 +211,30 @@ impl<'r> ScrubReading<'r> {
                 on_read(block)
             };
             let (path, content, from) = (&file.path, &file.content, from.as_ref());
-            let up_to = begin.saturating_add(most);
             Some(prove_part(path, content, stamp, from, up_to, on_read))
         };
         let mut found = None;
-        let stop = &self.services.stop;
         read_all(&[0], 1, stop, read, &mut |event| {
-            let name = name.clone();
-            (self.show)(&match &event {
-                HashEvent::Started { .. } => SyncEvent::FileStarted {
-                    name,
-                    n_bytes: file.size_bytes,
-                    have: begin,
-                },
-                HashEvent::Read { bytes, .. } => SyncEvent::BytesRead {
-                    name,
-                    n_bytes: *bytes,
-                },
-                HashEvent::Ended { result, .. } => SyncEvent::ReadEnded {
-                    name,
-                    is_whole: !matches!(result, Ok(PartRead::Part(_))),
-                },
-            });
-            if let HashEvent::Ended { result, .. } = event {
-                found = Some(result);
-            } else {
-                self.note_progress(run);
+            (self.show)(&shown_event(&event, file, begin, name));
+            match event {
+                HashEvent::Ended { result, .. } => found = Some(result),
+                _ => self.note_progress(run),
             }
         });
-        if let Ok(Some(chunks)) = chunks.into_inner() {
-            match &found {
-                Some(Ok(PartRead::Part(_))) => chunks.save_part(),
-                Some(Ok(PartRead::Whole(read))) if read.has_content => chunks.save_whole(),
-                _ => {}
-            }
-        }
+        let chunks = chunks.into_inner().ok().flatten();
         let end = match &found {
-            Some(Ok(PartRead::Part(hash))) => hash.position,
-            Some(Ok(PartRead::Whole(_))) => file.size_bytes,
+            Some(Ok(PartRead::Part(hash))) => {
+                if let Some(chunks) = chunks {
+                    chunks.save_part();
+                }
+                hash.position
+            }
+            Some(Ok(PartRead::Whole(read))) => {
+                if let Some(chunks) = chunks.filter(|_| read.has_content) {
+                    chunks.save_whole();
+                }
+                file.size_bytes
+            }
             _ => begin,
         };
         self.spend(end - begin);
@@ -344,5 +330,30 @@ impl<'r> ScrubReading<'r> {
         })?;
         checkpoint("scrub file ended");
         Ok(())
+    }
+}
+
+/// Returns the progress that an event of reading a file shows; `begin` is the start of the part.
+fn shown_event(
+    event: &HashEvent<io::Result<PartRead>>,
+    file: &PublishedFile,
+    begin: u64,
+    name: &Arc<str>,
+) -> SyncEvent {
+    let name = name.clone();
+    match event {
+        HashEvent::Started { .. } => SyncEvent::FileStarted {
+            name,
+            n_bytes: file.size_bytes,
+            have: begin,
+        },
+        HashEvent::Read { bytes, .. } => SyncEvent::BytesRead {
+            name,
+            n_bytes: *bytes,
+        },
+        HashEvent::Ended { result, .. } => SyncEvent::ReadEnded {
+            name,
+            is_whole: !matches!(result, Ok(PartRead::Part(_))),
+        },
     }
 }

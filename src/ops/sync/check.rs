@@ -4,7 +4,7 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Error, Result, anyhow};
 
 use super::access::check_access;
 use super::delta::Asker;
@@ -41,18 +41,7 @@ use crate::xet::XetStorage;
 /// The result of comparing the Hub with the disk.
 pub enum Checked {
     /// Nothing has changed and every file exists: one request, no listing.
-    Current {
-        destination: TargetDestination,
-        commit: CommitSha,
-        amount: Amount,
-        /// The files, each of which must still be proven.
-        reused: Vec<ReusedFile>,
-        /// The current name of a renamed repository.
-        renamed_to: Option<String>,
-        terms: Terms,
-        /// The facts about the policy, for the next check.
-        note: PolicyNote,
-    },
+    InPlace(InPlace),
     /// A rollback holds an older commit in place, and this commit is newer.
     Held {
         commit: CommitSha,
@@ -76,11 +65,7 @@ impl Checked {
     /// Returns the destination and those of its files that must be proven.
     pub(super) fn reused(&self) -> Option<(&TargetDestination, &[ReusedFile])> {
         match self {
-            Self::Current {
-                destination,
-                reused,
-                ..
-            } => Some((destination, reused)),
+            Self::InPlace(current) => Some((&current.destination, &current.reused)),
             Self::Planned(planned) => Some((&planned.destination, &planned.reused)),
             _ => None,
         }
@@ -91,7 +76,7 @@ impl Checked {
         let changes = match self {
             Self::Planned(planned) => planned.changes.as_mut(),
             Self::Waiting { changes, .. } => changes.as_mut(),
-            Self::Current { .. } | Self::Held { .. } => None,
+            Self::InPlace(_) | Self::Held { .. } => None,
         };
         changes.map(|changes| &mut **changes)
     }
@@ -99,7 +84,8 @@ impl Checked {
     /// Returns the facts about the policy; none while a rollback holds the target.
     pub fn note(&self) -> Option<&PolicyNote> {
         match self {
-            Self::Current { note, .. } | Self::Waiting { note, .. } => Some(note),
+            Self::InPlace(current) => Some(&current.note),
+            Self::Waiting { note, .. } => Some(note),
             Self::Planned(planned) => Some(&planned.note),
             Self::Held { .. } => None,
         }
@@ -107,11 +93,25 @@ impl Checked {
 
     pub(super) fn reused_mut(&mut self) -> Option<&mut Vec<ReusedFile>> {
         match self {
-            Self::Current { reused, .. } => Some(reused),
+            Self::InPlace(current) => Some(&mut current.reused),
             Self::Planned(planned) => Some(&mut planned.reused),
             _ => None,
         }
     }
+}
+
+/// A target whose newest commit is in place.
+pub struct InPlace {
+    pub destination: TargetDestination,
+    pub commit: CommitSha,
+    pub amount: Amount,
+    /// The files, each of which must still be proven.
+    pub reused: Vec<ReusedFile>,
+    /// The current name of a renamed repository.
+    pub renamed_to: Option<String>,
+    pub terms: Terms,
+    /// The facts about the policy, for the next check.
+    pub note: PolicyNote,
 }
 
 /// The plan of a target, with the facts that its sync needs.
@@ -209,15 +209,8 @@ pub fn check(
     // Before the request to the Hub: a rollback that holds a model also writes.
     let destination = TargetDestination::new(choice, target)?;
     let hub = &clients.with_token(target.token_name.as_ref())?;
-    let upstream =
-        upstream::find(hub, target, &destination).map_err(|err| match err.downcast() {
-            // Not at each tick for a model that is gone: a typing error is made by hand.
-            Ok(error) if target.model.is_none() && !target.needs_token => {
-                hub.explain_type(error).into()
-            }
-            Ok(error) => hub.explain_absence(error, target.needs_token).into(),
-            Err(err) => err,
-        })?;
+    let upstream = upstream::find(hub, target, &destination);
+    let upstream = upstream.map_err(|err| explain(hub, target, err))?;
     let commit = &upstream.commit;
     if let Some(held) = target.held_commit.as_ref().filter(|held| *held != commit) {
         let path = destination.readable_at(held);
@@ -232,7 +225,7 @@ pub fn check(
         && old_commit.as_ref() == Some(commit)
         && let Some(reused) = files_in_place(&destination, target, remote, bad)?
     {
-        return Ok(Checked::Current {
+        return Ok(Checked::InPlace(InPlace {
             amount: remote.amount(Some(&target.filter)),
             reused,
             destination,
@@ -240,17 +233,13 @@ pub fn check(
             renamed_to: upstream.renamed_to,
             terms: upstream.terms,
             note: upstream.note,
-        });
+        }));
     }
-    let remote = match known {
-        Some(remote) => remote,
-        None => hub.tree(&target.repo, commit)?,
-    };
+    let remote = known.map_or_else(|| hub.tree(&target.repo, commit), Ok)?;
     check_required(&remote, target)?;
     target.check_locked_files(&remote)?;
     let filter = target.shared_filter();
     let facts = destination.facts(&remote, &filter, old_commit.as_ref(), prove)?;
-    let is_gated = upstream.is_gated;
     let new = NewCommit {
         upstream,
         destination,
@@ -259,18 +248,26 @@ pub fn check(
         is_read_here,
         facts,
     };
-    let mut planned = match hold_or_plan(hub, choice, target, bad, new)? {
-        Checked::Planned(planned) => planned,
-        other => return Ok(other),
-    };
-    if is_gated {
-        check_access(hub, target, &planned)?;
-    }
+    let mut checked = hold_or_plan(hub, choice, target, bad, new)?;
     // A forced sync reuses no stored bytes.
-    if let Some(xet) = xet.filter(|_| !target.force) {
-        add_deltas(hub, xet, target, bad, &mut planned);
+    if let Checked::Planned(planned) = &mut checked
+        && let Some(xet) = xet.filter(|_| !target.force)
+    {
+        add_deltas(hub, xet, target, bad, planned);
     }
-    Ok(Checked::Planned(planned))
+    Ok(checked)
+}
+
+/// Explains why the Hub does not show a repository or a revision.
+fn explain(hub: &HubClient, target: &Target, err: Error) -> Error {
+    match err.downcast() {
+        // Not at each tick for a model that is gone: a typing error is made by hand.
+        Ok(error) if target.model.is_none() && !target.needs_token => {
+            hub.explain_type(error).into()
+        }
+        Ok(error) => hub.explain_absence(error, target.needs_token).into(),
+        Err(err) => err,
+    }
 }
 
 /// A commit that is not in place, with the facts of the disk.
@@ -329,7 +326,7 @@ fn hold_or_plan(
     let unjudged = update.unjudged()?;
     let wanted = remote.selected(&target.shared_filter());
     let adopted = add_adopted(&mut facts, &choice.adopted, &wanted);
-    Ok(Checked::Planned(Box::new(Planned {
+    let planned = Box::new(Planned {
         renamed_to: upstream.renamed_to,
         note: upstream.note,
         is_read_here,
@@ -338,7 +335,11 @@ fn hold_or_plan(
         unjudged,
         terms: upstream.terms,
         ..plan(destination, remote, old_commit, facts, target, bad)?
-    })))
+    });
+    if upstream.is_gated {
+        check_access(hub, target, &planned)?;
+    }
+    Ok(Checked::Planned(planned))
 }
 
 /// Plans the changes of a commit from the facts of the disk.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Error, Result, anyhow};
 
-use super::check::{Checked, check};
+use super::check::{Checked, InPlace, check};
 use super::local_files::BadFiles;
 use super::local_reads::LocalReads;
 use super::result::{SyncEvent, SyncResult};
@@ -109,34 +109,7 @@ impl Syncer<'_> {
                 }
                 return self.insert(id, request, TargetState::Ready(planned));
             }
-            Checked::Current {
-                destination,
-                commit,
-                amount,
-                reused,
-                renamed_to,
-                terms,
-                note,
-            } => {
-                let progress = SessionProgress {
-                    new_commit: Some(commit.clone()),
-                    ..all_reused(destination.readable_at(&commit), amount)
-                };
-                let outcome = if target.is_news(&commit) {
-                    // A sibling has fetched the files and moved the ref.
-                    Outcome::Updated
-                } else {
-                    Outcome::UpToDate
-                };
-                let gone = note.is_gone.then(|| gone_pin(&commit));
-                SyncResult {
-                    renamed_to,
-                    terms,
-                    note: Some(note),
-                    files: reads.found_files(&reused),
-                    ..SyncResult::without_files(outcome, gone, progress)
-                }
-            }
+            Checked::InPlace(current) => up_to_date(target, current, &reads),
             Checked::Held { commit, path } => {
                 if let Some(held) = &target.held_commit {
                     rollback::hold(&self.cache, target, held);
@@ -294,6 +267,30 @@ fn all_reused(path: PathBuf, amount: Amount) -> SessionProgress {
             ..ByteCounts::default()
         },
         ..SessionProgress::default()
+    }
+}
+
+/// Returns the result of a target whose newest commit is in place.
+fn up_to_date(target: &Target, current: InPlace, reads: &LocalReads) -> SyncResult {
+    let commit = current.commit;
+    let path = current.destination.readable_at(&commit);
+    let outcome = if target.is_news(&commit) {
+        // A sibling has fetched the files and moved the ref.
+        Outcome::Updated
+    } else {
+        Outcome::UpToDate
+    };
+    let gone = current.note.is_gone.then(|| gone_pin(&commit));
+    let progress = SessionProgress {
+        new_commit: Some(commit),
+        ..all_reused(path, current.amount)
+    };
+    SyncResult {
+        renamed_to: current.renamed_to,
+        terms: current.terms,
+        note: Some(current.note),
+        files: reads.found_files(&current.reused),
+        ..SyncResult::without_files(outcome, gone, progress)
     }
 }
 

@@ -105,7 +105,6 @@ pub(super) fn refuse_unfit_plan(
     if fetched == 0 && planned.plan.imports().is_empty() {
         return Ok(Need::default());
     }
-    let destination = || planned.destination.folder().display().to_string();
     let space = space_of(planned)?;
     // Where the file system does not tell, the first write that fails does.
     let free = space.free_bytes.unwrap_or(u64::MAX);
@@ -126,7 +125,7 @@ pub(super) fn refuse_unfit_plan(
     }
     if need.saturating_add(reserve.bytes()) > free {
         return Err(NoSpace {
-            destination: destination(),
+            destination: shown_folder(planned),
             need: ByteSize(need),
             free: ByteSize(free),
             reserve,
@@ -134,25 +133,32 @@ pub(super) fn refuse_unfit_plan(
         .into());
     }
     if let Some(free) = space.free_files {
-        // Each file has a blob and a path in the snapshot.
-        let need = 2 * planned.plan.files.len() as u64;
-        if need > free {
-            let destination = destination();
-            return Err(NoFiles {
-                destination,
-                need,
-                free,
-            }
-            .into());
-        }
+        refuse_many_files(planned, free)?;
     }
-    Ok(Need {
-        place: NeedPlace {
-            file_system: space.file_system,
-            is_cache: planned.destination.is_cache(),
-        },
-        bytes: need,
-    })
+    let place = NeedPlace {
+        file_system: space.file_system,
+        is_cache: planned.destination.is_cache(),
+    };
+    Ok(Need { place, bytes: need })
+}
+
+/// Refuses a plan with more files than the file system has room for.
+fn refuse_many_files(planned: &Planned, free: u64) -> Result<()> {
+    // Each file has a blob and a path in the snapshot.
+    let need = 2 * planned.plan.files.len() as u64;
+    if need > free {
+        return Err(NoFiles {
+            destination: shown_folder(planned),
+            need,
+            free,
+        }
+        .into());
+    }
+    Ok(())
+}
+
+fn shown_folder(planned: &Planned) -> String {
+    planned.destination.folder().display().to_string()
 }
 
 /// Refuses a plan with a file of more than `most` bytes.
@@ -169,7 +175,7 @@ fn refuse_large_files(planned: &Planned, most: u64, are_imports_copied: bool) ->
     {
         return Err(TooLarge {
             path: file.path.to_string(),
-            destination: planned.destination.folder().display().to_string(),
+            destination: shown_folder(planned),
             size: ByteSize(file.size_bytes),
             most: ByteSize(most),
         }
