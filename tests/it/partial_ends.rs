@@ -10,8 +10,6 @@ use crate::support::env::TestEnv;
 use crate::support::process::{Victim, send, wait_for_open_file};
 use crate::support::terminal::Terminal;
 
-const MIB: u64 = 1 << 20;
-
 /// Each test has one connection: a limit holds to the block of each connection.
 const ONE: &str = "-c download.connections=1";
 
@@ -70,7 +68,8 @@ fn a_spent_allowance_is_named_and_is_no_error() {
 fn ended(end: impl FnOnce(&TestEnv, &Victim)) -> (Option<i32>, String) {
     let env = roomy_world();
     keep_large(&env, "acme/large", 4 << 20, 1);
-    env.hub().fault(On::api(Api::Cdn), Fault::StallAfter(MIB));
+    // Several connections with a MiB each would complete the file.
+    env.hub().fault(On::api(Api::Cdn), Fault::StallAfter(1_000));
     let running = Victim::heard(env.command(["download", "acme/large"]));
     env.hub().wait_until("bytes flow", |requests| {
         requests.iter().any(|request| request.api == Api::Cdn)
