@@ -25,9 +25,12 @@ use super::tls::{self, BundleConnector};
 use super::url::Url;
 use crate::sys::pause::Stopwatch;
 
-/// The head of a request fits, with a long token and a signed URL. Each connection fills one
-/// with zeros, so that ureq's 128 KiB would be resident.
+/// The head of a request fits, with a long token and a signed URL. Each connection fills its
+/// buffers with zeros, so that ureq's 128 KiB would be resident, twice.
 const OUTPUT_BUFFER_BYTES: usize = 32 << 10;
+
+/// The longest head of an answer that ureq takes. Larger reads take no less time.
+const INPUT_BUFFER_BYTES: usize = 64 << 10;
 
 /// How long an idle connection is kept; servers commonly close them after a minute.
 const MAX_IDLE: Duration = Duration::from_secs(30);
@@ -205,6 +208,7 @@ fn build_agent(
         .timeout_recv_response(Some(settings.answer_timeout))
         .timeout_per_read(Some(idle_timeout))
         .timeout_per_write(Some(idle_timeout))
+        .input_buffer_size(INPUT_BUFFER_BYTES)
         .output_buffer_size(OUTPUT_BUFFER_BYTES)
         .max_idle_age(MAX_IDLE)
         .max_idle_connections_per_host(connections)
