@@ -7,8 +7,7 @@
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Size of one read of the HTTP client, so that each read becomes one write. Larger buffers
-/// double the processor time on some file systems.
+/// Size of one write. Larger buffers double the processor time on some file systems.
 pub(crate) const BUFFER_BYTES: usize = 128 << 10;
 
 /// Three strides: one being filled, one handed over, one being hashed.

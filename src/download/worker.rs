@@ -24,6 +24,9 @@ use crate::domain::ranges::{ByteRange, RangeSet};
 use crate::domain::retry::{AttemptError, Prospect};
 use crate::domain::units::ByteSize;
 
+/// The buffer of a thread that fetches small files only: the HTTP client gives no more at a time.
+const SMALL_BUFFER_BYTES: usize = 32 << 10;
+
 /// Longest interval between two reports, so that progress on slow connections is visible.
 const REPORT_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -33,7 +36,7 @@ const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Runs tasks until the run stops or the engine is closed.
 pub(crate) fn work(engine: &Arc<EngineState>) {
-    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut buffer = vec![0; SMALL_BUFFER_BYTES];
     loop {
         match engine.next_task() {
             FetchTask::Exit => break,
@@ -42,6 +45,7 @@ pub(crate) fn work(engine: &Arc<EngineState>) {
             }
             FetchTask::OpenLarge((id, job)) => open_large_file(engine, id, job),
             FetchTask::Segment(large, request, grant) => {
+                buffer.resize(BUFFER_BYTES, 0);
                 fetch_segment(engine, &large, &request, grant, &mut buffer);
             }
         }

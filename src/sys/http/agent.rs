@@ -29,8 +29,9 @@ use crate::sys::pause::Stopwatch;
 /// buffers with zeros, so that ureq's 128 KiB would be resident, twice.
 const OUTPUT_BUFFER_BYTES: usize = 32 << 10;
 
-/// The longest head of an answer that ureq takes. Larger reads take no less time.
-const INPUT_BUFFER_BYTES: usize = 64 << 10;
+/// The head of an answer fits, which few servers let grow beyond 16 KiB. Larger reads take no less
+/// time.
+const INPUT_BUFFER_BYTES: usize = 32 << 10;
 
 /// How long an idle connection is kept; servers commonly close them after a minute.
 const MAX_IDLE: Duration = Duration::from_secs(30);
