@@ -68,7 +68,9 @@ fn a_spent_allowance_is_named_and_is_no_error() {
 fn ended(end: impl FnOnce(&TestEnv, &Victim)) -> (Option<i32>, String) {
     let env = roomy_world();
     keep_large(&env, "acme/large", 4 << 20, 1);
-    // Several connections with a MiB each would complete the file.
+    // The stall lasts, however long this machine takes: no connection gives up, and several with
+    // a MiB each would complete the file.
+    env.set("HF_HUB_DOWNLOAD_TIMEOUT", "600");
     env.hub().fault(On::api(Api::Cdn), Fault::StallAfter(1_000));
     let running = Victim::heard(env.command(["download", "acme/large"]));
     env.hub().wait_until("bytes flow", |requests| {
