@@ -147,8 +147,8 @@ fn describe(target: &Target, checked: Checked) -> DryRun {
     let mut held = None;
     let wait = checked.note().and_then(|note| note.wait.clone());
     let (commit, files, totals) = match checked {
-        Checked::InPlace(current) => {
-            let amount = current.amount;
+        Checked::Unchanged(unchanged) => {
+            let amount = unchanged.amount;
             let totals = Totals {
                 files: amount.files,
                 files_reused: amount.files,
@@ -156,7 +156,7 @@ fn describe(target: &Target, checked: Checked) -> DryRun {
                 bytes_reused: amount.bytes,
                 ..Default::default()
             };
-            (current.commit, Vec::new(), totals)
+            (unchanged.commit, Vec::new(), totals)
         }
         Checked::Held { commit, .. } => (commit, Vec::new(), Default::default()),
         Checked::Waiting { hold, .. } => {

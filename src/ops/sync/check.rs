@@ -41,7 +41,7 @@ use crate::xet::XetStorage;
 /// The result of comparing the Hub with the disk.
 pub enum Checked {
     /// Nothing has changed and every file exists: one request, no listing.
-    InPlace(InPlace),
+    Unchanged(Unchanged),
     /// A rollback holds an older commit in place, and this commit is newer.
     Held {
         commit: CommitSha,
@@ -65,7 +65,7 @@ impl Checked {
     /// Returns the destination and those of its files that must be proven.
     pub(super) fn reused(&self) -> Option<(&TargetDestination, &[ReusedFile])> {
         match self {
-            Self::InPlace(current) => Some((&current.destination, &current.reused)),
+            Self::Unchanged(unchanged) => Some((&unchanged.destination, &unchanged.reused)),
             Self::Planned(planned) => Some((&planned.destination, &planned.reused)),
             _ => None,
         }
@@ -76,7 +76,7 @@ impl Checked {
         let changes = match self {
             Self::Planned(planned) => planned.changes.as_mut(),
             Self::Waiting { changes, .. } => changes.as_mut(),
-            Self::InPlace(_) | Self::Held { .. } => None,
+            Self::Unchanged(_) | Self::Held { .. } => None,
         };
         changes.map(|changes| &mut **changes)
     }
@@ -84,7 +84,7 @@ impl Checked {
     /// Returns the facts about the policy; none while a rollback holds the target.
     pub fn note(&self) -> Option<&PolicyNote> {
         match self {
-            Self::InPlace(current) => Some(&current.note),
+            Self::Unchanged(unchanged) => Some(&unchanged.note),
             Self::Waiting { note, .. } => Some(note),
             Self::Planned(planned) => Some(&planned.note),
             Self::Held { .. } => None,
@@ -93,7 +93,7 @@ impl Checked {
 
     pub(super) fn reused_mut(&mut self) -> Option<&mut Vec<ReusedFile>> {
         match self {
-            Self::InPlace(current) => Some(&mut current.reused),
+            Self::Unchanged(unchanged) => Some(&mut unchanged.reused),
             Self::Planned(planned) => Some(&mut planned.reused),
             _ => None,
         }
@@ -101,7 +101,7 @@ impl Checked {
 }
 
 /// A target whose newest commit is in place.
-pub struct InPlace {
+pub struct Unchanged {
     pub destination: TargetDestination,
     pub commit: CommitSha,
     pub amount: Amount,
@@ -225,7 +225,7 @@ pub fn check(
         && old_commit.as_ref() == Some(commit)
         && let Some(reused) = files_in_place(&destination, target, remote, bad)?
     {
-        return Ok(Checked::InPlace(InPlace {
+        return Ok(Checked::Unchanged(Unchanged {
             amount: remote.amount(Some(&target.filter)),
             reused,
             destination,

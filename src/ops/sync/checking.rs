@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Error, Result, anyhow};
 
-use super::check::{Checked, InPlace, check};
+use super::check::{Checked, Unchanged, check};
 use super::local_files::BadFiles;
 use super::local_reads::LocalReads;
 use super::result::{SyncEvent, SyncResult};
@@ -109,7 +109,7 @@ impl Syncer<'_> {
                 }
                 return self.insert(id, request, TargetState::Ready(planned));
             }
-            Checked::InPlace(current) => up_to_date(target, current, &reads),
+            Checked::Unchanged(unchanged) => up_to_date(target, unchanged, &reads),
             Checked::Held { commit, path } => {
                 if let Some(held) = &target.held_commit {
                     rollback::hold(&self.cache, target, held);
@@ -271,25 +271,25 @@ fn all_reused(path: PathBuf, amount: Amount) -> SessionProgress {
 }
 
 /// Returns the result of a target whose newest commit is in place.
-fn up_to_date(target: &Target, current: InPlace, reads: &LocalReads) -> SyncResult {
-    let commit = current.commit;
-    let path = current.destination.readable_at(&commit);
+fn up_to_date(target: &Target, unchanged: Unchanged, reads: &LocalReads) -> SyncResult {
+    let commit = unchanged.commit;
+    let path = unchanged.destination.readable_at(&commit);
     let outcome = if target.is_news(&commit) {
         // A sibling has fetched the files and moved the ref.
         Outcome::Updated
     } else {
         Outcome::UpToDate
     };
-    let gone = current.note.is_gone.then(|| gone_pin(&commit));
+    let gone = unchanged.note.is_gone.then(|| gone_pin(&commit));
     let progress = SessionProgress {
         new_commit: Some(commit),
-        ..all_reused(path, current.amount)
+        ..all_reused(path, unchanged.amount)
     };
     SyncResult {
-        renamed_to: current.renamed_to,
-        terms: current.terms,
-        note: Some(current.note),
-        files: reads.found_files(&current.reused),
+        renamed_to: unchanged.renamed_to,
+        terms: unchanged.terms,
+        note: Some(unchanged.note),
+        files: reads.found_files(&unchanged.reused),
         ..SyncResult::without_files(outcome, gone, progress)
     }
 }
