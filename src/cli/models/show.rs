@@ -120,7 +120,6 @@ fn last_verified(model: &Model, clock: &Clock) -> String {
 fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
     let clock = context.clock();
     let (spec, state) = (&model.spec, &model.state);
-    let commit = |commit: Option<&CommitSha>| text::or_nothing(commit);
     let path = facts.files.path.as_ref().map(|path| path.display());
     let schedules = facts.schedules.iter().map(|schedule| &schedule.spec.name);
     let next = next_due(facts).map(|(at, spec)| clock.due(at, &zone_of(spec, &clock)));
@@ -137,11 +136,14 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
             "state",
             state_text(model.summary(facts.last_outcome), state.rejected_first()),
         ),
-        ("published", commit(state.published_commit.as_ref())),
+        (
+            "published",
+            text::or_nothing(state.published_commit.as_ref()),
+        ),
         ("path", text::or_nothing(path)),
         ("size", text::or_nothing(facts.files.published.map(size))),
         ("kept revisions", kept_revisions(&facts.files.kept, &clock)),
-        ("held at", commit(state.held_commit.as_ref())),
+        ("held at", text::or_nothing(state.held_commit.as_ref())),
         ("held update", held_update(state, facts.newer.as_ref())),
         ("updates", updates(&clock, model, facts)),
         ("last check", clock.past_in_full(state.last_check_at)),
