@@ -336,17 +336,20 @@ fn make_with_rows(home: &Home, last: usize) {
     }
 }
 
-/// The schema of each released version, with rows in it, grows into today's.
+/// The schema of each released version, with rows in it, grows into today's, which a new
+/// database gets in one step.
 #[test]
 fn every_released_schema_migrates_to_todays() {
     let fresh = Home::new();
     drop(fresh.open());
-    let schema = |home: &Home| -> Vec<(String, Option<String>)> {
+    let schema = |home: &Home| -> Vec<(String, String)> {
         let sql = home.sql();
         let mut statement = sql
-            .prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")
+            .prepare("SELECT name, coalesce(sql, '') FROM sqlite_schema ORDER BY name")
             .unwrap();
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        let rows = statement.query_map([], |row| {
+            Ok((row.get(0)?, layout_removed(&row.get::<_, String>(1)?)))
+        });
         rows.unwrap().map(Result::unwrap).collect()
     };
     for released in 1..=MIGRATIONS.len() {
@@ -389,6 +392,13 @@ fn every_released_schema_migrates_to_todays() {
         let n_expected = if released >= 10 { models.len() } else { 0 };
         assert_eq!(n_damaged.count(), n_expected);
     }
+}
+
+/// Removes comments, spaces and quotes of names, which differ where a step changed a table.
+fn layout_removed(sql: &str) -> String {
+    let code = |line: &str| line.split("--").next().unwrap().to_owned();
+    let code: String = sql.lines().map(code).collect();
+    code.replace(|c: char| c.is_whitespace() || c == '"', "")
 }
 
 #[test]
