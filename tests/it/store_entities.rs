@@ -13,7 +13,7 @@ use hfdl::domain::outcome::{
 };
 use hfdl::domain::policy::{FollowedTag, UpdateWait};
 use hfdl::domain::repo::CommitSha;
-use hfdl::domain::run::{Event, EventKind, RunId, RunTotals};
+use hfdl::domain::run::{Event, EventKind, RunCommand, RunId, RunStart, RunTotals};
 use hfdl::domain::schedule::{ScheduleState, Selection};
 use hfdl::domain::session::{
     FileResult, LastCheck, SessionEnd, SessionId, SessionProgress, SessionStart,
@@ -627,6 +627,18 @@ fn the_last_session_of_a_model_is_the_newest_with_a_believable_date() {
     later.model_id = Some(model_id);
     let later = store.open_session(&later).unwrap();
     assert_eq!(last(at(3_700)), later, "the order of writing counts");
+
+    // A verification is no check.
+    let verification = RunStart {
+        command: RunCommand::Verify,
+        ..run_at(at(300))
+    };
+    let mut verifies = session(&store.start_run(&verification).unwrap(), at(300));
+    verifies.model_id = Some(model_id);
+    store.open_session(&verifies).unwrap();
+    assert_eq!(last(at(3_700)), later);
+    let newest = BTreeMap::from([(model_id, check_of(later))]);
+    assert_eq!(store.last_checks(at(3_700)).unwrap(), newest);
 }
 
 #[test]
