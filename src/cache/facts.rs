@@ -191,10 +191,10 @@ fn look_in_older_snapshots(
         for entry in read_dir(&folder)? {
             let name = entry.file_name();
             let name = name.to_str().unwrap_or_default();
-            let commits = prefixes
-                .iter()
-                .filter_map(|prefix| name.strip_prefix(prefix));
-            if let Some(commit) = commits.filter_map(|text| text.parse().ok()).next() {
+            let rest = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix));
+            // The name of a folder of staging ends with the id of its home.
+            let commit = rest.and_then(|rest| rest.split('-').next());
+            if let Some(commit) = commit.and_then(|commit| commit.parse().ok()) {
                 folders.entry(commit).or_default().push(entry.path());
             }
         }

@@ -225,9 +225,9 @@ impl RepoLayout {
         self.private().join(staging_name(commit, id))
     }
 
-    /// Returns the lock for preparing a snapshot: another home may publish the same
+    /// Returns the lock for publishing a snapshot: another home may publish the same
     /// commit into the same cache.
-    pub fn staging_lock(&self, commit: &CommitSha) -> PathBuf {
+    pub fn publication_lock(&self, commit: &CommitSha) -> PathBuf {
         self.private()
             .join(format!("{commit}{PARTIAL_LOCK_SUFFIX}"))
     }

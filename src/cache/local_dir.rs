@@ -19,7 +19,7 @@ use anyhow::{Context, Result};
 use super::disk::{check_size, create_inside, write_tag_once};
 use super::facts::look_in_cache;
 use super::homes::HomeFolder;
-use super::layout::{CacheLayout, PARTIAL_SUFFIX, native};
+use super::layout::{CacheLayout, PARTIAL_LOCK_SUFFIX, PARTIAL_SUFFIX, native};
 use super::local_records::{FileNote, Written, WrittenFile, parse_written};
 use super::wire;
 use crate::domain::content::ContentId;
@@ -157,6 +157,11 @@ impl LocalDir {
 
     pub fn private(&self) -> PathBuf {
         self.root.join(PRIVATE)
+    }
+
+    /// Returns the lock that is held while files are put in place.
+    pub fn publication_lock(&self) -> PathBuf {
+        self.private().join(format!("publish{PARTIAL_LOCK_SUFFIX}"))
     }
 
     fn private_file(&self, content: &ContentId, suffix: &str) -> PathBuf {

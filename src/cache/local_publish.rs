@@ -68,7 +68,8 @@ impl LocalDir {
         self.home().map_or(Ok(()), |home| home.begin(key, fetch))
     }
 
-    /// Puts a commit's files in place; their contents have been stored or imported.
+    /// Puts a commit's files in place; their contents have been stored or imported. The
+    /// caller holds the lock of the publication.
     ///
     /// Nothing is touched unless all of them are there. A directory has no one
     /// rename that changes it all, so old and new files stand side by side for

@@ -48,7 +48,7 @@ pub use links::{blob_metadata, entry_metadata, names_of, whole_entry};
 pub use local_dir::{LocalDir, Prove};
 pub use local_publish::{Placed, Vanished};
 pub use mark::{ensure_mark, read_mark};
-pub use publish::{CacheWriter, Published, PublisherBusy};
+pub use publish::{CacheWriter, Published};
 pub use refs::{moved_ref, published_commit};
 pub use scan::{
     BlobKind, LocalEntry, LocalRepo, LocalSnapshot, cached_repos, listed_snapshots, scan_repo,

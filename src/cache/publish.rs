@@ -17,7 +17,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use thiserror::Error;
 
 use super::abilities::{EntryForm, LinkChoice, SnapshotAbilities};
 use super::disk::{check_size, create_inside, remove_scratch, sync_dir, write_tag_once};
@@ -32,7 +31,6 @@ use crate::domain::snapshot::RemoteSnapshot;
 use crate::sys::abilities;
 use crate::sys::files;
 use crate::sys::host::checkpoint;
-use crate::sys::lock::FileLock;
 use crate::sys::open;
 use crate::sys::removal;
 use crate::sys::share::{self, ShareMethod, Sharing};
@@ -41,16 +39,6 @@ use crate::sys::share::{self, ShareMethod, Sharing};
 /// returned guard is dropped. Another writer may hold it for hours, and renames are
 /// safe without it, so the function may give up.
 pub type TakeLock<'a> = &'a (dyn Fn(&Path) -> Result<Box<dyn Any>> + Sync);
-
-/// Another process is publishing the same commit; the caller tries again later.
-#[derive(Clone, Debug, Error)]
-#[error(
-    "another process is publishing the same commit and does not end; it holds `{}`",
-    .lock.display()
-)]
-pub struct PublisherBusy {
-    lock: PathBuf,
-}
 
 /// Writes one repository's folder.
 pub struct CacheWriter<'a> {
@@ -194,7 +182,8 @@ impl<'a> CacheWriter<'a> {
         }
     }
 
-    /// Publishes a commit whose missing contents have all been stored or imported.
+    /// Publishes a commit whose missing contents have all been stored or imported. The
+    /// caller holds the lock of the publication.
     ///
     /// Nothing is changed unless the snapshot will be complete. After any
     /// interruption the next plan and `publish` complete it. Blobs that another publication
@@ -272,7 +261,6 @@ impl<'a> CacheWriter<'a> {
 
     /// Prepares the snapshot and renames it into place; `false` if it exists by now.
     fn put_together(&self, plan: &SyncPlan, wanted_later: &BTreeSet<ContentId>) -> Result<bool> {
-        let _lock = self.lock_staging(&plan.commit)?;
         let staging = self.layout.staging(&plan.commit);
         self.give_up_staging(&plan.commit)?;
         if self.layout.snapshot(&plan.commit).is_dir() {
@@ -318,14 +306,6 @@ impl<'a> CacheWriter<'a> {
             remove_scratch(&staging)?;
         }
         Ok(())
-    }
-
-    /// Takes the lock of this snapshot; fails when another process has it.
-    fn lock_staging(&self, commit: &CommitSha) -> Result<FileLock> {
-        let path = self.layout.staging_lock(commit);
-        let lock = FileLock::try_acquire_temporary(&path)
-            .with_context(|| format!("cannot lock `{}`", path.display()))?;
-        lock.ok_or_else(|| PublisherBusy { lock: path }.into())
     }
 
     /// Adds entries to an existing snapshot that another program left incomplete, that

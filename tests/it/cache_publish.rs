@@ -461,11 +461,16 @@ fn without_links_a_file_left_in_staging_by_a_crash_is_not_fetched_again() {
         "the blobs are the files"
     );
     let commit = &first.listing.commit;
-    fs::rename(env.layout().snapshot(commit), env.layout().staging(commit)).unwrap();
-    let (plan, _) = env.sync(&first);
-    assert_eq!(plan.totals.bytes_to_fetch, 0);
-    assert_eq!(env.text(&first, "sub/deep/model.bin"), "weights");
-    assert_eq!(env.text(&first, "twin.bin"), "weights");
+    let staging = env.layout().staging(commit);
+    let mut of_a_home = staging.clone().into_os_string();
+    of_a_home.push("-0123456789abcdef");
+    for staging in [staging, of_a_home.into()] {
+        fs::rename(env.layout().snapshot(commit), staging).unwrap();
+        let (plan, _) = env.sync(&first);
+        assert_eq!(plan.totals.bytes_to_fetch, 0);
+        assert_eq!(env.text(&first, "sub/deep/model.bin"), "weights");
+        assert_eq!(env.text(&first, "twin.bin"), "weights");
+    }
 }
 
 #[test]

@@ -69,30 +69,42 @@ pub fn heals(env: &TestEnv, truth: &Truth, commit: &str, what: &str) -> u64 {
 #[test]
 fn a_kill_at_any_step_is_healed_by_the_next_run() {
     for step in STEPS {
-        let env = world();
-        let mut truth = Truth::new();
-        let commit = publish(env.hub(), 4, 3 * MIB, 0, &mut truth);
-        env.set("HFDL_TEST_CRASH_AT", step);
-        let ended = env.command(["download", "acme/tiny"]).output().unwrap();
-        assert!(was_killed(ended.status), "{step}: {ended:?}");
-        damage(&env, &truth).unwrap_or_else(|problem| panic!("{step}: {problem}"));
-        env.unset("HFDL_TEST_CRASH_AT");
-        let fetched = heals(&env, &truth, &commit, step);
-        let total: usize = truth[&commit].values().map(Vec::len).sum();
-        let publishing = STEPS.iter().position(|name| *name == "before publishing");
-        if STEPS.iter().position(|name| name == step) >= publishing {
-            assert_eq!(fetched, 0, "{step}: nothing that was stored comes again");
-        }
-        assert!(fetched <= total as u64, "{step}: {fetched}");
-        let waste: Vec<_> = files_below(&env.cache())
-            .into_iter()
-            .filter(|path| {
-                let path = path.to_string_lossy();
-                path.contains("staging") || path.contains("/tmp-")
-            })
-            .collect();
-        assert_eq!(waste, Vec::<std::path::PathBuf>::new(), "{step}");
+        is_healed_after(step, &world());
     }
+}
+
+#[test]
+fn without_links_a_kill_at_any_step_is_healed_by_the_next_run() {
+    for step in STEPS {
+        let env = world();
+        env.set("HFDL_TEST_LINKS", "none");
+        is_healed_after(step, &env);
+    }
+}
+
+fn is_healed_after(step: &str, env: &TestEnv) {
+    let mut truth = Truth::new();
+    let commit = publish(env.hub(), 4, 3 * MIB, 0, &mut truth);
+    env.set("HFDL_TEST_CRASH_AT", step);
+    let ended = env.command(["download", "acme/tiny"]).output().unwrap();
+    assert!(was_killed(ended.status), "{step}: {ended:?}");
+    damage(env, &truth).unwrap_or_else(|problem| panic!("{step}: {problem}"));
+    env.unset("HFDL_TEST_CRASH_AT");
+    let fetched = heals(env, &truth, &commit, step);
+    let total: usize = truth[&commit].values().map(Vec::len).sum();
+    let publishing = STEPS.iter().position(|name| *name == "before publishing");
+    if STEPS.iter().position(|name| *name == step) >= publishing {
+        assert_eq!(fetched, 0, "{step}: nothing that was stored comes again");
+    }
+    assert!(fetched <= total as u64, "{step}: {fetched}");
+    let waste: Vec<_> = files_below(&env.cache())
+        .into_iter()
+        .filter(|path| {
+            let path = path.to_string_lossy();
+            path.contains("staging") || path.contains("/tmp-")
+        })
+        .collect();
+    assert_eq!(waste, Vec::<std::path::PathBuf>::new(), "{step}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use hfdl::domain::placement::NormalForms;
 use hfdl::sys::abilities::placement;
@@ -388,8 +388,12 @@ fn links_planted_in_a_snapshot_lead_nowhere() {
 
 #[test]
 fn two_homes_that_want_one_repository_do_not_hurt_each_other() {
-    for round in 0..6 {
+    for round in 0..8 {
         let env = world();
+        if round >= 4 {
+            // The first home then moves the files, which the second has found.
+            env.set("HFDL_TEST_LINKS", "none");
+        }
         let files = BTreeMap::from([
             ("config.json".to_owned(), b"{}".to_vec()),
             ("a.safetensors".to_owned(), generated_bytes(6 * MIB, round)),
@@ -404,17 +408,7 @@ fn two_homes_that_want_one_repository_do_not_hurt_each_other() {
             draft = draft.lfs(name, files[name].clone());
         }
         let truth = Truth::from([(draft.publish(), files)]);
-        let ended: Vec<_> = ["state", "hub/.second"]
-            .map(|home| {
-                let home = env.root().join(home);
-                let mut command = env.command(["download", "acme/tiny"]);
-                command.env("HFDL_HOME", home);
-                command.stdout(Stdio::piped()).stderr(Stdio::piped());
-                command.spawn().unwrap()
-            })
-            .into_iter()
-            .map(|child| child.wait_with_output().unwrap())
-            .collect();
+        let ended = two_homes_at_once(&env, &["download", "acme/tiny"]);
         for output in &ended {
             let said = String::from_utf8_lossy(&output.stderr);
             match output.status.code() {
@@ -432,6 +426,42 @@ fn two_homes_that_want_one_repository_do_not_hurt_each_other() {
         env.hfdl(["download", "acme/tiny"]).succeeds();
         damage(&env, &truth).unwrap();
     }
+}
+
+#[test]
+fn two_homes_that_fill_one_directory_both_find_it_whole() {
+    for round in 0..4 {
+        let env = world();
+        let model = generated_bytes(3 * MIB, round);
+        let draft = env.hub().repo("acme/tiny").commit("main");
+        let draft = draft.file("config.json", b"{}").file("sub/x.json", b"[]");
+        let draft = draft.lfs("a.bin", model.clone());
+        draft.lfs("twin.bin", model.clone()).publish();
+        let dir = env.root().join("out");
+        let to = dir.to_string_lossy().into_owned();
+        for output in two_homes_at_once(&env, &["download", "acme/tiny", "--to", &to]) {
+            assert!(output.status.success(), "round {round}: {output:?}");
+        }
+        let files = ["config.json", "sub/x.json", "a.bin", "twin.bin"];
+        let expected: [&[u8]; 4] = [b"{}", b"[]", &model, &model];
+        for (name, bytes) in files.iter().zip(expected) {
+            assert!(fs::read(dir.join(name)).unwrap() == bytes, "{name}");
+        }
+    }
+}
+
+/// Runs the same command for two homes at the same time.
+fn two_homes_at_once(env: &TestEnv, args: &[&str]) -> Vec<Output> {
+    let start = |home| {
+        let mut command = env.command(args);
+        command.env("HFDL_HOME", env.root().join(home));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let started = ["state", "hub/.second"].map(start);
+    started
+        .map(|child| child.wait_with_output().unwrap())
+        .into()
 }
 
 /// Runs a dry download and returns the highest memory that it had, in KiB.

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use thiserror::Error;
 
 use super::official_lock::take_official_lock;
 use crate::cache;
@@ -15,10 +16,20 @@ use crate::domain::content::ContentId;
 use crate::domain::deletion::FetchKey;
 use crate::domain::plan::SyncPlan;
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
-use crate::domain::snapshot::RemoteSnapshot;
+use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::download::{WholeRead, prove_content};
 use crate::sys::lock::FileLock;
 use crate::sys::{files, names};
+
+/// Another process is publishing to the same place; the caller tries again later.
+#[derive(Clone, Debug, Error)]
+#[error(
+    "another process is publishing the same files and does not end; it holds `{}`",
+    .lock.display()
+)]
+pub struct PublisherBusy {
+    lock: PathBuf,
+}
 
 /// A destination that can be written.
 pub enum DestinationWriter {
@@ -116,6 +127,28 @@ impl DestinationWriter {
         path.as_mut_os_string().push(PARTIAL_LOCK_SUFFIX);
         FileLock::try_acquire_temporary(&path)
             .with_context(|| format!("cannot lock `{}`", path.display()))
+    }
+
+    /// Takes the lock of a publication; fails while another process has it.
+    pub fn lock_publication(&self, commit: &CommitSha) -> Result<FileLock> {
+        let path = match self {
+            Self::Cache(writer) => writer.layout().publication_lock(commit),
+            Self::Directory(dir, _) => dir.publication_lock(),
+        };
+        let lock = FileLock::try_acquire_temporary(&path)
+            .with_context(|| format!("cannot lock `{}`", path.display()))?;
+        lock.ok_or_else(|| PublisherBusy { lock: path }.into())
+    }
+
+    /// Returns whether a file of a commit has its final name, by its size and the note
+    /// about it. No byte is read.
+    pub fn is_in_place(&self, commit: &CommitSha, file: &RemoteFile) -> bool {
+        match self {
+            Self::Cache(writer) => {
+                cache::whole_entry(writer.layout(), commit, file).is_ok_and(|found| found.is_some())
+            }
+            Self::Directory(dir, _) => dir.is_complete([file]).unwrap_or(false),
+        }
     }
 
     /// Stores a temporary file that was made from another file on this machine.

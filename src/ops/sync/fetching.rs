@@ -259,6 +259,8 @@ impl Syncer<'_> {
                 self.use_stored(id, stamp);
             }
             ReadResult::Stopped => self.end_unfetched(id, FetchResult::Partial { kept: 0 }),
+            // Another process has given it its final name.
+            ReadResult::Unreadable(_) if !path.exists() => self.fetch(vec![id]),
             _ => {
                 log::warn!("`{}` does not have its hash", path.display());
                 file.is_distrusted = true;

@@ -321,9 +321,11 @@ impl Syncer<'_> {
         if !is_noted {
             sync.writer.note_blobs([(content, verified)].into_iter())?;
         }
+        // Another home may give the stored file its final name at once.
+        let stamp = stamp_at(verified).ok().flatten();
         sync.writer.store(&content, verified)?;
-        let path = sync.writer.stored(&content);
-        if let Some(stamp) = stamp_at(&path).ok().flatten() {
+        if let Some(stamp) = stamp {
+            let path = sync.writer.stored(&content);
             self.proofs.add(&path, content, stamp);
             self.note_stamp(report.id, stamp);
         }

@@ -1,5 +1,6 @@
 //! Publishes a target whose files are all there, and ends it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,13 +8,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::check::Planned;
+use super::destination_writer::PublisherBusy;
 use super::result::SyncResult;
 use super::syncer::{Syncer, TargetEntry, TargetState};
 use super::target::{SyncRequest, Target, TargetId};
 use super::target_sync::TargetSync;
-use crate::cache::PublisherBusy;
 use crate::domain::content::ContentId;
 use crate::domain::plan::{Action, PlannedFile};
+use crate::domain::snapshot::RemoteFile;
+use crate::download::{SMALL_FILE_MAX, has_content};
 use crate::sys::host::checkpoint;
 use crate::sys::pause::Stopwatch;
 use crate::sys::stamp::stamp_at;
@@ -113,29 +116,94 @@ impl TargetSync {
         target: &Target,
         wanted_later: &BTreeSet<ContentId>,
     ) -> Result<RenamedFiles> {
-        let Self {
-            record,
-            writer,
-            stamps,
-            ..
-        } = self;
+        let commit = &self.planned().remote.commit;
+        let _lock = self.writer.lock_publication(commit)?;
+        let mut published = BTreeSet::new();
+        let (path, n_removed) = loop {
+            match self.publish_except(&published, target, wanted_later) {
+                Ok(done) => break done,
+                Err(err) => {
+                    let now = self.published_meanwhile();
+                    if now == published {
+                        return Err(err);
+                    }
+                    published = now;
+                }
+            }
+        };
+        let progress = &mut self.record.progress;
+        progress.path = Some(path);
+        progress.files.deleted = n_removed;
+        Ok(self.renamed_files())
+    }
+
+    /// Publishes the plan. The contents of `published` have their final names already.
+    fn publish_except(
+        &self,
+        published: &BTreeSet<ContentId>,
+        target: &Target,
+        wanted_later: &BTreeSet<ContentId>,
+    ) -> Result<(PathBuf, u64)> {
+        let planned = self.planned();
+        check_unchanged(planned, published)?;
+        let mut plan = Cow::Borrowed(&planned.plan);
+        if !published.is_empty() {
+            let files = plan.to_mut().files.iter_mut();
+            files
+                .filter(|it| published.contains(&it.file.content))
+                .for_each(|it| it.action = Action::Keep);
+        }
+        let revision = Some(&target.revision).filter(|_| planned.moves_ref);
+        let (remote, vanished) = (&planned.remote, &target.vanished);
+        self.writer
+            .publish(revision, remote, &plan, vanished, wanted_later)
+            .with_context(|| format!("cannot publish `{}`", target.label()))
+    }
+
+    /// Returns the contents that another home has published at the same commit since the
+    /// check, and that are no longer at their stored paths.
+    fn published_meanwhile(&self) -> BTreeSet<ContentId> {
         let Planned {
             destination,
             remote,
             plan,
-            moves_ref,
             ..
-        } = &*record.planned;
-        check_unchanged(&record.planned)?;
-        let revision = Some(&target.revision).filter(|_| *moves_ref);
-        let (path, n_removed) = writer
-            .publish(revision, remote, plan, &target.vanished, wanted_later)
-            .with_context(|| format!("cannot publish `{}`", target.label()))?;
-        record.progress.path = Some(path);
-        record.progress.files.deleted = n_removed;
-        if writer.keeps_blobs() {
-            return Ok(RenamedFiles::default());
+        } = self.planned();
+        let (mut published, mut missing) = (BTreeSet::new(), BTreeSet::new());
+        for it in plan.files.iter().filter(|it| it.action != Action::Keep) {
+            let RemoteFile {
+                path,
+                content,
+                size_bytes,
+                ..
+            } = &it.file;
+            let entry = destination.entry(&remote.commit, path);
+            let found = stamp_at(&entry).ok().flatten();
+            let is_proven = found.is_some() && self.stamps.get(content) == found.as_ref();
+            // Each home may have fetched a small file; the last one has stored it.
+            let is_small = *size_bytes <= SMALL_FILE_MAX;
+            if is_proven || is_small && has_content(&entry, content).unwrap_or(false) {
+                published.insert(*content);
+            } else if !self.writer.is_in_place(&remote.commit, &it.file) {
+                missing.insert(*content);
+            }
         }
+        published.retain(|it| !missing.contains(it) && !self.writer.stored(it).exists());
+        published
+    }
+
+    /// Returns the proven files whose paths this publication or another has changed.
+    fn renamed_files(&self) -> RenamedFiles {
+        let Self { writer, stamps, .. } = self;
+        if writer.keeps_blobs() {
+            return RenamedFiles::default();
+        }
+        let Planned {
+            destination,
+            remote,
+            plan,
+            ..
+        } = self.planned();
         // A file that another program has written to since is not the proven one.
         let named = |PlannedFile { file, .. }: &PlannedFile| {
             let stamp = stamps.get(&file.content)?;
@@ -147,13 +215,15 @@ impl TargetSync {
         let named = plan.files.iter().filter_map(named).collect();
         let stored = stamps.keys().map(|content| writer.stored(content));
         let moved = stored.filter(|path| !path.exists()).collect();
-        Ok(RenamedFiles { named, moved })
+        RenamedFiles { named, moved }
     }
 }
 
-/// Checks that the reused files are still those that were proven.
-fn check_unchanged(planned: &Planned) -> Result<()> {
-    for file in &planned.reused {
+/// Checks that the reused files are still those that were proven, except those of
+/// published contents.
+fn check_unchanged(planned: &Planned, published: &BTreeSet<ContentId>) -> Result<()> {
+    let reused = planned.reused.iter();
+    for file in reused.filter(|file| !published.contains(&file.content)) {
         let found = stamp_at(&file.file);
         let found = found
             .with_context(|| format!("cannot read the metadata of `{}`", file.file.display()))?;
