@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use rusqlite::types::Value;
 use rusqlite::{ToSql, named_params, params};
 
 use super::error::{Result, StoreError};
@@ -143,12 +144,14 @@ impl Store {
 
     /// Returns models by name; an unreadable one is an error.
     pub fn models(&self, filter: &ModelFilter) -> Result<Vec<Model>> {
-        with_filter(filter, |sql, params| self.list(sql, params, read_model))
+        with_filter(filter, &NameRange::ALL, |sql, params| {
+            self.list(sql, params, read_model)
+        })
     }
 
     /// Returns the readable models by name.
     pub fn readable_models(&self, filter: &ModelFilter) -> Result<Vec<Model>> {
-        self.map_models(filter, |model| model)
+        self.map_models_of(filter, &NameRange::ALL, |model| model)
     }
 
     /// Reads the readable models one after the other, by name, and returns a value for
@@ -158,10 +161,45 @@ impl Store {
         filter: &ModelFilter,
         mut make: impl FnMut(Model) -> T,
     ) -> Result<Vec<T>> {
-        with_filter(filter, |sql, params| {
+        let sql = "SELECT name FROM models ORDER BY name LIMIT 1 OFFSET ?1";
+        let Some(middle) = self.middle_model(sql, |row| row.get::<String>("name"))? else {
+            return self.map_models_of(filter, &NameRange::ALL, make);
+        };
+        let [first, second] = NameRange::ALL.split_at(middle);
+        let (mut made, rest) = self.read_halves(
+            |store| store.map_models_of(filter, &first, &mut make),
+            |store| store.map_models_of(filter, &second, |model| model),
+        )?;
+        made.extend(rest.into_iter().map(make));
+        Ok(made)
+    }
+
+    fn map_models_of<T>(
+        &self,
+        filter: &ModelFilter,
+        range: &NameRange,
+        mut make: impl FnMut(Model) -> T,
+    ) -> Result<Vec<T>> {
+        with_filter(filter, range, |sql, params| {
             let read = |row: &Row<'_>| read_model(row).map(&mut make);
             self.list_readable("models", sql, params, read)
         })
+    }
+
+    /// Returns a value of the model in the middle of a long list; `None` if the list is short.
+    /// The parameter of `sql` is the number of models before it.
+    pub(super) fn middle_model<T>(
+        &self,
+        sql: &str,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
+        const LONG: u64 = 2_000;
+        let count = "SELECT count(*) AS n FROM models";
+        let n = self.find(count, [], |row| row.count("n"))?.unwrap_or(0);
+        if n < LONG {
+            return Ok(None);
+        }
+        self.find(sql, [integer(n / 2)], read)
     }
 
     /// Returns the directories of the models outside the cache.
@@ -270,19 +308,49 @@ impl Store {
     }
 }
 
+/// The names of a part of the models: from the first one up to, but without, the second.
+struct NameRange {
+    from: String,
+    to: Value,
+}
+
+impl NameRange {
+    /// SQLite sorts bytes after texts.
+    const ALL: Self = Self {
+        from: String::new(),
+        to: Value::Blob(Vec::new()),
+    };
+
+    fn split_at(self, middle: String) -> [Self; 2] {
+        let first = Self {
+            from: self.from,
+            to: Value::Text(middle.clone()),
+        };
+        let second = Self {
+            from: middle,
+            to: self.to,
+        };
+        [first, second]
+    }
+}
+
 fn with_filter<T>(
     filter: &ModelFilter,
+    range: &NameRange,
     list: impl FnOnce(&str, &[(&str, &dyn ToSql)]) -> Result<Vec<T>>,
 ) -> Result<Vec<T>> {
     let sql = format!(
         "{SELECT}
-        WHERE (:tag IS NULL
+        WHERE name >= :from AND name < :to
+            AND (:tag IS NULL
                 OR id IN (SELECT model_id FROM model_tags WHERE tag = :tag))
             AND (:upstream_state IS NULL OR upstream_state = :upstream_state)
             AND (:enabled IS NULL OR enabled = :enabled)
         ORDER BY name"
     );
     let params = named_params! {
+        ":from": range.from,
+        ":to": range.to,
         ":tag": filter.tag.as_ref().map(|tag| tag.as_str()),
         ":upstream_state": filter.upstream_state.map(|state| state.as_str()),
         ":enabled": filter.enabled,

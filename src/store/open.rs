@@ -116,6 +116,12 @@ impl Store {
         Ok(Self::new(connection, path, journal))
     }
 
+    /// Connects once more to an open database, for a thread that only reads.
+    pub(super) fn connect_beside(path: &Path) -> Result<Self> {
+        let (connection, journal) = journal::connect_as_it_is(path)?;
+        Ok(Self::new(connection, path, journal))
+    }
+
     /// Makes a database in memory, for unit tests.
     #[cfg(test)]
     pub fn in_memory(now: Timestamp) -> Result<Self> {

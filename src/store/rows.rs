@@ -4,6 +4,9 @@
 //! word of a later version. Reading passes it over and remembers it for `status`
 //! and `doctor`: one bad row must not end a run about all the others.
 
+use std::path::PathBuf;
+use std::thread::Builder;
+
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Params, Statement, ToSql, params_from_iter};
 
@@ -141,6 +144,41 @@ impl Store {
             let rows = statement.query_map(params, read_or_remember)?;
             // Without a list between: of ten thousand models it would be the largest.
             rows.filter_map(rusqlite::Result::transpose).collect()
+        })
+    }
+
+    /// Reads the two halves of a long list at the same time, the second one in a thread with
+    /// a connection of its own; one after the other where that connection would not see the
+    /// same rows, or cannot be made.
+    pub(super) fn read_halves<A, B: Send>(
+        &self,
+        first: impl FnOnce(&Self) -> Result<A>,
+        second: impl Fn(&Self) -> Result<B> + Sync,
+    ) -> Result<(A, B)> {
+        let file = self.connection().path().filter(|path| !path.is_empty());
+        let file = file.filter(|_| self.connection().is_autocommit());
+        let file = file.map(PathBuf::from);
+        std::thread::scope(|scope| {
+            let beside = |file: PathBuf| {
+                let second = &second;
+                let read = move || -> Result<(B, Vec<String>)> {
+                    let other = Self::connect_beside(&file)?;
+                    Ok((second(&other)?, other.bad_rows()))
+                };
+                let thread = Builder::new().name("read".to_owned());
+                thread.spawn_scoped(scope, read).ok()
+            };
+            let thread = file.and_then(beside);
+            let first = first(self)?;
+            match thread.map(|thread| thread.join()) {
+                Some(Ok(Ok((second, bad_rows)))) => {
+                    let bad_rows = bad_rows.into_iter();
+                    bad_rows.for_each(|row| self.remember_bad_row(row));
+                    Ok((first, second))
+                }
+                // The same reading here tells why, if it fails again.
+                Some(_) | None => Ok((first, second(self)?)),
+            }
         })
     }
 

@@ -2,6 +2,7 @@
 //! counts and the result for each file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use rusqlite::types::Value;
 use rusqlite::{named_params, params, params_from_iter};
@@ -153,8 +154,27 @@ impl Store {
 
     /// Returns the newest check of each model, as `last_session` does.
     pub fn last_checks(&self, now: Timestamp) -> Result<BTreeMap<ModelId, LastCheck>> {
-        let latest = [seconds(latest_believable(now))];
-        self.list_readable("sessions", LAST_CHECKS, latest, |row| {
+        let sql = "SELECT id FROM models ORDER BY id LIMIT 1 OFFSET ?1";
+        let Some(middle) = self.middle_model(sql, |row| row.get::<i64>("id"))? else {
+            return self.last_checks_of(i64::MIN..=i64::MAX, now);
+        };
+        let (mut first, mut second) = self.read_halves(
+            |store| store.last_checks_of(i64::MIN..=middle - 1, now),
+            |store| store.last_checks_of(middle..=i64::MAX, now),
+        )?;
+        first.append(&mut second);
+        Ok(first)
+    }
+
+    /// Returns the newest checks of the models with these ids.
+    fn last_checks_of(
+        &self,
+        ids: RangeInclusive<i64>,
+        now: Timestamp,
+    ) -> Result<BTreeMap<ModelId, LastCheck>> {
+        let latest = seconds(latest_believable(now));
+        let params = [latest, *ids.start(), *ids.end()];
+        self.list_readable("sessions", LAST_CHECKS, params, |row| {
             let last = LastCheck {
                 new_commit: row.parsed_if_any("new_commit")?,
                 n_files: row.count("files_total")?,
@@ -274,7 +294,8 @@ pub(super) const LAST_CHECKS: &str =
         SELECT id FROM sessions AS newest INDEXED BY sessions_of_model
         WHERE newest.model_id = models.id AND newest.started_at <= ?1
             AND (SELECT command FROM runs WHERE runs.id = newest.run_id) <> 'verify'
-        ORDER BY id DESC LIMIT 1)";
+        ORDER BY id DESC LIMIT 1)
+    WHERE models.id BETWEEN ?2 AND ?3";
 
 /// Builds the query for a filter. It contains only the conditions that are set, so
 /// that SQLite finds the right index.

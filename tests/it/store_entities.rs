@@ -1042,6 +1042,49 @@ fn two_models_with_history(store: &Store, standing: &Standing) -> [ModelId; 2] {
     ids
 }
 
+/// Two connections read such a list.
+#[test]
+fn a_long_list_of_models_is_whole_in_order_and_names_its_unreadable_rows() {
+    const N: usize = 3_000;
+    let home = Home::new();
+    let store = home.open();
+    let run = store.start_run(&run_at(at(2))).unwrap();
+    store.open_session(&session(&run, at(2))).unwrap();
+    let many = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 2999)
+        INSERT INTO models (name, repo_type, repo_id, revision, exclude, destination, priority,
+                enabled, created_at, updated_at)
+            SELECT 'm' || i, 'model', 'acme/m' || i, 'main', '[]', 'cache', 50, 1, 1, 1 FROM n;
+        INSERT INTO sessions (run_id, model_id, repo_type, repo_id, revision, destination, trigger,
+                state, started_at)
+            SELECT run_id, models.id, models.repo_type, models.repo_id, models.revision, 'cache',
+                trigger, state, 3 FROM models CROSS JOIN sessions;";
+    home.sql().execute_batch(many).unwrap();
+    let filter = ModelFilter::default();
+    let listed = |store: &Store| {
+        let models = store.map_models(&filter, |model| model).unwrap();
+        (models, store.last_checks(at(9)).unwrap())
+    };
+    let (models, checks) = listed(&store);
+    assert_eq!(models, store.models(&filter).unwrap());
+    assert!(models.is_sorted_by(|a, b| a.spec.name < b.spec.name));
+    let ids: BTreeSet<_> = models.iter().map(|model| model.id).collect();
+    assert_eq!((ids.len(), models.len()), (N, N));
+    assert_eq!(checks.into_keys().collect::<BTreeSet<_>>(), ids);
+
+    let bad = "UPDATE models SET upstream_state = 'later' WHERE name IN ('m10', 'm99')";
+    home.sql().execute(bad, []).unwrap();
+    assert_eq!(listed(&store).0.len(), N - 2);
+    let named = store.bad_rows().concat();
+    assert!(named.contains("m10") && named.contains("m99"), "{named}");
+
+    let in_transaction = store.transaction(|store| {
+        store.remove_model(models[N - 1].id)?;
+        Ok::<_, StoreError>(listed(store))
+    });
+    let (models, checks) = in_transaction.unwrap();
+    assert_eq!((models.len(), checks.len()), (N - 3, N - 1));
+}
+
 #[test]
 fn one_unreadable_row_of_the_history_hides_no_other() {
     let home = Home::new();
