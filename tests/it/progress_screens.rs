@@ -144,7 +144,7 @@ fn the_reason_of_a_stall_and_the_wait_are_readable_at_any_width() {
     let env = stalled(LONG);
     env.hub().heal();
     env.unset("HFDL_TEST_NO_PAUSES");
-    let wait = Fault::TooManyRequests(Hint::RetryAfter(70));
+    let wait = Fault::TooManyRequests(Hint::RetryAfter(110));
     env.hub().fault(On::resolve(&file(0)), wait);
     env.hub().fault(On::cdn(&file(1)), Fault::StallAfter(MIB));
     env.set("HFDL_DOWNLOAD_STALL_AFTER", "1s");
@@ -192,7 +192,7 @@ fn watching_from_elsewhere_shows_the_numbers_and_the_waits_of_the_run() {
     let env = stalled("acme/tiny");
     env.hub().heal();
     env.unset("HFDL_TEST_NO_PAUSES").unset("HFDL_TEST_NOW");
-    let wait = Fault::TooManyRequests(Hint::RetryAfter(70));
+    let wait = Fault::TooManyRequests(Hint::RetryAfter(110));
     env.hub().fault(On::resolve(&file(0)), wait);
     let Some(own) = Terminal::open(&env, 80, 24) else {
         return;
