@@ -17,8 +17,8 @@ use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::files;
 
-/// Finds the wanted files: in the snapshot, among the blobs, in other repositories
-/// and in older snapshots of real files.
+/// Finds the wanted files: in the snapshot, among the blobs, in older snapshots of real
+/// files and in other repositories.
 ///
 /// Searches farther places only for files that nearer ones lack. Sizes are
 /// compared, bytes are not read: a file is hashed before it
@@ -43,11 +43,11 @@ pub fn local_facts(
         .collect();
     look_among_blobs(&repo_layout, true, &mut missing, &mut facts)?;
     if !missing.is_empty() {
-        // This repository's own folder has none of them, so it need not be left out.
-        look_in_cache(cache, &mut missing, &mut facts)?;
+        look_in_listed_snapshots(&repo_layout, &mut missing, &mut facts)?;
     }
     if !missing.is_empty() {
-        look_in_older_snapshots(&repo_layout, &mut missing, &mut facts)?;
+        // This repository's own folder has none of them, so it need not be left out.
+        look_in_cache(cache, &mut missing, &mut facts)?;
     }
     if let Some(commit) = published {
         let names = files_below(&repo_layout.snapshot(commit))?;
@@ -110,14 +110,18 @@ fn look_in_snapshot(
     Ok(())
 }
 
-/// Looks for contents among the blobs of every repository of a cache.
+/// Looks for contents in every repository of a cache.
 pub(super) fn look_in_cache(
     cache: &CacheLayout,
     missing: &mut HashMap<String, &RemoteFile>,
     facts: &mut LocalFacts,
 ) -> Result<()> {
     for repo in cached_repos(cache)? {
-        look_among_blobs(&cache.repo(&repo), false, missing, facts)?;
+        let layout = cache.repo(&repo);
+        let has_blobs = look_among_blobs(&layout, false, missing, facts)?;
+        if !has_blobs && !missing.is_empty() {
+            look_in_listed_snapshots(&layout, missing, facts)?;
+        }
     }
     Ok(())
 }
@@ -144,17 +148,20 @@ fn is_in_place(facts: &LocalFacts, file: &RemoteFile) -> bool {
     (facts.in_place.get(&file.path)).is_some_and(|there| there.is_the_file(file))
 }
 
-/// Lists the folder once instead of asking for each name: most are there, or none.
+/// Lists the folder once instead of asking for each name: most are there, or none. Returns
+/// whether it has any blob.
 fn look_among_blobs(
     layout: &RepoLayout,
     is_own: bool,
     missing: &mut HashMap<String, &RemoteFile>,
     facts: &mut LocalFacts,
-) -> Result<()> {
+) -> Result<bool> {
+    let mut has_blobs = false;
     if missing.is_empty() {
-        return Ok(());
+        return Ok(has_blobs);
     }
     for entry in read_dir(&layout.blobs())? {
+        has_blobs = true;
         let name = entry.file_name();
         let Some(file) = name.to_str().and_then(|name| missing.get(name)).copied() else {
             continue;
@@ -172,12 +179,12 @@ fn look_among_blobs(
             missing.remove(&file.content.etag());
         }
     }
-    Ok(())
+    Ok(has_blobs)
 }
 
 /// Without links the contents lie in the snapshots themselves, and only the listings
 /// tell the content of each name.
-fn look_in_older_snapshots(
+fn look_in_listed_snapshots(
     layout: &RepoLayout,
     missing: &mut HashMap<String, &RemoteFile>,
     facts: &mut LocalFacts,

@@ -167,16 +167,29 @@ fn a_run_that_is_killed_within_a_delta_has_not_fetched_what_it_copied() {
 
 #[test]
 fn a_content_that_lies_in_another_repository_is_named_by_that_one() {
+    a_content_of_another_repository_is_named(&world());
+}
+
+#[test]
+fn without_links_a_content_that_lies_in_another_repository_is_not_fetched_either() {
     let env = world();
+    env.set("HFDL_TEST_LINKS", "none");
+    a_content_of_another_repository_is_named(&env);
+    let dir = env.root().join("out").to_string_lossy().into_owned();
+    let ran = env.hfdl(["download", "acme/base", "--to", &dir, "--json"]);
+    assert_eq!(ran.json()["sessions"][0]["bytes"]["fetched"], 0);
+}
+
+fn a_content_of_another_repository_is_named(env: &TestEnv) {
     let model = noise(3 * MIB, 2);
     let same = b"the same everywhere".as_slice();
     publish(
-        &env,
+        env,
         "acme/base",
         &[("other-name.bin", &model), ("same", same)],
     );
     publish(
-        &env,
+        env,
         "acme/tiny",
         &[
             (MODEL, &model),
@@ -185,8 +198,8 @@ fn a_content_that_lies_in_another_repository_is_named_by_that_one() {
             ("new", b"n"),
         ],
     );
-    download(&env, "acme/base");
-    let session = download(&env, "acme/tiny");
+    download(env, "acme/base");
+    let session = download(env, "acme/tiny");
     assert_eq!(session["bytes"]["fetched"], 1);
     let all = origins(&session);
     assert!(
@@ -204,12 +217,21 @@ fn a_content_that_lies_in_another_repository_is_named_by_that_one() {
 
 #[test]
 fn a_file_under_a_new_name_is_in_place_and_the_twin_of_a_fetched_file_is_not() {
-    let env = world();
+    for links in [None, Some("none")] {
+        let env = world();
+        if let Some(links) = links {
+            env.set("HFDL_TEST_LINKS", links);
+        }
+        a_new_name_is_in_place(&env);
+    }
+}
+
+fn a_new_name_is_in_place(env: &TestEnv) {
     let (model, other) = (noise(2 * MIB, 3), noise(MIB, 4));
-    publish(&env, "acme/tiny", &[("old.bin", &model), ("stays", &other)]);
-    download(&env, "acme/tiny");
+    publish(env, "acme/tiny", &[("old.bin", &model), ("stays", &other)]);
+    download(env, "acme/tiny");
     publish(
-        &env,
+        env,
         "acme/tiny",
         &[
             ("new.bin", &model),
@@ -218,11 +240,11 @@ fn a_file_under_a_new_name_is_in_place_and_the_twin_of_a_fetched_file_is_not() {
             ("y", b"11"),
         ],
     );
-    let session = download(&env, "acme/tiny");
+    let session = download(env, "acme/tiny");
     assert_eq!(bytes_from(&session, "in-place"), 3 * MIB as u64);
     assert_eq!(bytes_from(&session, "same-content"), 2);
 
-    let again = download(&env, "acme/tiny");
+    let again = download(env, "acme/tiny");
     assert_eq!(again["outcome"], "up-to-date");
     assert_eq!(origins(&again).len(), 1);
     let total = number(&again["bytes"], "total");

@@ -446,7 +446,14 @@ fn linked_origins(planned: &Planned, own: &Repo) -> Origins {
                 origins.add_adopted(path, size_bytes);
                 continue;
             }
-            Action::Link(ContentLocation::At(path)) => planned.destination.cache().repo_of(path),
+            Action::Link(ContentLocation::At(path)) => {
+                let repo = planned.destination.cache().repo_of(path);
+                // Without links an older snapshot has the file.
+                if repo.as_ref() == Some(own) && planned.destination.is_cache() {
+                    continue;
+                }
+                repo
+            }
             Action::LinkToFetched => None,
             _ => continue,
         };
