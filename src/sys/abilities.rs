@@ -165,9 +165,9 @@ mod tests {
     fn the_probes_of_links_and_folders_leave_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
         let links = supports_symlinks(dir.path()).unwrap();
-        assert!(links || cfg!(windows));
+        assert!(links || cfg!(windows) || !has_links("symbolic"));
         assert!(renames_folders(dir.path()).unwrap());
-        assert!(supports_hard_links(dir.path()));
+        assert_eq!(supports_hard_links(dir.path()), has_links("hard"));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         let missing = dir.path().join("missing");
         assert!(supports_symlinks(&missing).is_err());

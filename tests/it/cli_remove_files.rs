@@ -15,7 +15,7 @@ use hfdl::domain::time::Timestamp;
 use hfdl::store::Store;
 
 use crate::support::cache::{Commit, TestCache, commit, model, prove, repo, tree, write};
-use crate::support::env::{NOW, TestEnv};
+use crate::support::env::{NOW, TestEnv, is_without_links};
 
 fn now() -> Timestamp {
     NOW.parse().unwrap()
@@ -72,9 +72,10 @@ fn the_last_model_of_a_repository_takes_its_folder_along() {
     note(&env, "acme/tiny", &b);
     let ran = env.line("models remove acme/tiny --delete-files --yes --json");
     let removal = ran.succeeds().json();
+    let n_copies = if is_without_links() { 2 } else { 1 };
     assert_eq!(
         removal["bytes_freed"],
-        "shared bytes".len() + "old".len() + "newer".len()
+        n_copies * "shared bytes".len() + "old".len() + "newer".len()
     );
     assert!(!folder(&env).exists(), "{}", ran.report());
 }
@@ -116,7 +117,8 @@ fn another_model_of_the_repository_keeps_its_revisions_and_begun_downloads() {
     write(begun.clone(), "half");
 
     let ran = env.line("models remove dev --delete-files --yes");
-    ran.succeeds().prints("5 B freed");
+    let freed = if is_without_links() { "17 B" } else { "5 B" };
+    ran.succeeds().prints(&format!("{freed} freed"));
     assert_eq!(text(&env, &a, "same.bin").as_deref(), Some("shared bytes"));
     assert_eq!(text(&env, &b, "x.json"), None, "{}", ran.report());
     assert!(!folder(&env).join("refs/dev").exists());

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::database::{ask, change, number};
 use crate::support::due::roomy_world;
-use crate::support::env::TestEnv;
+use crate::support::env::{TestEnv, is_without_links};
 
 const MIB: usize = 1 << 20;
 
@@ -133,6 +133,9 @@ fn a_report_looks_right_as_text_and_as_markdown() {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.add_filter(r"127\.0\.0\.1:\d+", "[HUB]");
+    if is_without_links() {
+        settings.add_filter(r"5 files \(4\.00 MiB\)", "4 files (4.00 MiB)");
+    }
     for (name, line) in [
         ("report-text", "report --since 7d"),
         ("report-markdown", "report --since 7d --format markdown"),

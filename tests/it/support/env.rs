@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use hfdl::sys::host::has_links;
 use hfdl_test_hub::{Builder, TestHub};
 use serde_json::Value;
 
@@ -388,4 +389,10 @@ impl Ran {
             self.tree.join("\n"),
         )
     }
+}
+
+/// Tells whether the tests are run as on a disk without links, where each revision has a copy
+/// of each file.
+pub fn is_without_links() -> bool {
+    !has_links("hard") && !has_links("symbolic")
 }
