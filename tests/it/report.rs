@@ -134,6 +134,7 @@ fn a_report_looks_right_as_text_and_as_markdown() {
     settings.set_omit_expression(true);
     settings.add_filter(r"127\.0\.0\.1:\d+", "[HUB]");
     if is_without_links() {
+        // Each copy of a file has a proof of its own.
         settings.add_filter(r"5 files \(4\.00 MiB\)", "4 files (4.00 MiB)");
     }
     for (name, line) in [

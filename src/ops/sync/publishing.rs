@@ -170,7 +170,8 @@ impl TargetSync {
             ..
         } = self.planned();
         let (mut published, mut missing) = (BTreeSet::new(), BTreeSet::new());
-        for it in plan.files.iter().filter(|it| it.action != Action::Keep) {
+        let new = plan.files.iter().filter(|it| it.action != Action::Keep);
+        for it in new.filter(|it| !self.writer.stored(&it.file.content).exists()) {
             let RemoteFile {
                 path,
                 content,
@@ -188,7 +189,7 @@ impl TargetSync {
                 missing.insert(*content);
             }
         }
-        published.retain(|it| !missing.contains(it) && !self.writer.stored(it).exists());
+        published.retain(|it| !missing.contains(it));
         published
     }
 
