@@ -1,10 +1,10 @@
 //! Registered models.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::document::{Each, time};
-use super::fields::fields;
+use super::fields::FieldsView;
 use crate::domain::hold::{Finding, HeldUpdate};
 use crate::domain::model::{Destination, Model};
 use crate::domain::outcome::{Outcome, VerifyOutcome};
@@ -19,7 +19,7 @@ pub struct ModelView {
     pub repo_id: String,
     /// The other fields of the specification.
     #[serde(flatten)]
-    pub fields: Map<String, Value>,
+    pub fields: FieldsView,
     pub state: &'static str,
     pub upstream_state: &'static str,
     pub held_commit: Option<String>,
@@ -84,7 +84,7 @@ impl ModelView {
             repo: spec.repo.to_string(),
             repo_type: spec.repo.kind.as_str(),
             repo_id: spec.repo.id.to_string(),
-            fields: fields(spec),
+            fields: FieldsView::new(spec),
             state: model.summary(last).as_str(),
             upstream_state: state.upstream_state.as_str(),
             held_commit: state.held_commit.as_ref().map(ToString::to_string),

@@ -2,10 +2,9 @@
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use super::document::time;
-use super::fields::fields;
+use super::fields::FieldsView;
 use crate::domain::model::EntryName;
 use crate::domain::schedule::{DueState, Schedule, Unusable};
 use crate::domain::time::{Timestamp, render_utc};
@@ -19,7 +18,7 @@ pub struct ScheduleView {
     pub time_zone: String,
     /// The other fields of the specification.
     #[serde(flatten)]
-    pub fields: Map<String, Value>,
+    pub fields: FieldsView,
     pub anchor_at: String,
     pub not_before_at: String,
     pub next_due_at: Option<String>,
@@ -39,7 +38,7 @@ impl From<&Schedule> for ScheduleView {
             cadence: spec.cadence.kind().as_str(),
             when: spec.cadence.spec(),
             time_zone: spec.time_zone.clone(),
-            fields: fields(spec),
+            fields: FieldsView::new(spec),
             anchor_at: render_utc(state.anchor_at),
             not_before_at: render_utc(state.not_before_at),
             next_due_at: time(state.next_due_at),

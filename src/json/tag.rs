@@ -1,9 +1,8 @@
 //! Tags.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 
-use super::fields::fields;
+use super::fields::FieldsView;
 use crate::domain::tag::TagSpec;
 
 /// A tag with its defaults and the models that have it.
@@ -12,7 +11,7 @@ pub struct TagView {
     pub name: String,
     /// The defaults.
     #[serde(flatten)]
-    pub fields: Map<String, Value>,
+    pub fields: FieldsView,
     pub models: u64,
 }
 
@@ -20,7 +19,7 @@ impl TagView {
     pub fn new(tag: &TagSpec, models: u64) -> Self {
         Self {
             name: tag.name.to_string(),
-            fields: fields(tag),
+            fields: FieldsView::new(tag),
             models,
         }
     }
