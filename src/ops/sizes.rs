@@ -1,7 +1,7 @@
 //! Sizes of published revisions, by the listings that are stored beside the files, and the
 //! disk use of models, by the names on disk. No file is read, and the Hub is not asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::published::stored_listing;
 use super::rollback::kept_revisions;
 use crate::cache::{CacheLayout, LocalEntry, LocalRepo, cached_repos, scan_repo};
-use crate::domain::model::{Destination, Model, ModelId};
+use crate::domain::model::{Destination, Model};
 use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::retention::{PublishedRevision, rollback_target};
 use crate::domain::session::LastCheck;
@@ -27,13 +27,14 @@ pub struct ModelSizes {
 }
 
 impl ModelSizes {
-    /// Measures models; `last` has their last checks.
-    pub fn of(settings: &Settings, models: &[&Model], last: &BTreeMap<ModelId, LastCheck>) -> Self {
+    /// Measures models, each with its last check.
+    pub fn of(settings: &Settings, models: &[(&Model, Option<&LastCheck>)]) -> Self {
         let cache = CacheLayout::new(settings.cache_dir());
         let published = models
             .iter()
-            .map(|model| published_amount(&cache, model, last.get(&model.id)));
+            .map(|(model, last)| published_amount(&cache, model, *last));
         let published: Vec<Option<Amount>> = published.collect();
+        let models = models.iter().map(|(model, _)| *model);
         Self {
             disk_bytes: disk_bytes(&cache, models, &published),
             published,
@@ -125,13 +126,17 @@ fn amount_at(cache: &CacheLayout, model: &Model, commit: &CommitSha) -> Option<A
 }
 
 /// Counts a blob once that several revisions or models share.
-fn disk_bytes(cache: &CacheLayout, models: &[&Model], published: &[Option<Amount>]) -> u64 {
+fn disk_bytes<'m>(
+    cache: &CacheLayout,
+    models: impl Iterator<Item = &'m Model>,
+    published: &[Option<Amount>],
+) -> u64 {
     let (mut repos, mut directories) = (BTreeSet::<&Repo>::new(), BTreeSet::<&PathBuf>::new());
     let mut bytes = 0;
     // The folder of the cache is read once: there may be ten thousand models.
     let unknown = |err: &_| log::debug!("the disk use is unknown: {err:#}");
     let cached = cached_repos(cache).inspect_err(unknown).unwrap_or_default();
-    for (model, amount) in models.iter().zip(published) {
+    for (model, amount) in models.zip(published) {
         match &model.spec.destination {
             Destination::Cache => {
                 if cached.binary_search(&model.spec.repo).is_ok() {

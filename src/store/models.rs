@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::{iter, mem};
 
 use rusqlite::types::Value;
 use rusqlite::{ToSql, named_params, params};
@@ -9,6 +10,7 @@ use rusqlite::{ToSql, named_params, params};
 use super::error::{Result, StoreError};
 use super::open::Store;
 use super::row::Row;
+use super::rows::LONG_LIST;
 use super::tags::{RuleColumns, read_rules};
 use super::value::{CACHE, destination_text, integer, seconds};
 use super::wire;
@@ -22,6 +24,7 @@ use crate::domain::outcome::UpstreamState;
 use crate::domain::policy::{FollowedTag, UpdateWait};
 use crate::domain::repo::Repo;
 use crate::domain::schedule::ScheduleId;
+use crate::domain::session::LastCheck;
 use crate::domain::time::Timestamp;
 
 /// A filter for lists of models; `None` admits every value.
@@ -151,7 +154,7 @@ impl Store {
 
     /// Returns the readable models by name.
     pub fn readable_models(&self, filter: &ModelFilter) -> Result<Vec<Model>> {
-        self.map_models_of(filter, &NameRange::ALL, |model| model)
+        self.map_models(filter, |model| model)
     }
 
     /// Reads the readable models one after the other, by name, and returns a value for
@@ -159,19 +162,56 @@ impl Store {
     pub fn map_models<T>(
         &self,
         filter: &ModelFilter,
-        mut make: impl FnMut(Model) -> T,
+        make: impl FnMut(Model) -> T,
     ) -> Result<Vec<T>> {
-        let sql = "SELECT name FROM models ORDER BY name LIMIT 1 OFFSET ?1";
-        let Some(middle) = self.middle_model(sql, |row| row.get::<String>("name"))? else {
-            return self.map_models_of(filter, &NameRange::ALL, make);
+        self.map_models_of(filter, &NameRange::ALL, make)
+    }
+
+    /// As `map_models`, with the last check of each model as `last_session` returns it. Of
+    /// a long list a second connection reads the larger part of the models meanwhile.
+    pub fn map_checked_models<T>(
+        &self,
+        filter: &ModelFilter,
+        now: Timestamp,
+        mut make: impl FnMut(Model, Option<LastCheck>) -> T,
+    ) -> Result<Vec<T>> {
+        let mut read = |range: &NameRange, others: &mut dyn Iterator<Item = Vec<Model>>| {
+            let mut last = self.last_checks(now)?;
+            let mut make = |model: Model| {
+                // Each goes when its model is done: together they are large.
+                let last = last.remove(&model.id);
+                make(model, last)
+            };
+            let mut made = self.map_models_of(filter, range, &mut make)?;
+            made.extend(others.flatten().map(make));
+            Ok(made)
         };
-        let [first, second] = NameRange::ALL.split_at(middle);
-        let (mut made, rest) = self.read_halves(
-            |store| store.map_models_of(filter, &first, &mut make),
-            |store| store.map_models_of(filter, &second, |model| model),
-        )?;
-        made.extend(rest.into_iter().map(make));
-        Ok(made)
+        let Some(name) = self.first_third()? else {
+            return read(&NameRange::ALL, &mut iter::empty());
+        };
+        let [first, second] = NameRange::ALL.split_at(name);
+        self.read_beside(
+            |store, hand_on| store.hand_on_models(filter, &second, hand_on),
+            |others| read(&first, others),
+        )
+    }
+
+    fn hand_on_models(
+        &self,
+        filter: &ModelFilter,
+        range: &NameRange,
+        hand_on: &mut dyn FnMut(Vec<Model>),
+    ) -> Result<()> {
+        const PART: usize = 256;
+        let mut part = Vec::new();
+        self.map_models_of(filter, range, |model| {
+            part.push(model);
+            if part.len() == PART {
+                hand_on(mem::take(&mut part));
+            }
+        })?;
+        hand_on(part);
+        Ok(())
     }
 
     fn map_models_of<T>(
@@ -186,20 +226,15 @@ impl Store {
         })
     }
 
-    /// Returns a value of the model in the middle of a long list; `None` if the list is short.
-    /// The parameter of `sql` is the number of models before it.
-    pub(super) fn middle_model<T>(
-        &self,
-        sql: &str,
-        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Option<T>> {
-        const LONG: u64 = 2_000;
+    /// Returns the name before which a third of a long list is; `None` if the list is short.
+    fn first_third(&self) -> Result<Option<String>> {
         let count = "SELECT count(*) AS n FROM models";
         let n = self.find(count, [], |row| row.count("n"))?.unwrap_or(0);
-        if n < LONG {
+        if n < LONG_LIST {
             return Ok(None);
         }
-        self.find(sql, [integer(n / 2)], read)
+        let sql = "SELECT name FROM models ORDER BY name LIMIT 1 OFFSET ?1";
+        self.find(sql, [integer(n / 3)], |row| row.get("name"))
     }
 
     /// Returns the directories of the models outside the cache.
@@ -228,8 +263,7 @@ impl Store {
         &self,
         ids: impl IntoIterator<Item = ScheduleId>,
     ) -> Result<Vec<Model>> {
-        let ids: Vec<String> = ids.into_iter().map(|id| id.0.to_string()).collect();
-        let ids = [format!("[{}]", ids.join(","))];
+        let ids = [wire::render_ids(ids.into_iter().map(|id| id.0))];
         self.list_readable("models", &of_schedules(), ids, read_model)
     }
 

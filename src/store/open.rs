@@ -116,10 +116,16 @@ impl Store {
         Ok(Self::new(connection, path, journal))
     }
 
-    /// Connects once more to an open database, for a thread that only reads.
-    pub(super) fn connect_beside(path: &Path) -> Result<Self> {
-        let (connection, journal) = journal::connect_as_it_is(path)?;
-        Ok(Self::new(connection, path, journal))
+    /// Connects once more to the database, for a thread that only reads; `None` where a
+    /// second connection would not see the same rows, or cannot be made.
+    pub(super) fn connect_again(&self) -> Option<Self> {
+        let file = self.connection.path().filter(|path| !path.is_empty())?;
+        if !self.connection.is_autocommit() {
+            return None;
+        }
+        let file = Path::new(file);
+        let (connection, journal) = journal::connect_as_it_is(file).ok()?;
+        Some(Self::new(connection, file, journal))
     }
 
     /// Makes a database in memory, for unit tests.

@@ -11,7 +11,7 @@ use super::error::Result;
 use super::open::Store;
 use super::row::Row;
 use super::value::{integer, seconds};
-use super::wire::render_list;
+use super::wire::{render_ids, render_list};
 use crate::domain::model::ModelId;
 use crate::domain::report::{
     DiskSample, MovedBytes, ProofFigures, ReportedTarget, RunRow, SessionRow,
@@ -42,8 +42,7 @@ pub(super) const SESSIONS: &str = "SELECT id, started_at, model_id, outcome, ver
 impl Period<'_> {
     /// Returns the models as a JSON array of numbers.
     fn model_list(&self) -> Option<String> {
-        let ids = self.models?.iter().map(|id| id.0.to_string());
-        Some(format!("[{}]", ids.collect::<Vec<_>>().join(",")))
+        Some(render_ids(self.models?.iter().map(|id| id.0)))
     }
 }
 

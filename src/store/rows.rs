@@ -4,7 +4,8 @@
 //! word of a later version. Reading passes it over and remembers it for `status`
 //! and `doctor`: one bad row must not end a run about all the others.
 
-use std::path::PathBuf;
+use std::panic::resume_unwind;
+use std::sync::mpsc;
 use std::thread::Builder;
 
 use rusqlite::types::ValueRef;
@@ -21,6 +22,9 @@ use crate::sys::text::escaped;
 
 /// So many of the newest sessions, runs and events are searched for bad rows.
 const NEWEST: u32 = 500;
+
+/// Two connections read a list of so many models.
+pub(super) const LONG_LIST: u64 = 2_000;
 
 /// Columns with their values, as `named_params!` makes them.
 pub(super) type Values<'v> = [(&'v str, &'v dyn ToSql)];
@@ -147,38 +151,36 @@ impl Store {
         })
     }
 
-    /// Reads the two halves of a long list at the same time, the second one in a thread with
-    /// a connection of its own; one after the other where that connection would not see the
-    /// same rows, or cannot be made.
-    pub(super) fn read_halves<A, B: Send>(
+    /// Reads two parts of a long list at the same time. `second` hands its values on from a
+    /// thread with a connection of its own, and `first` receives them; before `first`, where
+    /// that connection would not see the same rows, or cannot be made.
+    pub(super) fn read_beside<T: Send, R>(
         &self,
-        first: impl FnOnce(&Self) -> Result<A>,
-        second: impl Fn(&Self) -> Result<B> + Sync,
-    ) -> Result<(A, B)> {
-        let file = self.connection().path().filter(|path| !path.is_empty());
-        let file = file.filter(|_| self.connection().is_autocommit());
-        let file = file.map(PathBuf::from);
+        second: impl Fn(&Self, &mut dyn FnMut(T)) -> Result<()> + Sync,
+        first: impl FnOnce(&mut dyn Iterator<Item = T>) -> Result<R>,
+    ) -> Result<R> {
+        let (sender, receiver) = mpsc::channel();
         std::thread::scope(|scope| {
-            let beside = |file: PathBuf| {
-                let second = &second;
-                let read = move || -> Result<(B, Vec<String>)> {
-                    let other = Self::connect_beside(&file)?;
-                    Ok((second(&other)?, other.bad_rows()))
+            let second = &second;
+            let beside = |other: Self| {
+                let read = move || -> Result<Vec<String>> {
+                    // Nothing receives them once `first` has failed.
+                    second(&other, &mut |value| drop(sender.send(value)))?;
+                    Ok(other.bad_rows())
                 };
                 let thread = Builder::new().name("read".to_owned());
                 thread.spawn_scoped(scope, read).ok()
             };
-            let thread = file.and_then(beside);
-            let first = first(self)?;
-            match thread.map(|thread| thread.join()) {
-                Some(Ok(Ok((second, bad_rows)))) => {
-                    let bad_rows = bad_rows.into_iter();
-                    bad_rows.for_each(|row| self.remember_bad_row(row));
-                    Ok((first, second))
-                }
-                // The same reading here tells why, if it fails again.
-                Some(_) | None => Ok((first, second(self)?)),
-            }
+            let Some(thread) = self.connect_again().and_then(beside) else {
+                let mut values = Vec::new();
+                second(self, &mut |value| values.push(value))?;
+                return first(&mut values.into_iter());
+            };
+            let read = first(&mut receiver.iter())?;
+            let bad_rows = thread.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            let bad_rows = bad_rows.into_iter();
+            bad_rows.for_each(|row| self.remember_bad_row(row));
+            Ok(read)
         })
     }
 

@@ -2,7 +2,6 @@
 //! counts and the result for each file.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 
 use rusqlite::types::Value;
 use rusqlite::{named_params, params, params_from_iter};
@@ -10,8 +9,9 @@ use rusqlite::{named_params, params, params_from_iter};
 use super::error::{Result, StoreError};
 use super::open::Store;
 use super::row::Row;
+use super::rows::LONG_LIST;
 use super::value::{destination_text, integer, path_text, seconds};
-use super::wire::{read_reused, render_list, render_reused};
+use super::wire::{read_reused, render_ids, render_list, render_reused};
 use crate::domain::model::{EntryName, ModelId};
 use crate::domain::outcome::{ErrorKind, Outcome, VerifyOutcome};
 use crate::domain::repo::{CommitSha, Repo};
@@ -153,36 +153,31 @@ impl Store {
     }
 
     /// Returns the newest check of each model, as `last_session` does.
-    pub fn last_checks(&self, now: Timestamp) -> Result<BTreeMap<ModelId, LastCheck>> {
-        let sql = "SELECT id FROM models ORDER BY id LIMIT 1 OFFSET ?1";
-        let Some(middle) = self.middle_model(sql, |row| row.get::<i64>("id"))? else {
-            return self.last_checks_of(i64::MIN..=i64::MAX, now);
-        };
-        let (mut first, mut second) = self.read_halves(
-            |store| store.last_checks_of(i64::MIN..=middle - 1, now),
-            |store| store.last_checks_of(middle..=i64::MAX, now),
-        )?;
-        first.append(&mut second);
-        Ok(first)
+    pub(super) fn last_checks(&self, now: Timestamp) -> Result<BTreeMap<ModelId, LastCheck>> {
+        let sql = "SELECT id FROM models ORDER BY id";
+        let mut models: Vec<ModelId> = self.list(sql, [], |row| Ok(ModelId(row.get("id")?)))?;
+        let n = models.len() as u64;
+        if n < LONG_LIST {
+            return self.last_checks_of(&models, now);
+        }
+        // The last sessions lie side by side, where a search for each model reads most pages
+        // of an index.
+        let params = [seconds(latest_believable(now)), integer(n)];
+        let mut checks: BTreeMap<ModelId, LastCheck> =
+            self.list_readable("sessions", RECENT_CHECKS, params, read_last_check)?;
+        models.retain(|model| !checks.contains_key(model));
+        checks.append(&mut self.last_checks_of(&models, now)?);
+        Ok(checks)
     }
 
-    /// Returns the newest checks of the models with these ids.
     fn last_checks_of(
         &self,
-        ids: RangeInclusive<i64>,
+        models: &[ModelId],
         now: Timestamp,
     ) -> Result<BTreeMap<ModelId, LastCheck>> {
-        let latest = seconds(latest_believable(now));
-        let params = [latest, *ids.start(), *ids.end()];
-        self.list_readable("sessions", LAST_CHECKS, params, |row| {
-            let last = LastCheck {
-                new_commit: row.parsed_if_any("new_commit")?,
-                n_files: row.count("files_total")?,
-                bytes: read_bytes(row)?,
-                end: read_end(row)?,
-            };
-            Ok((ModelId(row.get("model_id")?), last))
-        })
+        let models = render_ids(models.iter().map(|model| model.0));
+        let params = params![seconds(latest_believable(now)), models];
+        self.list_readable("sessions", LAST_CHECKS, params, read_last_check)
     }
 
     /// Returns the models with a scheduled session since an instant whose result is
@@ -285,17 +280,25 @@ pub(super) const LAST_SESSION: &str = "SELECT * FROM sessions INDEXED BY session
         AND (SELECT command FROM runs WHERE runs.id = run_id) <> 'verify'
     ORDER BY id DESC LIMIT 1";
 
-/// One search in the index for each model, instead of a scan of all sessions. Models in the
-/// order of their ids need no sorting, and no other order of pages.
+/// The newest one of a model comes last.
+pub(super) const RECENT_CHECKS: &str =
+    "SELECT id, model_id, new_commit, files_total, bytes_total, bytes_fetched, bytes_reused,
+        bytes_left, finished_at, outcome, verify_outcome, error_kind, error, hint
+    FROM sessions
+    WHERE id > (SELECT max(id) FROM sessions) - ?2
+        AND model_id IS NOT NULL AND started_at <= ?1
+        AND (SELECT command FROM runs WHERE runs.id = run_id) <> 'verify'
+    ORDER BY id";
+
+/// One search in the index for each model, instead of a scan of all sessions.
 pub(super) const LAST_CHECKS: &str =
     "SELECT sessions.id, model_id, new_commit, files_total, bytes_total, bytes_fetched, bytes_reused,
         bytes_left, finished_at, outcome, verify_outcome, error_kind, error, hint
-    FROM models NOT INDEXED JOIN sessions ON sessions.id = (
+    FROM json_each(?2) AS model JOIN sessions ON sessions.id = (
         SELECT id FROM sessions AS newest INDEXED BY sessions_of_model
-        WHERE newest.model_id = models.id AND newest.started_at <= ?1
+        WHERE newest.model_id = model.value AND newest.started_at <= ?1
             AND (SELECT command FROM runs WHERE runs.id = newest.run_id) <> 'verify'
-        ORDER BY id DESC LIMIT 1)
-    WHERE models.id BETWEEN ?2 AND ?3";
+        ORDER BY id DESC LIMIT 1)";
 
 /// Builds the query for a filter. It contains only the conditions that are set, so
 /// that SQLite finds the right index.
@@ -386,6 +389,16 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<Session> {
         },
         end: read_end(row)?,
     })
+}
+
+fn read_last_check(row: &Row<'_>) -> rusqlite::Result<(ModelId, LastCheck)> {
+    let last = LastCheck {
+        new_commit: row.parsed_if_any("new_commit")?,
+        n_files: row.count("files_total")?,
+        bytes: read_bytes(row)?,
+        end: read_end(row)?,
+    };
+    Ok((ModelId(row.get("model_id")?), last))
 }
 
 fn read_bytes(row: &Row<'_>) -> rusqlite::Result<ByteCounts> {

@@ -22,6 +22,11 @@ pub(super) fn render_list(texts: impl IntoIterator<Item: ToString>) -> String {
     serde_json::Value::from_iter(texts).to_string()
 }
 
+/// Renders the parameter of a query about several rows, for `json_each`.
+pub(super) fn render_ids(ids: impl IntoIterator<Item = i64>) -> String {
+    serde_json::Value::from_iter(ids).to_string()
+}
+
 /// Reads a column that holds a JSON array of texts, or NULL.
 pub(super) fn read_list(
     row: &Row<'_>,

@@ -18,6 +18,7 @@ use hfdl::domain::schedule::{ScheduleState, Selection};
 use hfdl::domain::session::{
     FileResult, LastCheck, SessionEnd, SessionId, SessionProgress, SessionStart,
 };
+use hfdl::domain::time::Timestamp;
 use hfdl::domain::way::Way;
 use hfdl::store::{
     DeadEnd, MetaKey, ModelFilter, RateLimit, RunFilter, SessionFilter, SessionsOf, Store,
@@ -603,6 +604,12 @@ fn sessions_are_listed_by_model_run_outcome_and_time() {
     assert_eq!(list(all_at_once), [ids[2]]);
 }
 
+fn last_checks(store: &Store, now: Timestamp) -> BTreeMap<ModelId, LastCheck> {
+    let filter = ModelFilter::default();
+    let checks = store.map_checked_models(&filter, now, |model, last| Some((model.id, last?)));
+    checks.unwrap().into_iter().flatten().collect()
+}
+
 #[test]
 fn the_last_session_of_a_model_is_the_newest_with_a_believable_date() {
     let home = Home::new();
@@ -613,7 +620,7 @@ fn the_last_session_of_a_model_is_the_newest_with_a_believable_date() {
     let check_of = |id| LastCheck::of(&store.session(id).unwrap());
     assert_ne!(check_of(ids[1]), check_of(ids[2]));
     let newest = BTreeMap::from([(model_id, check_of(ids[2]))]);
-    assert_eq!(store.last_checks(at(100)).unwrap(), newest);
+    assert_eq!(last_checks(&store, at(100)), newest);
 
     // A session of a clock that was an hour ahead is no session before that
     // time, and not the newest one after it.
@@ -621,7 +628,7 @@ fn the_last_session_of_a_model_is_the_newest_with_a_believable_date() {
     ahead.model_id = Some(model_id);
     let ahead = store.open_session(&ahead).unwrap();
     assert_eq!(last(at(100)), ids[2]);
-    assert_eq!(store.last_checks(at(100)).unwrap(), newest);
+    assert_eq!(last_checks(&store, at(100)), newest);
     assert_eq!(last(at(3_600)), ahead);
     let mut later = session(&runs[1], at(200));
     later.model_id = Some(model_id);
@@ -638,7 +645,7 @@ fn the_last_session_of_a_model_is_the_newest_with_a_believable_date() {
     store.open_session(&verifies).unwrap();
     assert_eq!(last(at(3_700)), later);
     let newest = BTreeMap::from([(model_id, check_of(later))]);
-    assert_eq!(store.last_checks(at(3_700)).unwrap(), newest);
+    assert_eq!(last_checks(&store, at(3_700)), newest);
 }
 
 #[test]
@@ -1059,30 +1066,82 @@ fn a_long_list_of_models_is_whole_in_order_and_names_its_unreadable_rows() {
             SELECT run_id, models.id, models.repo_type, models.repo_id, models.revision, 'cache',
                 trigger, state, 3 FROM models CROSS JOIN sessions;";
     home.sql().execute_batch(many).unwrap();
+    let tags = "INSERT INTO model_tags SELECT id, 'llm' FROM models WHERE id % 3 = 0
+        UNION SELECT id, 'small' FROM models WHERE id % 2 = 0";
+    home.sql().execute(tags, []).unwrap();
     let filter = ModelFilter::default();
     let listed = |store: &Store| {
-        let models = store.map_models(&filter, |model| model).unwrap();
-        (models, store.last_checks(at(9)).unwrap())
+        let listed = store.map_checked_models(&filter, at(9), |model, last| (model, last));
+        let (models, checks): (Vec<Model>, Vec<Option<LastCheck>>) =
+            listed.unwrap().into_iter().unzip();
+        assert!(checks.iter().all(Option::is_some));
+        models
     };
-    let (models, checks) = listed(&store);
+    let models = listed(&store);
     assert_eq!(models, store.models(&filter).unwrap());
     assert!(models.is_sorted_by(|a, b| a.spec.name < b.spec.name));
     let ids: BTreeSet<_> = models.iter().map(|model| model.id).collect();
     assert_eq!((ids.len(), models.len()), (N, N));
-    assert_eq!(checks.into_keys().collect::<BTreeSet<_>>(), ids);
 
     let bad = "UPDATE models SET upstream_state = 'later' WHERE name IN ('m10', 'm99')";
     home.sql().execute(bad, []).unwrap();
-    assert_eq!(listed(&store).0.len(), N - 2);
+    assert_eq!(listed(&store).len(), N - 2);
     let named = store.bad_rows().concat();
     assert!(named.contains("m10") && named.contains("m99"), "{named}");
+    let bad = "UPDATE model_tags SET tag = ' ' WHERE tag = 'small' AND model_id = 8";
+    home.sql().execute(bad, []).unwrap();
+    assert_eq!(listed(&store).len(), N - 3, "one unreadable tag");
+    home.sql().execute("DELETE FROM model_tags", []).unwrap();
 
     let in_transaction = store.transaction(|store| {
         store.remove_model(models[N - 1].id)?;
         Ok::<_, StoreError>(listed(store))
     });
-    let (models, checks) = in_transaction.unwrap();
-    assert_eq!((models.len(), checks.len()), (N - 3, N - 1));
+    assert_eq!(in_transaction.unwrap().len(), N - 3);
+}
+
+#[test]
+fn the_last_checks_of_a_long_list_are_those_of_each_model() {
+    let home = Home::new();
+    let store = home.open();
+    let run = store.start_run(&run_at(at(2))).unwrap();
+    store.open_session(&session(&run, at(2))).unwrap();
+    let verification = RunStart {
+        command: RunCommand::Verify,
+        ..run_at(at(3))
+    };
+    let verifies = store.start_run(&verification).unwrap();
+    store.open_session(&session(&verifies, at(3))).unwrap();
+    let models = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 2499)
+        INSERT INTO models (name, repo_type, repo_id, revision, exclude, destination, priority,
+                enabled, created_at, updated_at)
+            SELECT 'm' || i, 'model', 'acme/m' || i, 'main', '[]', 'cache', 50, 1, 1, 1 FROM n;";
+    home.sql().execute_batch(models).unwrap();
+    // All models but some; the third part twice, so that others are older than the last 2,500
+    // sessions; a verification; a clock that was wrong.
+    for (template, at, which) in [
+        (1, 4, "id % 13 <> 0"),
+        (1, 5, "id % 3 = 0"),
+        (1, 6, "id % 3 = 0"),
+        (2, 7, "id % 4 = 0"),
+        (1, 9_999, "id % 5 = 0"),
+    ] {
+        let sessions = format!(
+            "INSERT INTO sessions (run_id, model_id, repo_type, repo_id, revision, destination,
+                    trigger, state, started_at, files_total)
+                SELECT run_id, models.id, models.repo_type, models.repo_id, models.revision,
+                    'cache', trigger, state, {at}, {at}
+                FROM models CROSS JOIN sessions WHERE sessions.id = {template} AND models.{which}"
+        );
+        home.sql().execute(&sessions, []).unwrap();
+    }
+    let mut expected = BTreeMap::new();
+    for model in store.models(&ModelFilter::default()).unwrap() {
+        let last = store.last_session(model.id, at(100)).unwrap();
+        expected.extend(last.map(|last| (model.id, LastCheck::of(&last))));
+    }
+    assert!((2_000..2_500).contains(&expected.len()));
+    assert_eq!(last_checks(&store, at(100)), expected);
 }
 
 #[test]
@@ -1110,7 +1169,7 @@ fn one_unreadable_row_of_the_history_hides_no_other() {
     assert_eq!(store.session_files(good.id).unwrap().len(), 1);
     assert_eq!(store.last_session(ids[0], at(20)).unwrap(), None);
     assert_eq!(store.last_session(ids[1], at(20)).unwrap(), Some(good));
-    assert_eq!(store.last_checks(at(20)).unwrap().len(), 1);
+    assert_eq!(last_checks(&store, at(20)).len(), 1);
     // The outcome is readable, which is enough to know that the slot is done.
     assert_eq!(store.models_done_since(at(0), at(20)).unwrap().len(), 2);
     assert_eq!(store.runs(&RunFilter::default()).unwrap().len(), 1);

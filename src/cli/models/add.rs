@@ -1,6 +1,6 @@
 //! `hfdl models add`
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -274,9 +274,9 @@ fn report(
                 view["check"] = check_view(check.as_ref());
                 return view;
             }
-            let models: Vec<&Model> = added.iter().map(|(model, _)| model).collect();
-            let totals = totals(&ModelSizes::of(settings, &models, &BTreeMap::new()));
-            let views = models.iter().map(|model| ModelView::new(model, None));
+            let models: Vec<_> = added.iter().map(|(model, _)| (model, None)).collect();
+            let totals = totals(&ModelSizes::of(settings, &models));
+            let views = added.iter().map(|(model, _)| ModelView::new(model, None));
             let views: Vec<ModelView> = views.collect();
             let body = json!({ "models": views, "totals": totals });
             document("hfdl.models/1", body)

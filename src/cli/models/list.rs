@@ -1,7 +1,5 @@
 //! `hfdl models list`
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
@@ -10,7 +8,6 @@ use crate::cli::context::Context;
 use crate::cli::next_steps::FIRST_MODEL;
 use crate::cli::policy_text::state_text;
 use crate::domain::model::{Model, ModelSummary, Tag};
-use crate::domain::outcome::Outcome;
 use crate::domain::session::LastCheck;
 use crate::domain::units::ByteSize;
 use crate::json::{self, SizedModel, destination};
@@ -37,36 +34,38 @@ pub(super) struct ListModels {
 impl ListModels {
     pub(super) fn run(self, context: &Context) -> Result<()> {
         let now = context.now();
-        let mut models: Vec<(Model, Option<Outcome>)> = Vec::new();
+        let mut models: Vec<(Model, Option<LastCheck>)> = Vec::new();
         let store = context.existing_store()?;
-        let mut last = BTreeMap::new();
         if let Some(store) = &store {
-            last = store.last_checks(now)?;
             let filter = ModelFilter {
                 tag: self.tag.clone(),
                 ..ModelFilter::default()
             };
             let is_meant = |state| self.state.is_none_or(|wanted| wanted == state);
-            store.map_models(&filter, |mut model| {
+            store.map_checked_models(&filter, now, |mut model, last| {
                 model.state = model.state.without_future_times(now);
-                let last = last.get(&model.id).and_then(LastCheck::outcome);
-                if is_meant(model.summary(last)) {
+                let outcome = last.as_ref().and_then(LastCheck::outcome);
+                if is_meant(model.summary(outcome)) {
                     models.push((model, last));
                 }
             })?;
         }
         let settings = context.settings(store.as_ref())?;
-        let all: Vec<&Model> = models.iter().map(|(model, _)| model).collect();
-        let sizes = ModelSizes::of(&settings, &all, &last);
-        let listed = models.iter().zip(&sizes.published);
-        let listed = listed.map(|((model, last), size)| (model, *last, size.map(|it| it.bytes)));
+        let checked = models.iter().map(|(model, last)| (model, last.as_ref()));
+        let checked: Vec<(&Model, Option<&LastCheck>)> = checked.collect();
+        let sizes = ModelSizes::of(&settings, &checked);
+        let listed = checked.iter().zip(&sizes.published);
+        let listed = listed.map(|((model, last), size)| {
+            let outcome = last.and_then(LastCheck::outcome);
+            (*model, outcome, size.map(|it| it.bytes))
+        });
         let listed: Vec<SizedModel<'_>> = listed.collect();
         context.out.list(
             || {
                 let names = models.iter().map(|(model, _)| model.spec.name.to_string());
                 names.collect()
             },
-            |out| list_text(out, &context.clock(), &models, &sizes),
+            |out| list_text(out, &context.clock(), &listed, &sizes),
             || json::models(&listed, totals(&sizes)),
         )?;
         if models.is_empty() {
@@ -102,12 +101,7 @@ impl ListModels {
     }
 }
 
-fn list_text(
-    out: &Output,
-    clock: &Clock,
-    models: &[(Model, Option<Outcome>)],
-    sizes: &ModelSizes,
-) -> String {
+fn list_text(out: &Output, clock: &Clock, models: &[SizedModel<'_>], sizes: &ModelSizes) -> String {
     if models.is_empty() {
         return String::new();
     }
@@ -121,15 +115,14 @@ fn list_text(
         Column::kept("CHECKED").least(2),
         Column::sentence("TAGS").least(5).if_any(),
     ];
-    let rows = models.iter().zip(&sizes.published);
-    let rows = rows.map(|((model, last), size)| {
+    let rows = models.iter().map(|(model, last, size)| {
         let commit = model.state.published_commit.as_ref();
         vec![
             model.spec.name.to_string(),
             shown_revision(model),
             destination(&model.spec.destination),
             state_text(model.summary(*last), model.state.rejected_first()),
-            text::or_nothing(size.map(|size| ByteSize(size.bytes).render_short())),
+            text::or_nothing(size.map(|bytes| ByteSize(bytes).render_short())),
             text::or_nothing(commit.map(|commit| commit.short())),
             clock.past_or_nothing(model.state.last_check_at),
             text::list(&model.spec.tags),

@@ -7,7 +7,7 @@ use super::list::all_tags;
 use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
 use crate::cli::fields;
-use crate::domain::model::{Model, Tag};
+use crate::domain::model::Tag;
 use crate::domain::tag::TagSpec;
 use crate::domain::units::ByteSize;
 use crate::json::{TagView, document};
@@ -19,15 +19,16 @@ pub(super) fn show(context: &Context, name: &Tag) -> Result<()> {
     let store = context.existing_store()?;
     let store = store.ok_or_else(|| unknown(name, &[]))?;
     let tag = known(&store, name)?;
-    let models = store.readable_models(&ModelFilter {
+    let filter = ModelFilter {
         tag: Some(name.clone()),
         ..ModelFilter::default()
-    })?;
+    };
+    let models = store.map_checked_models(&filter, context.now(), |model, last| (model, last))?;
+    let checked = models.iter().map(|(model, last)| (model, last.as_ref()));
     let settings = context.settings(Some(&store))?;
-    let last = store.last_checks(context.now())?;
-    let all: Vec<&Model> = models.iter().collect();
-    let sizes = ModelSizes::of(&settings, &all, &last);
-    let models: Vec<String> = models.iter().map(|it| it.spec.name.to_string()).collect();
+    let sizes = ModelSizes::of(&settings, &checked.collect::<Vec<_>>());
+    let names = models.iter().map(|(model, _)| model.spec.name.to_string());
+    let models: Vec<String> = names.collect();
     context.out.result(
         |out| {
             let head = ("tag", tag.name.to_string());

@@ -85,7 +85,6 @@ fn write(path: &Path, facts: &Facts) -> Result<()> {
 
 fn gather(notifier: &Notifier<'_>) -> Result<Facts> {
     let (store, now) = (notifier.store, notifier.host.now());
-    let models = store.readable_models(&ModelFilter::default())?;
     let ticks = last_ticks(notifier.home, store, now)?;
     let runs = store.runs_ever_ended()?;
     let n_runs = |outcome| runs.get(&outcome).copied().unwrap_or(0);
@@ -108,12 +107,12 @@ fn gather(notifier: &Notifier<'_>) -> Result<Facts> {
             .map(|login| (login.name.to_string(), login.expires_at))
             .collect(),
         allowances: allowances(notifier, &schedules)?,
-        free: free_space(notifier, &models),
+        free: free_space(notifier)?,
         scrub: match notifier.settings.verify_every() {
             None => None,
             every => ScrubState::new(every, &store.scrubs()?).last,
         },
-        models: describe(notifier, models)?,
+        models: describe_models(notifier)?,
         rate_limits: limits
             .into_iter()
             .map(|limit| (limit.endpoint, limit.bucket, limit.remaining))
@@ -161,26 +160,26 @@ fn last_run(store: &Store, now: Timestamp) -> Result<Option<LastRun>> {
     }))
 }
 
-fn describe(notifier: &Notifier<'_>, models: Vec<Model>) -> Result<Vec<ModelMetrics>> {
+fn describe_models(notifier: &Notifier<'_>) -> Result<Vec<ModelMetrics>> {
     let cache = CacheLayout::new(notifier.settings.cache_dir());
-    let now = notifier.host.now();
-    let mut last = notifier.store.last_checks(now)?;
-    let fetched = notifier.store.bytes_ever_fetched()?;
-    let describe = |mut model: Model| {
+    let (store, now) = (notifier.store, notifier.host.now());
+    let fetched = store.bytes_ever_fetched()?;
+    let describe = |mut model: Model, last| {
         model.state = model.state.without_future_times(now);
-        describe_one(notifier.store, &cache, model, &mut last, &fetched)
+        describe(store, &cache, &model, last, &fetched)
     };
-    models.into_iter().map(describe).collect()
+    let all = ModelFilter::default();
+    let described = store.map_checked_models(&all, now, describe)?;
+    described.into_iter().collect()
 }
 
-fn describe_one(
+fn describe(
     store: &Store,
     cache: &CacheLayout,
-    model: Model,
-    last: &mut BTreeMap<ModelId, LastCheck>,
+    model: &Model,
+    last: Option<LastCheck>,
     fetched: &BTreeMap<ModelId, u64>,
 ) -> Result<ModelMetrics> {
-    let last = last.remove(&model.id);
     // A session that failed before the listing has no sizes.
     let bytes = last
         .as_ref()
@@ -217,18 +216,16 @@ fn held_for(state: &ModelState) -> Vec<HoldReason> {
 
 /// Returns the free space of all destinations; for one that does not exist yet, that
 /// of the nearest folder above it.
-fn free_space(notifier: &Notifier<'_>, models: &[Model]) -> Vec<(String, u64)> {
+fn free_space(notifier: &Notifier<'_>) -> Result<Vec<(String, u64)>> {
     let mut places = vec![PathBuf::from(notifier.settings.cache_dir())];
-    for model in models {
-        if let Destination::Directory(path) = &model.spec.destination
-            && !places.contains(path)
-        {
-            places.push(path.clone());
+    for directory in notifier.store.directories()? {
+        if !places.contains(&directory) {
+            places.push(directory);
         }
     }
     let free = |place: &PathBuf| {
         let space = place.ancestors().find_map(|folder| space_at(folder).ok())?;
         Some((place.display().to_string(), space.free_bytes?))
     };
-    places.iter().filter_map(free).collect()
+    Ok(places.iter().filter_map(free).collect())
 }

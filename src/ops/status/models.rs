@@ -33,11 +33,8 @@ pub(super) fn models(
     (settings, cache): (&Settings, &CacheLayout),
 ) -> Result<Vec<ModelStatus>> {
     let reader = ModelReader::new(store, schedules, status, (settings, cache))?;
-    let mut last = store.last_checks(status.now)?;
     let mut known = Vec::new();
-    store.map_models(&ModelFilter::default(), |model| {
-        // Each goes when its model is described: together they are large.
-        let last = last.remove(&model.id);
+    store.map_checked_models(&ModelFilter::default(), status.now, |model, last| {
         if is_run_here(&status.shards, &model.spec) {
             known.push(reader.describe(&model, last.as_ref()));
         }
