@@ -1,5 +1,7 @@
 //! The warnings of `status`: pure functions of its facts.
 
+use std::borrow::Cow;
+
 use super::age::{empty_schedule, impossible_schedule, stale_check, wrong_clock};
 use super::facts::{DiskFacts, ModelStatus, Status};
 use super::failed_tick::FailedTick;
@@ -51,11 +53,16 @@ pub struct Warning {
     /// The model, if the warning is about one.
     pub model: Option<EntryName>,
     pub message: String,
-    pub hint: Option<String>,
+    /// One text for thousands of models is not copied.
+    pub hint: Option<Cow<'static, str>>,
 }
 
 impl Warning {
-    pub(super) fn new(kind: WarningKind, message: String, hint: impl Into<String>) -> Self {
+    pub(super) fn new(
+        kind: WarningKind,
+        message: String,
+        hint: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self {
             kind,
             model: None,
@@ -80,7 +87,7 @@ pub fn assess(status: &Status) -> Vec<Warning> {
             kind: WarningKind::Database,
             model: None,
             message: trouble.message.clone(),
-            hint: trouble.hint.clone(),
+            hint: trouble.hint.clone().map(Cow::Owned),
         });
     }
     warnings.extend(wrong_clock(status));

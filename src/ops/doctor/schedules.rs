@@ -1,5 +1,7 @@
 //! The registered models and schedules.
 
+use std::borrow::Cow;
+
 use super::check_result::CheckResult;
 use crate::domain::model::Model;
 use crate::domain::outcome::UpstreamState;
@@ -71,7 +73,7 @@ pub(super) fn schedules(store: Option<&Store>, is_new: bool) -> Vec<CheckResult>
     // Without models all of them are empty.
     let empty = empty.iter().filter(|_| !models.is_empty());
     found.extend(empty.map(empty_schedule).map(|warning| CheckResult {
-        next: warning.hint,
+        next: warning.hint.map(Cow::into_owned),
         ..CheckResult::warn("schedules", warning.message)
     }));
     let broken = unusable.iter();

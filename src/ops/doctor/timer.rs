@@ -3,6 +3,8 @@
 //! Ticks count more than the entry: an entry may never fire, and ticks may come from
 //! a line that a person wrote by hand.
 
+use std::borrow::Cow;
+
 use anyhow::Result;
 
 use super::check_result::{CheckLevel, CheckResult};
@@ -74,7 +76,7 @@ fn without_entry(
     let last = ticks.unattended;
     let entry = match missing {
         Some(Warning { message, hint, .. }) => CheckResult {
-            next: hint,
+            next: hint.map(Cow::into_owned),
             ..CheckResult::fail("timer", "none is installed").why(message)
         },
         None => judge_entry(found, is_recent(last, every, now)),
