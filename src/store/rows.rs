@@ -159,12 +159,14 @@ impl Store {
         second: impl Fn(&Self, &mut dyn FnMut(T)) -> Result<()> + Sync,
         first: impl FnOnce(&mut dyn Iterator<Item = T>) -> Result<R>,
     ) -> Result<R> {
-        let (sender, receiver) = mpsc::channel();
+        // Values that wait take memory.
+        const MOST_WAITING: usize = 16;
+        let (sender, receiver) = mpsc::sync_channel(MOST_WAITING);
         std::thread::scope(|scope| {
             let second = &second;
             let beside = |other: Self| {
                 let read = move || -> Result<Vec<String>> {
-                    // Nothing receives them once `first` has failed.
+                    // The receiver is gone once `first` has failed.
                     second(&other, &mut |value| drop(sender.send(value)))?;
                     Ok(other.bad_rows())
                 };
@@ -176,7 +178,7 @@ impl Store {
                 second(self, &mut |value| values.push(value))?;
                 return first(&mut values.into_iter());
             };
-            let read = first(&mut receiver.iter())?;
+            let read = first(&mut receiver.into_iter())?;
             let bad_rows = thread.join().unwrap_or_else(|panic| resume_unwind(panic))?;
             let bad_rows = bad_rows.into_iter();
             bad_rows.for_each(|row| self.remember_bad_row(row));
@@ -261,4 +263,23 @@ fn name_of(row: &Row<'_>) -> String {
         });
     let name = name.unwrap_or_else(|| "a row without a name".to_owned());
     name.chars().take(LONGEST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_of_the_first_part_ends_the_second() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(&home.path().join("hfdl.db"), Timestamp::UNIX_EPOCH).unwrap();
+        let count = |_: &Store, hand_on: &mut dyn FnMut(u32)| {
+            (0..1_000).for_each(hand_on);
+            Ok(())
+        };
+        let sum = store.read_beside(count, |numbers| Ok(numbers.sum::<u32>()));
+        assert_eq!(sum.unwrap(), 499_500);
+        let failed = store.read_beside(count, |_| Err::<(), _>(store.damaged("a page")));
+        assert!(failed.is_err());
+    }
 }
