@@ -3,7 +3,8 @@
 //! Each table has a file of its name. `open` and `migrations` make sure that the
 //! database exists, is private and has the newest schema. A method that changes
 //! several rows changes all or none, and `Store::transaction` makes one
-//! transaction of several methods. Only the coordinating thread has a `Store`.
+//! transaction of several methods. Only the coordinating thread has a `Store`,
+//! and for a long list a thread that reads a part of it.
 //!
 //! Rows enter as domain values and are parsed again when they are read. A row
 //! that cannot be read is passed over and named by `Store::bad_rows`; it is an
@@ -17,6 +18,7 @@ mod adopted;
 mod alerts;
 mod blobs;
 mod change_notes;
+mod checked_models;
 mod dead_ends;
 mod error;
 mod events;

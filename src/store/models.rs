@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::{iter, mem};
 
 use rusqlite::types::Value;
 use rusqlite::{ToSql, named_params, params};
@@ -10,7 +9,6 @@ use rusqlite::{ToSql, named_params, params};
 use super::error::{Result, StoreError};
 use super::open::Store;
 use super::row::Row;
-use super::rows::LONG_LIST;
 use super::tags::{RuleColumns, read_rules};
 use super::value::{CACHE, destination_text, integer, seconds};
 use super::wire;
@@ -24,7 +22,6 @@ use crate::domain::outcome::UpstreamState;
 use crate::domain::policy::{FollowedTag, UpdateWait};
 use crate::domain::repo::Repo;
 use crate::domain::schedule::ScheduleId;
-use crate::domain::session::LastCheck;
 use crate::domain::time::Timestamp;
 
 /// A filter for lists of models; `None` admits every value.
@@ -167,54 +164,7 @@ impl Store {
         self.map_models_of(filter, &NameRange::ALL, make)
     }
 
-    /// As `map_models`, with the last check of each model as `last_session` returns it. Of
-    /// a long list a second connection reads the larger part of the models meanwhile.
-    pub fn map_checked_models<T>(
-        &self,
-        filter: &ModelFilter,
-        now: Timestamp,
-        mut make: impl FnMut(Model, Option<LastCheck>) -> T,
-    ) -> Result<Vec<T>> {
-        let mut read = |range: &NameRange, others: &mut dyn Iterator<Item = Vec<Model>>| {
-            let mut last = self.last_checks(now)?;
-            let mut make = |model: Model| {
-                // Each goes when its model is done: together they are large.
-                let last = last.remove(&model.id);
-                make(model, last)
-            };
-            let mut made = self.map_models_of(filter, range, &mut make)?;
-            made.extend(others.flatten().map(make));
-            Ok(made)
-        };
-        let Some(name) = self.first_third()? else {
-            return read(&NameRange::ALL, &mut iter::empty());
-        };
-        let [first, second] = NameRange::ALL.split_at(name);
-        self.read_beside(
-            |store, hand_on| store.hand_on_models(filter, &second, hand_on),
-            |others| read(&first, others),
-        )
-    }
-
-    fn hand_on_models(
-        &self,
-        filter: &ModelFilter,
-        range: &NameRange,
-        hand_on: &mut dyn FnMut(Vec<Model>),
-    ) -> Result<()> {
-        const PART: usize = 256;
-        let mut part = Vec::new();
-        self.map_models_of(filter, range, |model| {
-            part.push(model);
-            if part.len() == PART {
-                hand_on(mem::take(&mut part));
-            }
-        })?;
-        hand_on(part);
-        Ok(())
-    }
-
-    fn map_models_of<T>(
+    pub(super) fn map_models_of<T>(
         &self,
         filter: &ModelFilter,
         range: &NameRange,
@@ -224,17 +174,6 @@ impl Store {
             let read = |row: &Row<'_>| read_model(row).map(&mut make);
             self.list_readable("models", sql, params, read)
         })
-    }
-
-    /// Returns the name before which a third of a long list is; `None` if the list is short.
-    fn first_third(&self) -> Result<Option<String>> {
-        let count = "SELECT count(*) AS n FROM models";
-        let n = self.find(count, [], |row| row.count("n"))?.unwrap_or(0);
-        if n < LONG_LIST {
-            return Ok(None);
-        }
-        let sql = "SELECT name FROM models ORDER BY name LIMIT 1 OFFSET ?1";
-        self.find(sql, [integer(n / 3)], |row| row.get("name"))
     }
 
     /// Returns the directories of the models outside the cache.
@@ -343,19 +282,19 @@ impl Store {
 }
 
 /// The names of a part of the models: from the first one up to, but without, the second.
-struct NameRange {
+pub(super) struct NameRange {
     from: String,
     to: Value,
 }
 
 impl NameRange {
     /// SQLite sorts bytes after texts.
-    const ALL: Self = Self {
+    pub(super) const ALL: Self = Self {
         from: String::new(),
         to: Value::Blob(Vec::new()),
     };
 
-    fn split_at(self, middle: String) -> [Self; 2] {
+    pub(super) fn split_at(self, middle: String) -> [Self; 2] {
         let first = Self {
             from: self.from,
             to: Value::Text(middle.clone()),

@@ -116,14 +116,10 @@ impl Store {
         Ok(Self::new(connection, path, journal))
     }
 
-    /// Connects once more to the database, for a thread that only reads; `None` where a
-    /// second connection would not see the same rows, or cannot be made.
+    /// Connects once more for a thread that only reads, if it can see the same rows.
     pub(super) fn connect_again(&self) -> Option<Self> {
         let file = self.connection.path().filter(|path| !path.is_empty())?;
-        if !self.connection.is_autocommit() {
-            return None;
-        }
-        let file = Path::new(file);
+        let file = Path::new(self.connection.is_autocommit().then_some(file)?);
         let (connection, journal) = journal::connect_as_it_is(file).ok()?;
         Some(Self::new(connection, file, journal))
     }
